@@ -1,0 +1,2 @@
+//! What the `jamlet` command does, as a library that its tests and `xtask` share.
+#![forbid(unsafe_code)]
