@@ -1,0 +1,11 @@
+//! Features that an image can need. A reader refuses bits that it doesn't know.
+
+/// The head shares the embedding's matrix.
+pub const TIED: u32 = 1 << 0;
+/// in_proj and out_proj of Mamba have biases.
+pub const PROJ_BIAS: u32 = 1 << 1;
+/// The image carries a tokenizer.
+pub const TOKENIZER: u32 = 1 << 2;
+
+/// All bits that this version knows.
+pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER;

@@ -1,0 +1,326 @@
+//! Header and layer table, readable in a `const fn`.
+
+use super::{ImageError, MAGIC, NONE_U32, VERSION, features, field};
+
+/// What mixes tokens in a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mixer {
+    /// Selective state space with Jamba's norms on dt, B and C.
+    Mamba,
+    /// Grouped-query attention without positional encoding.
+    Attention,
+}
+
+/// What follows the mixer in a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedForward {
+    /// Nothing: the layer is its mixer.
+    None,
+    /// SwiGLU.
+    Mlp,
+    /// Mixture of SwiGLU experts.
+    Moe,
+}
+
+/// A layer's two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerKind {
+    /// What mixes tokens.
+    pub mixer: Mixer,
+    /// What follows.
+    pub ffn: FeedForward,
+}
+
+/// The header's fields. Once [`Header::read`] says Ok, every size is within the bounds that it checks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Header {
+    /// Bits of [`features`].
+    pub features: u32,
+    /// Length of the image in bytes.
+    pub length: u64,
+    /// Entries of the section table.
+    pub sections: u32,
+    /// Layers.
+    pub layers: u32,
+    /// Vocabulary size.
+    pub vocab: u32,
+    /// Width of the residual stream.
+    pub hidden: u32,
+    /// Width of an MLP or of one expert.
+    pub intermediate: u32,
+    /// Query heads.
+    pub heads: u32,
+    /// Key-value heads.
+    pub kv_heads: u32,
+    /// Numbers of a head.
+    pub head_dim: u32,
+    /// Mamba channels, a multiple of 8.
+    pub d_inner: u32,
+    /// State size of a Mamba channel.
+    pub d_state: u32,
+    /// Width of the causal convolution.
+    pub d_conv: u32,
+    /// Rank of dt.
+    pub dt_rank: u32,
+    /// Experts of a mixture.
+    pub experts: u32,
+    /// Experts that a token uses.
+    pub top_k: u32,
+    /// Quantization group along the input dimension.
+    pub group: u32,
+    /// Epsilon of every RMS norm.
+    pub eps: f32,
+    /// Beginning-of-sequence token.
+    pub bos: Option<u32>,
+}
+
+pub(crate) const fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+pub(crate) const fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+pub(crate) const fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u32_at(bytes, at) as u64 | (u32_at(bytes, at + 4) as u64) << 32
+}
+
+/// Bounds that keep every product of sizes far inside 64 bits, generous for any model there is.
+const BOUNDS: [(&str, usize, u32, u32); 15] = [
+    ("section count", field::SECTIONS, 1, 1 << 20),
+    ("layer count", field::LAYERS, 1, 4096),
+    ("vocab_size", field::VOCAB, 1, 1 << 24),
+    ("hidden_size", field::HIDDEN, 1, 1 << 18),
+    ("intermediate_size", field::INTERMEDIATE, 0, 1 << 20),
+    ("num_attention_heads", field::HEADS, 0, 4096),
+    ("num_key_value_heads", field::KV_HEADS, 0, 4096),
+    // 512 · 127 · 32767 still fits the i32 in which a score is summed.
+    ("head_dim", field::HEAD_DIM, 0, 512),
+    ("d_inner", field::D_INNER, 0, 1 << 20),
+    ("d_state", field::D_STATE, 0, 256),
+    ("d_conv", field::D_CONV, 0, 64),
+    ("dt_rank", field::DT_RANK, 0, 1 << 18),
+    ("num_experts", field::EXPERTS, 0, 1024),
+    ("num_experts_per_tok", field::TOP_K, 0, 64),
+    // 1024 · 127 · 127 is still exact in f32.
+    ("group_size", field::GROUP, 8, 1024),
+];
+
+impl Header {
+    /// Reads and checks the header. The layer table is checked to be there, its entries by [`Header::layer`].
+    ///
+    /// # Errors
+    /// Names the field, what was found and what would be right.
+    pub const fn read(bytes: &[u8]) -> Result<Self, ImageError> {
+        if bytes.len() < field::HEADER_BYTES {
+            return Err(ImageError::Truncated { needed: field::HEADER_BYTES as u64, found: bytes.len() as u64 });
+        }
+        let mut i = 0;
+        while i < MAGIC.len() {
+            if bytes[i] != MAGIC[i] {
+                return Err(ImageError::NotAnImage);
+            }
+            i += 1;
+        }
+        let version = u32_at(bytes, field::VERSION);
+        if version != VERSION {
+            return Err(ImageError::Version { found: version });
+        }
+        let flags = u32_at(bytes, field::FEATURES);
+        if flags & !features::KNOWN != 0 {
+            return Err(ImageError::Features { unknown: flags & !features::KNOWN });
+        }
+        let mut i = 0;
+        while i < BOUNDS.len() {
+            let (name, at, min, max) = BOUNDS[i];
+            let found = u32_at(bytes, at);
+            if found < min || found > max {
+                return Err(ImageError::Field { name, found: found as u64, min: min as u64, max: max as u64 });
+            }
+            i += 1;
+        }
+        let mut i = field::RESERVED;
+        while i < field::HEADER_BYTES {
+            if bytes[i] != 0 {
+                return Err(ImageError::Field { name: "reserved", found: bytes[i] as u64, min: 0, max: 0 });
+            }
+            i += 1;
+        }
+        let bos = u32_at(bytes, field::BOS);
+        let header = Self {
+            features: flags,
+            length: u64_at(bytes, field::LENGTH),
+            sections: u32_at(bytes, field::SECTIONS),
+            layers: u32_at(bytes, field::LAYERS),
+            vocab: u32_at(bytes, field::VOCAB),
+            hidden: u32_at(bytes, field::HIDDEN),
+            intermediate: u32_at(bytes, field::INTERMEDIATE),
+            heads: u32_at(bytes, field::HEADS),
+            kv_heads: u32_at(bytes, field::KV_HEADS),
+            head_dim: u32_at(bytes, field::HEAD_DIM),
+            d_inner: u32_at(bytes, field::D_INNER),
+            d_state: u32_at(bytes, field::D_STATE),
+            d_conv: u32_at(bytes, field::D_CONV),
+            dt_rank: u32_at(bytes, field::DT_RANK),
+            experts: u32_at(bytes, field::EXPERTS),
+            top_k: u32_at(bytes, field::TOP_K),
+            group: u32_at(bytes, field::GROUP),
+            eps: f32::from_bits(u32_at(bytes, field::EPS)),
+            bos: if bos == NONE_U32 { None } else { Some(bos) },
+        };
+        match header.check(bytes) {
+            Ok(()) => Ok(header),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The checks that relate fields to each other, and those of the layers' kinds.
+    const fn check(&self, bytes: &[u8]) -> Result<(), ImageError> {
+        if !(self.eps >= 0.0 && self.eps <= 1.0) {
+            return Err(ImageError::Field { name: "rms_norm_eps", found: self.eps.to_bits() as u64, min: 0, max: 1 });
+        }
+        if !self.group.is_multiple_of(8) {
+            let down = (self.group / 8 * 8) as u64;
+            return Err(ImageError::Field { name: "group_size", found: self.group as u64, min: down, max: down + 8 });
+        }
+        if let Some(bos) = self.bos
+            && bos >= self.vocab
+        {
+            return Err(ImageError::Field { name: "bos", found: bos as u64, min: 0, max: self.vocab as u64 - 1 });
+        }
+        let tables = self.tables_end() as u64;
+        if (bytes.len() as u64) < tables {
+            return Err(ImageError::Truncated { needed: tables, found: bytes.len() as u64 });
+        }
+        if self.length < tables + 4 {
+            return Err(ImageError::Field { name: "length", found: self.length, min: tables + 4, max: u64::MAX });
+        }
+        let mut i = 0;
+        while i < self.layers {
+            let kind = match self.layer(bytes, i) {
+                Ok(kind) => kind,
+                Err(error) => return Err(error),
+            };
+            if let Err(error) = self.check_layer(kind) {
+                return Err(error);
+            }
+            i += 1;
+        }
+        Ok(())
+    }
+
+    /// The sizes that a layer of this kind needs must not be zero and must agree.
+    const fn check_layer(&self, kind: LayerKind) -> Result<(), ImageError> {
+        const fn positive(name: &'static str, found: u32) -> Result<(), ImageError> {
+            match found {
+                0 => Err(ImageError::Field { name, found: 0, min: 1, max: u32::MAX as u64 }),
+                _ => Ok(()),
+            }
+        }
+        const fn first(checks: &[(&'static str, u32)]) -> Result<(), ImageError> {
+            let mut i = 0;
+            while i < checks.len() {
+                if let Err(error) = positive(checks[i].0, checks[i].1) {
+                    return Err(error);
+                }
+                i += 1;
+            }
+            Ok(())
+        }
+        let mixer = match kind.mixer {
+            Mixer::Mamba => first(&[
+                ("d_inner", self.d_inner),
+                ("d_state", self.d_state),
+                ("d_conv", self.d_conv),
+                ("dt_rank", self.dt_rank),
+            ]),
+            Mixer::Attention => first(&[
+                ("num_attention_heads", self.heads),
+                ("num_key_value_heads", self.kv_heads),
+                ("head_dim", self.head_dim),
+            ]),
+        };
+        if let Err(error) = mixer {
+            return Err(error);
+        }
+        if matches!(kind.mixer, Mixer::Mamba) && !self.d_inner.is_multiple_of(8) {
+            let down = (self.d_inner / 8 * 8) as u64;
+            return Err(ImageError::Field { name: "d_inner", found: self.d_inner as u64, min: down, max: down + 8 });
+        }
+        if matches!(kind.mixer, Mixer::Attention) && !self.heads.is_multiple_of(self.kv_heads) {
+            return Err(ImageError::Field {
+                name: "num_key_value_heads",
+                found: self.kv_heads as u64,
+                min: 1,
+                max: self.heads as u64,
+            });
+        }
+        match kind.ffn {
+            FeedForward::None => Ok(()),
+            FeedForward::Mlp => first(&[("intermediate_size", self.intermediate)]),
+            FeedForward::Moe => {
+                if self.top_k > self.experts {
+                    return Err(ImageError::Field {
+                        name: "num_experts_per_tok",
+                        found: self.top_k as u64,
+                        min: 1,
+                        max: self.experts as u64,
+                    });
+                }
+                first(&[
+                    ("intermediate_size", self.intermediate),
+                    ("num_experts", self.experts),
+                    ("num_experts_per_tok", self.top_k),
+                ])
+            }
+        }
+    }
+
+    /// The kind of layer `index`, which must be below [`Header::layers`], from the image that this header was read from.
+    ///
+    /// # Errors
+    /// When the layer table has an unknown kind, or ends before the layer.
+    pub const fn layer(&self, bytes: &[u8], index: u32) -> Result<LayerKind, ImageError> {
+        let at = field::HEADER_BYTES + index as usize * field::LAYER_BYTES;
+        if bytes.len() < at + field::LAYER_BYTES {
+            return Err(ImageError::Truncated { needed: (at + field::LAYER_BYTES) as u64, found: bytes.len() as u64 });
+        }
+        let mixer = match bytes[at + field::LAYER_MIXER] {
+            1 => Mixer::Mamba,
+            2 => Mixer::Attention,
+            other => return Err(ImageError::Layer { layer: index, name: "mixer", found: other as u32 }),
+        };
+        let ffn = match bytes[at + field::LAYER_FFN] {
+            0 => FeedForward::None,
+            1 => FeedForward::Mlp,
+            2 => FeedForward::Moe,
+            other => return Err(ImageError::Layer { layer: index, name: "feed-forward", found: other as u32 }),
+        };
+        let zero = u16_at(bytes, at + field::LAYER_ZERO);
+        if zero != 0 {
+            return Err(ImageError::Layer { layer: index, name: "reserved", found: zero as u32 });
+        }
+        Ok(LayerKind { mixer, ffn })
+    }
+
+    /// Index of the first section of layer `index`.
+    pub(crate) const fn first_section(bytes: &[u8], index: u32) -> u32 {
+        u32_at(bytes, field::HEADER_BYTES + index as usize * field::LAYER_BYTES + field::LAYER_FIRST)
+    }
+
+    /// Offset of the section table.
+    pub const fn section_table(&self) -> usize {
+        field::HEADER_BYTES + self.layers as usize * field::LAYER_BYTES
+    }
+
+    /// Offset of the first byte after the section table.
+    pub const fn tables_end(&self) -> usize {
+        self.section_table() + self.sections as usize * field::SECTION_BYTES
+    }
+
+    /// Whether all bits of `feature` are set.
+    pub const fn has(&self, feature: u32) -> bool {
+        self.features & feature == feature
+    }
+}

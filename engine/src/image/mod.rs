@@ -1,0 +1,362 @@
+//! The packed image: one contiguous little-endian file that holds everything a board needs.
+//!
+//! The writer in `jamlet-tools` uses the definitions of this module, so the two can't drift apart.
+//! Reading is zero-copy and without alloc; what the memory plan needs ([`Header::read`]) is `const`.
+//!
+//! # Format, version 1
+//!
+//! All integers are unsigned and little-endian, all floats IEEE 754 little-endian. The file is
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..128 | header |
+//! | 128.. | layer table, 8 bytes a layer |
+//! | .. | section table, 32 bytes a section |
+//! | .. | sections, each on a multiple of 64, zeros between them |
+//! | last 4 | CRC-32 (ISO-HDLC, as in zlib) of all bytes before it |
+//!
+//! ## Header
+//!
+//! | offset | type | field |
+//! |---|---|---|
+//! | 0 | 8 bytes | magic `93 4A 41 4D 4C 45 54 0A` (`\x93JAMLET\n`) |
+//! | 8 | u32 | version, 1 |
+//! | 12 | u32 | features that a reader must know, see [`features`]; others are refused |
+//! | 16 | u64 | length of the file in bytes, CRC included |
+//! | 24 | u32 | number of sections |
+//! | 28 | u32 | number of layers |
+//! | 32 | u32 | vocabulary size |
+//! | 36 | u32 | hidden size |
+//! | 40 | u32 | intermediate size: width of an MLP or of one expert |
+//! | 44 | u32 | query heads |
+//! | 48 | u32 | key-value heads |
+//! | 52 | u32 | head dimension |
+//! | 56 | u32 | channels of a Mamba block (`d_inner`), padded to a multiple of 8 |
+//! | 60 | u32 | state size of a Mamba channel (`d_state`) |
+//! | 64 | u32 | convolution width (`d_conv`) |
+//! | 68 | u32 | rank of dt (`dt_rank`) |
+//! | 72 | u32 | experts |
+//! | 76 | u32 | experts per token |
+//! | 80 | u32 | quantization group along the input dimension, a multiple of 8 |
+//! | 84 | f32 | epsilon of every RMS norm |
+//! | 88 | u32 | id of the beginning-of-sequence token, or `FFFFFFFF` |
+//! | 92..128 | | zeros |
+//!
+//! ## Layer table
+//!
+//! | offset | type | field |
+//! |---|---|---|
+//! | 0 | u8 | mixer: 1 Mamba, 2 attention |
+//! | 1 | u8 | feed-forward: 0 none, 1 MLP, 2 mixture of experts |
+//! | 2 | u16 | zero |
+//! | 4 | u32 | index of the layer's first section |
+//!
+//! ## Section table
+//!
+//! | offset | type | field |
+//! |---|---|---|
+//! | 0 | u16 | role, see [`Role`] |
+//! | 2 | u16 | layer, or `FFFF` |
+//! | 4 | u16 | expert, or `FFFF` |
+//! | 6 | u16 | encoding, see [`Encoding`] |
+//! | 8 | u32 | rows |
+//! | 12 | u32 | columns |
+//! | 16 | u64 | offset from the start of the file |
+//! | 24 | u64 | length in bytes |
+//!
+//! Which sections exist, their order and their shapes follow from header and layer table alone (see [`layout`]);
+//! the table must say the same. Sections follow each other without holes: each begins at the first multiple of 64
+//! after the end of the one before.
+//!
+//! ## Encodings
+//!
+//! * `F32`: rows × columns, row-major.
+//! * `Q8`: int8 matrix in tiles of 8 rows, in the order in which kernels read it. The columns are padded with zeros to
+//!   a multiple of 8 and cut into groups of the header's group size (the last may be shorter), the rows are padded to a
+//!   multiple of 8. Tile after tile, and in it group after group: the 8 rows' scales as f16, then for every 4 columns of
+//!   the group 4 bytes of each of the 8 rows. A weight is scale × byte, and no byte is −128.
+//! * `Bytes`: 1 × length bytes with a format of their own.
+//!
+//! ## Version policy
+//!
+//! A change that old readers would misread sets a new feature bit or a new version, and old readers refuse it by name.
+
+pub mod crc;
+pub mod features;
+mod header;
+pub mod layout;
+mod sections;
+
+pub use header::{FeedForward, Header, LayerKind, Mixer};
+pub use sections::{Image, Section};
+
+/// First eight bytes of every image.
+pub const MAGIC: [u8; 8] = *b"\x93JAMLET\n";
+/// The format version that this crate reads and writes.
+pub const VERSION: u32 = 1;
+/// Every section begins on a multiple of this many bytes from the start of the image.
+pub const SECTION_ALIGN: usize = 64;
+/// The image itself must lie at an address that is a multiple of this.
+pub const IMAGE_ALIGN: usize = 16;
+/// Rows of a `Q8` tile.
+pub const TILE_ROWS: usize = 8;
+/// Columns that lie together in a `Q8` tile.
+pub const TILE_COLS: usize = 4;
+/// "No token", "no layer", "no expert".
+pub const NONE_U32: u32 = u32::MAX;
+/// "No layer", "no expert" in the section table.
+pub const NONE_U16: u16 = u16::MAX;
+
+/// Offsets of header, layer and section fields, the only place that names them.
+pub mod field {
+    #![allow(missing_docs)]
+    pub const VERSION: usize = 8;
+    pub const FEATURES: usize = 12;
+    pub const LENGTH: usize = 16;
+    pub const SECTIONS: usize = 24;
+    pub const LAYERS: usize = 28;
+    pub const VOCAB: usize = 32;
+    pub const HIDDEN: usize = 36;
+    pub const INTERMEDIATE: usize = 40;
+    pub const HEADS: usize = 44;
+    pub const KV_HEADS: usize = 48;
+    pub const HEAD_DIM: usize = 52;
+    pub const D_INNER: usize = 56;
+    pub const D_STATE: usize = 60;
+    pub const D_CONV: usize = 64;
+    pub const DT_RANK: usize = 68;
+    pub const EXPERTS: usize = 72;
+    pub const TOP_K: usize = 76;
+    pub const GROUP: usize = 80;
+    pub const EPS: usize = 84;
+    pub const BOS: usize = 88;
+    pub const RESERVED: usize = 92;
+    pub const HEADER_BYTES: usize = 128;
+
+    pub const LAYER_MIXER: usize = 0;
+    pub const LAYER_FFN: usize = 1;
+    pub const LAYER_ZERO: usize = 2;
+    pub const LAYER_FIRST: usize = 4;
+    pub const LAYER_BYTES: usize = 8;
+
+    pub const SECTION_ROLE: usize = 0;
+    pub const SECTION_LAYER: usize = 2;
+    pub const SECTION_EXPERT: usize = 4;
+    pub const SECTION_ENCODING: usize = 6;
+    pub const SECTION_ROWS: usize = 8;
+    pub const SECTION_COLS: usize = 12;
+    pub const SECTION_OFFSET: usize = 16;
+    pub const SECTION_LENGTH: usize = 24;
+    pub const SECTION_BYTES: usize = 32;
+}
+
+/// What a section holds. `A × B` are its rows and columns; the weight matrices are `output × input`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Role {
+    /// Token embedding, vocabulary × hidden; also the head where the model ties the two.
+    Embedding = 1,
+    /// Weight of the RMS norm before the head, 1 × hidden.
+    FinalNorm = 2,
+    /// Language-model head, vocabulary × hidden; absent when tied.
+    Head = 3,
+    /// The packed tokenizer, see [`crate::tokenizer`].
+    Tokenizer = 4,
+    /// Token ids before and after a text to summarize, and the stop tokens, see [`crate::model::Prompt`].
+    Prompt = 5,
+    /// Where the model came from: UTF-8 JSON for people and tools; the engine doesn't read it.
+    Provenance = 6,
+
+    /// RMS norm before the mixer, 1 × hidden.
+    MixerNorm = 16,
+    /// Mamba in_proj, the half that is convolved and scanned (x), d_inner × hidden.
+    MambaInX = 17,
+    /// Mamba in_proj, the half that gates (z), d_inner × hidden.
+    MambaInZ = 18,
+    /// Bias of in_proj, x then z, 2 × d_inner.
+    MambaInBias = 19,
+    /// Depthwise convolution, tap-major: d_conv × d_inner.
+    MambaConv = 20,
+    /// Bias of the convolution, 1 × d_inner; zeros where the model has none.
+    MambaConvBias = 21,
+    /// Mamba x_proj to dt, B and C, (dt_rank + 2 d_state) × d_inner.
+    MambaXProj = 22,
+    /// RMS norm of dt, 1 × dt_rank.
+    MambaDtNorm = 23,
+    /// RMS norm of B, 1 × d_state.
+    MambaBNorm = 24,
+    /// RMS norm of C, 1 × d_state.
+    MambaCNorm = 25,
+    /// Mamba dt_proj, d_inner × dt_rank.
+    MambaDtProj = 26,
+    /// Bias of dt_proj, 1 × d_inner.
+    MambaDtBias = 27,
+    /// −exp(A_log)·log2(e), in blocks of 8 channels: (d_inner / 8 · d_state) × 8.
+    MambaA = 28,
+    /// The skip connection D, 1 × d_inner.
+    MambaD = 29,
+    /// Mamba out_proj, hidden × d_inner.
+    MambaOut = 30,
+    /// Bias of out_proj, 1 × hidden.
+    MambaOutBias = 31,
+
+    /// Attention q_proj, (heads · head_dim) × hidden.
+    AttentionQ = 40,
+    /// Attention k_proj, (kv_heads · head_dim) × hidden.
+    AttentionK = 41,
+    /// Attention v_proj, (kv_heads · head_dim) × hidden.
+    AttentionV = 42,
+    /// Attention o_proj, hidden × (heads · head_dim).
+    AttentionO = 43,
+
+    /// RMS norm before the feed-forward part, 1 × hidden.
+    FfnNorm = 60,
+    /// MoE router, experts × hidden, kept in f32.
+    Router = 61,
+    /// SwiGLU gate_proj, intermediate × hidden.
+    Gate = 62,
+    /// SwiGLU up_proj, intermediate × hidden.
+    Up = 63,
+    /// SwiGLU down_proj, hidden × intermediate.
+    Down = 64,
+}
+
+/// How a section's numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Encoding {
+    /// f32, row-major.
+    F32 = 1,
+    /// int8 in row tiles with f16 scales per group.
+    Q8 = 2,
+    /// Opaque bytes.
+    Bytes = 3,
+}
+
+/// Columns of a `Q8` matrix after padding.
+pub const fn padded_cols(cols: usize) -> usize {
+    cols.next_multiple_of(8)
+}
+
+/// Groups in a row of a `Q8` matrix.
+pub const fn groups(cols: usize, group: usize) -> usize {
+    padded_cols(cols).div_ceil(group)
+}
+
+/// Bytes of one 8-row tile of a `Q8` matrix.
+pub const fn tile_bytes(cols: usize, group: usize) -> usize {
+    groups(cols, group) * 2 * TILE_ROWS + TILE_ROWS * padded_cols(cols)
+}
+
+/// Why bytes are not an image that this crate can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageError {
+    /// The bytes end too early.
+    Truncated {
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+    /// The bytes go on after the image's end.
+    TrailingBytes {
+        /// Where the image ends.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+    /// The first eight bytes are not [`MAGIC`]: not an image at all.
+    NotAnImage,
+    /// A version that this crate doesn't know.
+    Version {
+        /// The version found; [`VERSION`] would be right.
+        found: u32,
+    },
+    /// The image needs features that this crate doesn't know.
+    Features {
+        /// The unknown bits.
+        unknown: u32,
+    },
+    /// A header field has a value that can't be.
+    Field {
+        /// Name of the field.
+        name: &'static str,
+        /// What was found.
+        found: u64,
+        /// The smallest right value.
+        min: u64,
+        /// The largest right value.
+        max: u64,
+    },
+    /// A layer's entry has a value that can't be.
+    Layer {
+        /// Index of the layer.
+        layer: u32,
+        /// Name of the field.
+        name: &'static str,
+        /// What was found.
+        found: u32,
+    },
+    /// A section's entry differs from what header and layers imply.
+    Section {
+        /// Index in the section table.
+        index: u32,
+        /// Name of the field.
+        name: &'static str,
+        /// What was found.
+        found: u64,
+        /// What would be right.
+        expected: u64,
+    },
+    /// A byte between two sections is not zero.
+    Padding {
+        /// Offset of the byte.
+        offset: u64,
+    },
+    /// The checksum is wrong: the image was changed or cut after it was written.
+    Crc {
+        /// The sum in the file.
+        stored: u32,
+        /// The sum of the bytes.
+        computed: u32,
+    },
+    /// The image doesn't lie at a multiple of [`IMAGE_ALIGN`].
+    Misaligned,
+    /// The section with the prompt and the stop tokens is malformed.
+    Prompt,
+}
+
+impl core::fmt::Display for ImageError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Truncated { needed, found } => {
+                write!(f, "the image is cut off: {found} bytes, {needed} needed")
+            }
+            Self::TrailingBytes { expected, found } => {
+                write!(f, "the image ends at {expected} bytes, but {found} are there")
+            }
+            Self::NotAnImage => write!(f, "not a jamlet image: the first 8 bytes differ from \\x93JAMLET\\n"),
+            Self::Version { found } => {
+                write!(f, "image version {found}; this jamlet reads version {VERSION}")
+            }
+            Self::Features { unknown } => {
+                write!(f, "the image needs features {unknown:#x}, which this jamlet doesn't know: use a newer one")
+            }
+            Self::Field { name, found, min, max } => {
+                write!(f, "header field {name} is {found}; {min} to {max} would be right")
+            }
+            Self::Layer { layer, name, found } => write!(f, "layer {layer}: {name} can't be {found}"),
+            Self::Section { index, name, found, expected } => {
+                write!(f, "section {index}: {name} is {found}; {expected} would be right")
+            }
+            Self::Padding { offset } => write!(f, "byte {offset}, between two sections, is not zero"),
+            Self::Crc { stored, computed } => {
+                write!(f, "checksum {computed:08x}, but the image says {stored:08x}: it is damaged")
+            }
+            Self::Misaligned => write!(f, "the image must lie at a multiple of {IMAGE_ALIGN} bytes"),
+            Self::Prompt => write!(f, "the prompt section is malformed"),
+        }
+    }
+}
+
+impl core::error::Error for ImageError {}

@@ -1,0 +1,205 @@
+//! The arithmetic of the engine: what each kernel computes, and the contract that makes it the same everywhere.
+//!
+//! [`portable`] defines every kernel. The other modules, one an instruction set, reproduce it **bit for bit**; nothing
+//! outside this folder knows that they exist. [`Kernels`] picks one.
+//!
+//! # The contract
+//!
+//! * **Integers are exact.** Products of two int8 are summed in i32. The group size is at most 1,024, so a group's sum is
+//!   at most 1,024 · 127² < 2²⁴: it fits an i32 in any order of summation, and its conversion to f32 is exact.
+//! * **Every f32 operation is named**, with its order: `+ − × ÷` and square root, each rounded to nearest even. Nothing is
+//!   contracted to a fused multiply-add, and nothing is reassociated. Subnormals are computed, not flushed.
+//! * **Sums over a vector** ([`portable::sum_squares`], [`portable::dot`], softmax) use eight lanes: lane `i` sums the
+//!   elements `i, i + 8, i + 16, …` in that order, then `(l0+l4) + (l2+l6)` and `(l1+l5) + (l3+l7)` are added.
+//! * **Sums over groups, taps, states and cached tokens** go from the first to the last, one accumulator an output.
+//! * **Maxima** compare with `>`, so NaN never wins and the order doesn't matter.
+//! * **Rounding to an integer** is to nearest even, by adding and subtracting 1.5 · 2²³.
+//! * **One exponential**, [`math::exp2`], a fixed sequence of f32 operations, serves softmax, SiLU, softplus and the scan.
+//!
+//! What follows for the caller: the result for a token doesn't depend on which other tokens share its chunk, on how rows
+//! are split over cores, or on the processor.
+//!
+//! # The kernels
+//!
+//! | kernel | computes |
+//! |---|---|
+//! | [`quantize`](Kernels::quantize) | per group: `scale = max\|x\| · (1/127)`, `q = round(x · (127 / max\|x\|))` |
+//! | [`matmul`](Kernels::matmul) | `y = Σ_groups f32(Σ w·q) × (w_scale × q_scale)` |
+//! | [`rms_norm`](Kernels::rms_norm) | `x · (1 / sqrt(Σx²/n + ε)) · w` (Zhang and Sennrich 2019) |
+//! | [`conv_silu`](Kernels::conv_silu) | causal depthwise convolution, then SiLU |
+//! | [`scan`](Kernels::scan) | the selective scan (Gu and Dao 2023, algorithm 2), gated |
+//! | [`scores`](Kernels::scores), [`softmax`](Kernels::softmax), [`weighted_values`](Kernels::weighted_values) | attention over an int8 cache |
+//! | [`swiglu`](Kernels::swiglu) | `silu(gate) × up` (Shazeer 2020) |
+
+pub mod math;
+pub mod portable;
+
+use crate::model::QMatrix;
+use half::f16;
+
+/// Rows of activations, quantized for a matrix product.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantized<'a> {
+    /// `(tokens, cols)`: int8 values, never −128; `cols` is padded with zeros to a multiple of 8.
+    pub values: &'a [i8],
+    /// `(tokens, groups)`: one scale a group.
+    pub scales: &'a [f32],
+    /// Padded columns.
+    pub cols: usize,
+    /// Columns of a group; the last one may be shorter.
+    pub group: usize,
+}
+
+impl<'a> Quantized<'a> {
+    /// Rows.
+    pub fn tokens(&self) -> usize {
+        self.values.len() / self.cols.max(1)
+    }
+
+    /// Values and scales of each token.
+    pub fn rows(&self) -> impl Iterator<Item = (&'a [i8], &'a [f32])> + use<'a> {
+        let groups = self.cols.div_ceil(self.group.max(1)).max(1);
+        self.values.chunks_exact(self.cols.max(1)).zip(self.scales.chunks_exact(groups))
+    }
+}
+
+/// What the selective scan of one chunk reads and writes. E channels (a multiple of 8), N states a channel.
+pub struct Scan<'a, S> {
+    /// `(tokens, E)`: the convolved input u on entry, the gated output on return.
+    pub u: &'a mut [f32],
+    /// `(tokens, E)`: step sizes after softplus.
+    pub dt: &'a [f32],
+    /// `(tokens, E)`: the gate.
+    pub z: &'a [f32],
+    /// `(tokens, row)`: a row holds dt_rank numbers, then B (N numbers), then C (N numbers).
+    pub bc: &'a [f32],
+    /// Numbers in a row of `bc`.
+    pub row: usize,
+    /// `(E / 8, N, 8)`: −exp(A_log)·log2(e).
+    pub a: &'a [f32],
+    /// `(E)`: the skip connection.
+    pub d: &'a [f32],
+    /// `(E / 8, N, 8)`: the state h.
+    pub state: &'a mut [S],
+    /// N.
+    pub d_state: usize,
+}
+
+/// A number of the SSM state as it is stored between tokens.
+pub trait StateScalar: Copy + bytemuck::Pod {
+    /// To the f32 in which it is computed.
+    fn load(self) -> f32;
+    /// Rounded to nearest even.
+    fn store(value: f32) -> Self;
+}
+
+impl StateScalar for f32 {
+    #[inline(always)]
+    fn load(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn store(value: f32) -> Self {
+        value
+    }
+}
+
+/// IEEE 754 half precision, as its bits: plain integers can be cut from any 2-byte aligned buffer.
+impl StateScalar for u16 {
+    #[inline(always)]
+    fn load(self) -> f32 {
+        f16::from_bits(self).to_f32_const()
+    }
+    #[inline(always)]
+    fn store(value: f32) -> Self {
+        f16::from_f32_const(value).to_bits()
+    }
+}
+
+/// The kernels of the processor that runs this.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kernels {}
+
+impl Kernels {
+    /// The portable kernels, which define all others.
+    pub const fn portable() -> Self {
+        Self {}
+    }
+
+    /// The best kernels for this processor.
+    pub fn detect() -> Self {
+        Self {}
+    }
+
+    /// Quantizes one row: `values` has the padded columns, `scales` one place a group.
+    pub fn quantize(&self, x: &[f32], group: usize, values: &mut [i8], scales: &mut [f32]) {
+        portable::quantize(x, group, values, scales);
+    }
+
+    /// `out (tokens, w.rows) = x (tokens, w.cols) · wᵀ`.
+    pub fn matmul(&self, w: &QMatrix<'_>, x: &Quantized<'_>, out: &mut [f32]) {
+        portable::matmul(w, x, out);
+    }
+
+    /// Normalises one row into `out`.
+    pub fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+        portable::rms_norm(x, weight, eps, out);
+    }
+
+    /// Normalises one row in place.
+    pub fn rms_norm_in_place(&self, x: &mut [f32], weight: &[f32], eps: f32) {
+        portable::rms_norm_in_place(x, weight, eps);
+    }
+
+    /// `u (tokens, E)` becomes `silu(bias + Σ_k weight[k] · u[t − (K−1) + k])`; `history (K−1, E)` holds the inputs
+    /// before the chunk and is moved on. `weight` is `(K, E)`.
+    pub fn conv_silu(&self, u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
+        portable::conv_silu(u, weight, bias, history);
+    }
+
+    /// `dt (tokens, E)` becomes `softplus(dt + bias)`.
+    pub fn softplus_bias(&self, dt: &mut [f32], bias: &[f32]) {
+        portable::softplus_bias(dt, bias);
+    }
+
+    /// The selective scan over a chunk.
+    pub fn scan<S: StateScalar>(&self, scan: Scan<'_, S>) {
+        portable::scan(scan);
+    }
+
+    /// `gate = silu(gate) · up`.
+    pub fn swiglu(&self, gate: &mut [f32], up: &[f32]) {
+        portable::swiglu(gate, up);
+    }
+
+    /// Quantizes a query head to 16 bits and returns its scale.
+    pub fn quantize_query(&self, q: &[f32], out: &mut [i16]) -> f32 {
+        portable::quantize_query(q, out)
+    }
+
+    /// Quantizes a key or value head to 8 bits and returns its scale.
+    pub fn quantize_head(&self, x: &[f32], out: &mut [i8]) -> f32 {
+        portable::quantize_head(x, out)
+    }
+
+    /// `scores[t] = f32(q · keys[t]) × (scale × key_scales[t])`, keys being `(slots, head_dim)`.
+    pub fn scores(&self, q: &[i16], scale: f32, keys: &[i8], key_scales: &[f32], scores: &mut [f32]) {
+        portable::scores(q, scale, keys, key_scales, scores);
+    }
+
+    /// `x = exp(x − max x)`; returns the sum.
+    pub fn softmax(&self, x: &mut [f32]) -> f32 {
+        portable::softmax(x)
+    }
+
+    /// `out = (Σ_t weights[t] · value_scales[t] · values[t]) / sum`, values being `(slots, head_dim)`. The weights are
+    /// used up. See [`portable::weighted_values`] for the order and the 15-bit rounding of the weights.
+    pub fn weighted_values(&self, weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
+        portable::weighted_values(weights, sum, values, value_scales, out);
+    }
+
+    /// Dot product of two f32 vectors.
+    pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
+        portable::dot(a, b)
+    }
+}

@@ -1,0 +1,343 @@
+//! The kernels in plain Rust. They define the results; every other implementation must equal them bit for bit.
+//!
+//! Loops run over blocks of eight so that compilers vectorise them without changing any result.
+
+use super::math::{LOG2_E, exp2, round, silu, softplus};
+use super::{Quantized, Scan, StateScalar};
+use crate::image::{TILE_COLS, TILE_ROWS};
+use crate::model::QMatrix;
+
+/// Below this a group is taken as zero: its inverse would overflow.
+pub const TINY: f32 = 1e-30;
+
+/// Largest magnitude; NaN doesn't count, and the order of elements doesn't matter.
+#[inline(always)]
+pub fn max_abs(x: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    let (blocks, rest) = x.as_chunks::<8>();
+    for block in blocks {
+        for (m, v) in lanes.iter_mut().zip(block) {
+            *m = if v.abs() > *m { v.abs() } else { *m };
+        }
+    }
+    for (m, v) in lanes.iter_mut().zip(rest) {
+        *m = if v.abs() > *m { v.abs() } else { *m };
+    }
+    lanes.into_iter().fold(0.0, |m, v| if v > m { v } else { m })
+}
+
+/// The fixed shape in which eight lanes are summed.
+#[inline(always)]
+pub fn sum_lanes(l: [f32; 8]) -> f32 {
+    ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
+}
+
+/// Sum of squares in eight lanes.
+#[inline(always)]
+pub fn sum_squares(x: &[f32]) -> f32 {
+    dot(x, x)
+}
+
+/// Dot product in eight lanes.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        for ((l, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *l += a * b;
+        }
+    }
+    for ((l, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+        *l += a * b;
+    }
+    sum_lanes(lanes)
+}
+
+/// Scale and inverse scale that map `max` to `limit`; zeros where the row is all but zero, or not finite.
+#[inline(always)]
+fn scale_for(max: f32, limit: f32) -> (f32, f32) {
+    if max > TINY && max <= f32::MAX { (max * (1.0 / limit), limit / max) } else { (0.0, 0.0) }
+}
+
+/// Rounds a row to int8, group by group; what is left of `values` is zeroed.
+#[inline(always)]
+pub fn quantize(x: &[f32], group: usize, values: &mut [i8], scales: &mut [f32]) {
+    let mut groups = x.chunks(group.max(1));
+    for (q, scale) in values.chunks_mut(group.max(1)).zip(scales) {
+        let x = groups.next().unwrap_or(&[]);
+        let (s, inverse) = scale_for(max_abs(x), 127.0);
+        *scale = s;
+        let (head, tail) = q.split_at_mut(x.len().min(q.len()));
+        for (q, x) in head.iter_mut().zip(x) {
+            *q = to_i8(x * inverse);
+        }
+        tail.fill(0);
+    }
+}
+
+/// Rounds to −127 ..= 127, whatever comes in.
+#[inline(always)]
+fn to_i8(x: f32) -> i8 {
+    round(x).clamp(-127, 127) as i8
+}
+
+/// Matrix product with an int8 matrix, see [`super::Kernels::matmul`].
+pub fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: &mut [f32]) {
+    for (index, tile) in w.tiles().enumerate() {
+        let first = index * TILE_ROWS;
+        for ((values, scales), out) in x.rows().zip(out.chunks_exact_mut(w.rows())) {
+            let y = tile_product(tile, values, scales, x.group);
+            for (out, y) in out.iter_mut().skip(first).zip(y) {
+                *out = y;
+            }
+        }
+    }
+}
+
+/// The products of one tile's eight rows with one row of activations.
+#[inline(always)]
+fn tile_product(mut tile: &[u8], values: &[i8], scales: &[f32], group: usize) -> [f32; TILE_ROWS] {
+    let mut y = [0.0f32; TILE_ROWS];
+    for (x, x_scale) in values.chunks(group.max(1)).zip(scales) {
+        let Some((w_scales, rest)) = tile.split_first_chunk::<{ 2 * TILE_ROWS }>() else { break };
+        let Some((weights, rest)) = rest.split_at_checked(TILE_ROWS * x.len()) else { break };
+        tile = rest;
+        let mut sums = [0i32; TILE_ROWS];
+        for (w, x) in weights.as_chunks::<{ TILE_ROWS * TILE_COLS }>().0.iter().zip(x.as_chunks::<TILE_COLS>().0) {
+            for (sum, w) in sums.iter_mut().zip(w.as_chunks::<TILE_COLS>().0) {
+                for (&w, &x) in w.iter().zip(x) {
+                    *sum += i32::from(w.cast_signed()) * i32::from(x);
+                }
+            }
+        }
+        for ((y, sum), w_scale) in y.iter_mut().zip(sums).zip(w_scales.as_chunks::<2>().0) {
+            *y += sum as f32 * (half_to_f32(*w_scale) * x_scale);
+        }
+    }
+    y
+}
+
+/// An f16 from its little-endian bytes.
+#[inline(always)]
+pub fn half_to_f32(bytes: [u8; 2]) -> f32 {
+    half::f16::from_le_bytes(bytes).to_f32_const()
+}
+
+/// `1 / sqrt(mean of squares + ε)`.
+#[inline(always)]
+fn inverse_rms(x: &[f32], eps: f32) -> f32 {
+    1.0 / libm::sqrtf(sum_squares(x) / x.len() as f32 + eps)
+}
+
+/// RMS norm of one row: `(x · inverse) · w`.
+#[inline(always)]
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let inverse = inverse_rms(x, eps);
+    for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+        *out = (x * inverse) * w;
+    }
+}
+
+/// The same, in place.
+#[inline(always)]
+pub fn rms_norm_in_place(x: &mut [f32], weight: &[f32], eps: f32) {
+    let inverse = inverse_rms(x, eps);
+    for (x, w) in x.iter_mut().zip(weight) {
+        *x = (*x * inverse) * w;
+    }
+}
+
+/// Causal depthwise convolution and SiLU, see [`super::Kernels::conv_silu`]: `((bias + w₀·u₋₃) + w₁·u₋₂) + …`, the
+/// oldest input first.
+#[inline(always)]
+pub fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
+    let channels = bias.len().max(1);
+    for row in u.chunks_exact_mut(channels) {
+        for (block, (u, bias)) in row.as_chunks_mut::<8>().0.iter_mut().zip(bias.as_chunks::<8>().0).enumerate() {
+            let mut sum = *bias;
+            let mut taps = weight.chunks_exact(channels).filter_map(|tap| tap.as_chunks::<8>().0.get(block));
+            let past = history.chunks_exact(channels).filter_map(|past| past.as_chunks::<8>().0.get(block));
+            for (tap, past) in (&mut taps).take(history.len() / channels).zip(past) {
+                for ((sum, past), tap) in sum.iter_mut().zip(past).zip(tap) {
+                    *sum += past * tap;
+                }
+            }
+            if let Some(tap) = taps.next() {
+                for ((sum, x), tap) in sum.iter_mut().zip(&*u).zip(tap) {
+                    *sum += x * tap;
+                }
+            }
+            // The oldest input was used for the last time: its place takes the newest.
+            if let Some(oldest) = history.as_chunks_mut::<8>().0.get_mut(block) {
+                *oldest = *u;
+            }
+            *u = sum.map(silu);
+        }
+        if history.len() > channels {
+            history.rotate_left(channels);
+        }
+    }
+}
+
+/// `dt = softplus(dt + bias)` for rows of `bias.len()`.
+#[inline(always)]
+pub fn softplus_bias(dt: &mut [f32], bias: &[f32]) {
+    for row in dt.chunks_exact_mut(bias.len().max(1)) {
+        for (dt, bias) in row.iter_mut().zip(bias) {
+            *dt = softplus(*dt + bias);
+        }
+    }
+}
+
+/// The selective scan with gate, eight channels at a time:
+///
+/// ```text
+/// h[n] = exp2(dt·a[n]) · h[n] + (dt·u) · B[n]
+/// y    = Σ_n h[n]·C[n] + D·u        (n = 0, 1, …)
+/// out  = y · silu(z)
+/// ```
+///
+/// Narrow states are rounded after every token; y uses h before that rounding.
+#[inline(always)]
+pub fn scan<S: StateScalar>(scan: Scan<'_, S>) {
+    let Scan { u, dt, z, bc, row, a, d, state, d_state: n } = scan;
+    let channels = d.len();
+    let Some(dt_rank) = row.checked_sub(2 * n) else { return };
+    let blocks = state.chunks_exact_mut(8 * n).zip(a.chunks_exact(8 * n)).zip(d.as_chunks::<8>().0);
+    for (block, ((state, a), d)) in blocks.enumerate() {
+        let (state, a) = (as_blocks_mut(state), a.as_chunks::<8>().0);
+        let rows = u.chunks_exact_mut(channels).zip(dt.chunks_exact(channels)).zip(z.chunks_exact(channels));
+        for (((u, dt), z), bc) in rows.zip(bc.chunks_exact(row)) {
+            let (Some(u), Some(dt), Some(z), Some((b, c))) = (
+                u.as_chunks_mut::<8>().0.get_mut(block),
+                dt.as_chunks::<8>().0.get(block),
+                z.as_chunks::<8>().0.get(block),
+                bc.get(dt_rank..).and_then(|bc| bc.split_at_checked(n)),
+            ) else {
+                continue;
+            };
+            let mut dx = [0.0f32; 8];
+            for ((dx, dt), u) in dx.iter_mut().zip(dt).zip(&*u) {
+                *dx = dt * u;
+            }
+            let mut y = [0.0f32; 8];
+            for (((h, a), b), c) in state.iter_mut().zip(a).zip(b).zip(c) {
+                for lane in 0..8 {
+                    let next = exp2(dt[lane] * a[lane]) * h[lane].load() + dx[lane] * b;
+                    h[lane] = S::store(next);
+                    y[lane] += next * c;
+                }
+            }
+            for lane in 0..8 {
+                u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn as_blocks_mut<S>(x: &mut [S]) -> &mut [[S; 8]] {
+    x.as_chunks_mut::<8>().0
+}
+
+/// `gate = silu(gate) · up`.
+#[inline(always)]
+pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate = silu(*gate) * up;
+    }
+}
+
+/// A query head to ±32767.
+#[inline(always)]
+pub fn quantize_query(q: &[f32], out: &mut [i16]) -> f32 {
+    let (scale, inverse) = scale_for(max_abs(q), 32767.0);
+    for (out, q) in out.iter_mut().zip(q) {
+        *out = round(q * inverse).clamp(-32767, 32767) as i16;
+    }
+    scale
+}
+
+/// A key or value head to ±127.
+#[inline(always)]
+pub fn quantize_head(x: &[f32], out: &mut [i8]) -> f32 {
+    let (scale, inverse) = scale_for(max_abs(x), 127.0);
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = to_i8(x * inverse);
+    }
+    scale
+}
+
+/// Scores of one query head against cached keys. |Σ| ≤ 512 · 127 · 32767 < 2³¹.
+#[inline(always)]
+pub fn scores(q: &[i16], scale: f32, keys: &[i8], key_scales: &[f32], scores: &mut [f32]) {
+    for ((score, key), key_scale) in scores.iter_mut().zip(keys.chunks_exact(q.len().max(1))).zip(key_scales) {
+        let sum: i32 = q.iter().zip(key).map(|(&q, &k)| i32::from(q) * i32::from(k)).sum();
+        *score = sum as f32 * (scale * key_scale);
+    }
+}
+
+/// Exponentials relative to the largest, and their sum in eight lanes.
+#[inline(always)]
+pub fn softmax(x: &mut [f32]) -> f32 {
+    let mut lanes = [f32::MIN; 8];
+    for block in x.chunks(8) {
+        for (m, &v) in lanes.iter_mut().zip(block) {
+            *m = if v > *m { v } else { *m };
+        }
+    }
+    let max = lanes.into_iter().fold(f32::MIN, |m, v| if v > m { v } else { m });
+    let mut sums = [0.0f32; 8];
+    for block in x.chunks_mut(8) {
+        for (sum, v) in sums.iter_mut().zip(block) {
+            *v = exp2((*v - max) * LOG2_E);
+            *sum += *v;
+        }
+    }
+    sum_lanes(sums)
+}
+
+/// Cached tokens whose weights share a scale in [`weighted_values`].
+pub const VALUE_BLOCK: usize = 64;
+
+/// Weighted sum of cached values, in blocks of [`VALUE_BLOCK`] tokens from the first to the last:
+///
+/// ```text
+/// w[t]  = weights[t] · value_scales[t]
+/// p[t]  = round(w[t] · (32767 / max w))              15-bit weights, exact products in i32: 64·32767·127 < 2³¹
+/// out  += f32(Σ_t p[t]·values[t]) · (max w · (1/32767))
+/// ```
+///
+/// and at the end `out · (1 / sum)`.
+#[inline(always)]
+pub fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
+    let dim = out.len();
+    out.fill(0.0);
+    let blocks = weights.chunks_mut(VALUE_BLOCK).zip(value_scales.chunks(VALUE_BLOCK));
+    for ((w, scales), values) in blocks.zip(values.chunks(VALUE_BLOCK * dim.max(1))) {
+        for (w, scale) in w.iter_mut().zip(scales) {
+            *w *= scale;
+        }
+        let (scale, inverse) = scale_for(max_abs(w), 32767.0);
+        let mut p = [0i32; VALUE_BLOCK];
+        for (p, w) in p.iter_mut().zip(&*w) {
+            *p = round(w * inverse).clamp(-32767, 32767);
+        }
+        for (strip, out) in out.chunks_mut(8).enumerate() {
+            let mut sums = [0i32; 8];
+            for (p, value) in p.iter().zip(values.chunks_exact(dim)) {
+                for (sum, &v) in sums.iter_mut().zip(value.get(8 * strip..).unwrap_or(&[])) {
+                    *sum += p * i32::from(v);
+                }
+            }
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out += sum as f32 * scale;
+            }
+        }
+    }
+    let inverse = 1.0 / sum;
+    for out in out {
+        *out *= inverse;
+    }
+}

@@ -1,0 +1,86 @@
+//! Sparse mixture of SwiGLU experts (Shazeer et al. 2017, Jiang et al. 2024), as Jamba has it: softmax over all experts,
+//! then the top k, **not** renormalised.
+//!
+//! Tokens of a chunk that chose the same expert go through it together, so its weights are read once. The experts' outputs
+//! are added to a token in order of the experts' numbers, whatever the chunk.
+
+use super::mlp::swiglu;
+use super::{Pass, Rows, first};
+use crate::model::MoeWeights;
+use crate::state::Buffers;
+
+/// Adds the block's output to the residual stream.
+pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
+    let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
+    let (group, hidden) = (header.group as usize, norm.len());
+    let (experts, top_k) = (header.experts as usize, header.top_k as usize);
+    let Buffers { residual, normed, quant_in, quant_mid, quant_routed, wide, scores, routed, routes, .. } =
+        &mut *pass.buffers;
+    let residual = first(residual, tokens * hidden);
+    let (chosen, gathered) = routed.split_at_mut((tokens * top_k).min(routed.len()));
+    let mut input = Rows::new(tokens, hidden, group, (&mut *quant_in.0, &mut *quant_in.1));
+    let scores = first(scores, experts);
+    let choices = chosen.chunks_exact_mut(top_k.max(1)).zip(routes.chunks_exact_mut(top_k.max(1)));
+    for ((x, (chosen, weights)), (values, scales)) in
+        residual.chunks_exact(hidden.max(1)).zip(choices).zip(input.iter_mut())
+    {
+        k.rms_norm(x, norm, header.eps, normed);
+        k.quantize(normed, group, values, scales);
+        for (score, row) in scores.iter_mut().zip(w.router.chunks_exact(hidden.max(1))) {
+            *score = k.dot(normed, row);
+        }
+        route(k.softmax(scores), scores, chosen, weights);
+    }
+    let input = input.done();
+
+    for expert in 0..experts as u16 {
+        // The tokens that chose this expert, and their inputs side by side.
+        let mut shared = Rows::new(tokens, hidden, group, (&mut *quant_routed.0, &mut *quant_routed.1));
+        let mut count = 0;
+        let mut places = gathered.iter_mut().zip(shared.iter_mut());
+        for (token, (chosen, (values, scales))) in chosen.chunks_exact(top_k.max(1)).zip(input.rows()).enumerate() {
+            if chosen.contains(&expert)
+                && let Some((place, (to, to_scales))) = places.next()
+            {
+                *place = token as u16;
+                to.copy_from_slice(values);
+                to_scales.copy_from_slice(scales);
+                count += 1;
+            }
+        }
+        drop(places);
+        if count == 0 {
+            continue;
+        }
+        let input = shared.first(count);
+        let out = swiglu(k, &w.experts.get(expert.into()), &input, (&mut *quant_mid.0, &mut *quant_mid.1), wide);
+        for (&token, out) in gathered.iter().zip(out.chunks_exact(hidden.max(1))) {
+            let token = usize::from(token);
+            let choice =
+                chosen.iter().zip(routes.iter()).skip(token * top_k).take(top_k).find(|choice| *choice.0 == expert);
+            if let (Some((_, weight)), Some(x)) = (choice, residual.get_mut(token * hidden..(token + 1) * hidden)) {
+                for (x, y) in x.iter_mut().zip(out) {
+                    *x += weight * y;
+                }
+            }
+        }
+    }
+}
+
+/// The most probable experts in falling order (the lower number first among equals) and their probabilities. `scores`
+/// hold exponentials whose sum is `sum`; those of the chosen are used up.
+fn route(sum: f32, scores: &mut [f32], chosen: &mut [u16], weights: &mut [f32]) {
+    for (expert, weight) in chosen.iter_mut().zip(weights) {
+        let mut best = (0, -1.0);
+        for (index, &score) in scores.iter().enumerate() {
+            if score > best.1 {
+                best = (index, score);
+            }
+        }
+        *expert = best.0 as u16;
+        *weight = best.1 / sum;
+        if let Some(score) = scores.get_mut(best.0) {
+            *score = -1.0;
+        }
+    }
+}

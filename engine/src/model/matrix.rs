@@ -1,0 +1,85 @@
+//! An int8 matrix in the order in which kernels read it.
+
+use crate::image::{TILE_COLS, TILE_ROWS, groups, padded_cols, tile_bytes};
+use crate::kernels::portable::half_to_f32;
+
+/// A `Q8` section: see [`crate::image`] for its layout.
+#[derive(Clone, Copy, Debug)]
+pub struct QMatrix<'m> {
+    bytes: &'m [u8],
+    rows: usize,
+    cols: usize,
+    group: usize,
+}
+
+impl<'m> QMatrix<'m> {
+    /// No rows and no columns.
+    pub const EMPTY: Self = Self { bytes: &[], rows: 0, cols: 0, group: 8 };
+
+    /// A matrix of `rows × cols` in `bytes`; rows for which the bytes don't suffice are not there.
+    pub fn new(bytes: &'m [u8], rows: usize, cols: usize, group: usize) -> Self {
+        let whole = bytes.len() / tile_bytes(cols, group).max(1) * TILE_ROWS;
+        Self { bytes, rows: rows.min(whole), cols, group }
+    }
+
+    /// Output numbers.
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Input numbers, without padding.
+    pub const fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Input numbers after padding with zeros to a multiple of 8.
+    pub const fn padded_cols(&self) -> usize {
+        padded_cols(self.cols)
+    }
+
+    /// Columns that share a scale.
+    pub const fn group(&self) -> usize {
+        self.group
+    }
+
+    /// The tiles of 8 rows each; the last one may have rows of padding.
+    pub fn tiles(&self) -> impl ExactSizeIterator<Item = &'m [u8]> + use<'m> {
+        self.bytes.chunks_exact(tile_bytes(self.cols, self.group).max(1))
+    }
+
+    /// The rows `first .. first + count` as a matrix; `first` must be a multiple of 8, and what lies outside is left out.
+    pub fn slice_rows(&self, first: usize, count: usize) -> Self {
+        let start = first / TILE_ROWS * tile_bytes(self.cols, self.group);
+        let rows = count.min(self.rows.saturating_sub(first));
+        let bytes = self.bytes.get(start..).unwrap_or(&[]);
+        let length = rows.div_ceil(TILE_ROWS) * tile_bytes(self.cols, self.group);
+        Self { bytes: bytes.get(..length).unwrap_or(bytes), rows, ..*self }
+    }
+
+    /// Row `row` as f32 into `out`; zeros for a row that isn't there.
+    pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
+        out.fill(0.0);
+        let Some(mut tile) = self.tiles().nth(row / TILE_ROWS) else { return };
+        let lane = row % TILE_ROWS;
+        let mut left = self.padded_cols();
+        for out in out.chunks_mut(self.group) {
+            let width = self.group.min(left);
+            left -= width;
+            let Some((scales, rest)) = tile.split_first_chunk::<{ 2 * TILE_ROWS }>() else { return };
+            let Some((weights, rest)) = rest.split_at_checked(TILE_ROWS * width) else { return };
+            tile = rest;
+            let scale = scales.as_chunks::<2>().0.get(lane).map_or(0.0, |s| half_to_f32(*s));
+            let fours = weights.as_chunks::<TILE_COLS>().0.iter().skip(lane).step_by(TILE_ROWS);
+            for (out, w) in out.chunks_mut(TILE_COLS).zip(fours) {
+                for (out, w) in out.iter_mut().zip(w) {
+                    *out = f32::from(w.cast_signed()) * scale;
+                }
+            }
+        }
+    }
+
+    /// Groups in a row.
+    pub const fn groups(&self) -> usize {
+        groups(self.cols, self.group)
+    }
+}

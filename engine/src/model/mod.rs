@@ -1,0 +1,284 @@
+//! A typed view of an image: the layers' weights by name and shape. Everything here is infallible after
+//! [`Model::parse`] said Ok.
+
+mod matrix;
+mod prompt;
+
+pub use crate::image::{FeedForward, Header, LayerKind, Mixer};
+pub use matrix::QMatrix;
+pub use prompt::Prompt;
+
+use crate::image::{Image, ImageError, Role, Section, features};
+
+/// A checked image and its parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'m> {
+    image: Image<'m>,
+    prompt: Prompt<'m>,
+}
+
+impl<'m> Model<'m> {
+    /// Checks an image completely, checksum included.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(image: &'m [u8]) -> Result<Self, ImageError> {
+        Self::new(Image::parse(image)?)
+    }
+
+    /// As [`Model::parse`], with the caller's CRC-32, see [`Image::parse_with`].
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse_with(image: &'m [u8], checksum: impl FnOnce(&[u8]) -> u32) -> Result<Self, ImageError> {
+        Self::new(Image::parse_with(image, checksum)?)
+    }
+
+    fn new(image: Image<'m>) -> Result<Self, ImageError> {
+        let prompt = image.model_section(Role::Prompt).ok_or(ImageError::Prompt)?;
+        let prompt = Prompt::parse(prompt.bytes, image.header().vocab).ok_or(ImageError::Prompt)?;
+        Ok(Self { image, prompt })
+    }
+
+    /// The image's sizes.
+    pub fn header(&self) -> &Header {
+        self.image.header()
+    }
+
+    /// The checked image.
+    pub fn image(&self) -> &Image<'m> {
+        &self.image
+    }
+
+    /// What stands before and after a text that is to be summarized, and which tokens end the answer.
+    pub fn prompt(&self) -> Prompt<'m> {
+        self.prompt
+    }
+
+    /// Embedding of every token, `(vocab, hidden)`.
+    pub fn embedding(&self) -> QMatrix<'m> {
+        self.matrix(self.image.model_section(Role::Embedding))
+    }
+
+    /// The head, `(vocab, hidden)`: the embedding where the two are tied.
+    pub fn head(&self) -> QMatrix<'m> {
+        match self.header().has(features::TIED) {
+            true => self.embedding(),
+            false => self.matrix(self.image.model_section(Role::Head)),
+        }
+    }
+
+    /// Weight of the last norm, `(hidden)`.
+    pub fn final_norm(&self) -> &'m [f32] {
+        self.image.model_section(Role::FinalNorm).map_or(&[], |section| floats(&section))
+    }
+
+    /// The layers from first to last.
+    pub fn layers(&self) -> impl Iterator<Item = Layer<'m>> + use<'m> {
+        let model = *self;
+        (0..self.header().layers).filter_map(move |index| model.layer(index))
+    }
+
+    fn layer(&self, index: u32) -> Option<Layer<'m>> {
+        let kind = self.image.layer(index)?;
+        let biases = self.header().has(features::PROJ_BIAS);
+        let mut read = Reader { model: self, next: self.image.first_section(index) };
+        let mixer_norm = read.floats();
+        let mixer = match kind.mixer {
+            Mixer::Mamba => MixerWeights::Mamba(MambaWeights {
+                in_x: read.matrix(),
+                in_z: read.matrix(),
+                in_bias: if biases { read.floats() } else { &[] },
+                conv: read.floats(),
+                conv_bias: read.floats(),
+                x_proj: read.matrix(),
+                dt_norm: read.floats(),
+                b_norm: read.floats(),
+                c_norm: read.floats(),
+                dt_proj: read.matrix(),
+                dt_bias: read.floats(),
+                a: read.floats(),
+                d: read.floats(),
+                out: read.matrix(),
+                out_bias: if biases { read.floats() } else { &[] },
+            }),
+            Mixer::Attention => MixerWeights::Attention(AttentionWeights {
+                q: read.matrix(),
+                k: read.matrix(),
+                v: read.matrix(),
+                o: read.matrix(),
+            }),
+        };
+        let ffn = match kind.ffn {
+            FeedForward::None => FfnWeights::None,
+            FeedForward::Mlp => FfnWeights::Mlp { norm: read.floats(), mlp: read.mlp() },
+            FeedForward::Moe => {
+                let (norm, router) = (read.floats(), read.floats());
+                FfnWeights::Moe {
+                    norm,
+                    moe: MoeWeights { router, experts: Experts { model: *self, first: read.next } },
+                }
+            }
+        };
+        Some(Layer { mixer_norm, mixer, ffn })
+    }
+
+    fn matrix(&self, section: Option<Section<'m>>) -> QMatrix<'m> {
+        section.map_or(QMatrix::EMPTY, |s| QMatrix::new(s.bytes, s.rows, s.cols, self.header().group as usize))
+    }
+}
+
+/// Reads a layer's sections in their order.
+struct Reader<'a, 'm> {
+    model: &'a Model<'m>,
+    next: u32,
+}
+
+impl<'m> Reader<'_, 'm> {
+    fn section(&mut self) -> Section<'m> {
+        let section = self.model.image.section(self.next);
+        self.next = self.next.wrapping_add(1);
+        section
+    }
+
+    fn floats(&mut self) -> &'m [f32] {
+        floats(&self.section())
+    }
+
+    fn matrix(&mut self) -> QMatrix<'m> {
+        let section = self.section();
+        self.model.matrix(Some(section))
+    }
+
+    fn mlp(&mut self) -> MlpWeights<'m> {
+        MlpWeights { gate: self.matrix(), up: self.matrix(), down: self.matrix() }
+    }
+}
+
+/// The numbers of an `F32` section. Sections lie on multiples of 64 in an image on a multiple of 16, so the cast holds.
+fn floats<'m>(section: &Section<'m>) -> &'m [f32] {
+    bytemuck::try_cast_slice(section.bytes).unwrap_or(&[])
+}
+
+/// One layer: `x += mixer(norm(x)); x += ffn(norm(x))`.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'m> {
+    /// Norm before the mixer, `(hidden)`.
+    pub mixer_norm: &'m [f32],
+    /// What mixes tokens.
+    pub mixer: MixerWeights<'m>,
+    /// What follows.
+    pub ffn: FfnWeights<'m>,
+}
+
+/// Weights of a mixer.
+#[derive(Clone, Copy, Debug)]
+pub enum MixerWeights<'m> {
+    /// Selective state space.
+    Mamba(MambaWeights<'m>),
+    /// Attention.
+    Attention(AttentionWeights<'m>),
+}
+
+/// A Mamba block: E = d_inner channels, N = d_state, K = d_conv, R = dt_rank.
+#[derive(Clone, Copy, Debug)]
+pub struct MambaWeights<'m> {
+    /// The convolved half of in_proj, `(E, hidden)`.
+    pub in_x: QMatrix<'m>,
+    /// The gate's half of in_proj, `(E, hidden)`.
+    pub in_z: QMatrix<'m>,
+    /// Biases of both halves, `(2, E)`, or empty.
+    pub in_bias: &'m [f32],
+    /// Convolution, `(K, E)`.
+    pub conv: &'m [f32],
+    /// Bias of the convolution, `(E)`.
+    pub conv_bias: &'m [f32],
+    /// To dt, B and C: `(R + 2N, E)`.
+    pub x_proj: QMatrix<'m>,
+    /// Norm of dt, `(R)`.
+    pub dt_norm: &'m [f32],
+    /// Norm of B, `(N)`.
+    pub b_norm: &'m [f32],
+    /// Norm of C, `(N)`.
+    pub c_norm: &'m [f32],
+    /// `(E, R)`.
+    pub dt_proj: QMatrix<'m>,
+    /// `(E)`.
+    pub dt_bias: &'m [f32],
+    /// −exp(A_log)·log2(e), `(E / 8, N, 8)`.
+    pub a: &'m [f32],
+    /// Skip connection, `(E)`.
+    pub d: &'m [f32],
+    /// `(hidden, E)`.
+    pub out: QMatrix<'m>,
+    /// `(hidden)`, or empty.
+    pub out_bias: &'m [f32],
+}
+
+/// Grouped-query attention.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionWeights<'m> {
+    /// `(heads · head_dim, hidden)`.
+    pub q: QMatrix<'m>,
+    /// `(kv_heads · head_dim, hidden)`.
+    pub k: QMatrix<'m>,
+    /// `(kv_heads · head_dim, hidden)`.
+    pub v: QMatrix<'m>,
+    /// `(hidden, heads · head_dim)`.
+    pub o: QMatrix<'m>,
+}
+
+/// Weights after the mixer.
+#[derive(Clone, Copy, Debug)]
+pub enum FfnWeights<'m> {
+    /// Nothing follows.
+    None,
+    /// SwiGLU.
+    Mlp {
+        /// Norm before it, `(hidden)`.
+        norm: &'m [f32],
+        /// Its matrices.
+        mlp: MlpWeights<'m>,
+    },
+    /// Mixture of experts.
+    Moe {
+        /// Norm before it, `(hidden)`.
+        norm: &'m [f32],
+        /// Router and experts.
+        moe: MoeWeights<'m>,
+    },
+}
+
+/// SwiGLU: `down(silu(gate(x)) · up(x))`.
+#[derive(Clone, Copy, Debug)]
+pub struct MlpWeights<'m> {
+    /// `(intermediate, hidden)`.
+    pub gate: QMatrix<'m>,
+    /// `(intermediate, hidden)`.
+    pub up: QMatrix<'m>,
+    /// `(hidden, intermediate)`.
+    pub down: QMatrix<'m>,
+}
+
+/// Router and experts.
+#[derive(Clone, Copy, Debug)]
+pub struct MoeWeights<'m> {
+    /// `(experts, hidden)`.
+    pub router: &'m [f32],
+    /// The experts, read when a token needs them.
+    pub experts: Experts<'m>,
+}
+
+/// Experts of a layer by number.
+#[derive(Clone, Copy, Debug)]
+pub struct Experts<'m> {
+    model: Model<'m>,
+    first: u32,
+}
+
+impl<'m> Experts<'m> {
+    /// The matrices of expert `index`.
+    pub fn get(&self, index: usize) -> MlpWeights<'m> {
+        Reader { model: &self.model, next: self.first.wrapping_add(3 * index as u32) }.mlp()
+    }
+}

@@ -1,0 +1,213 @@
+//! From logits to a token, without ever holding all logits: the head's blocks stream through a short list of the best.
+
+use crate::kernels::math::exp;
+use heapless::{HistoryBuf, Vec};
+
+/// The most candidates that a sampler keeps. Where top-p or min-p would take more, the best of them are taken.
+pub const MAX_CANDIDATES: usize = 64;
+/// The most of its own tokens that a sampler remembers.
+pub const MAX_HISTORY: usize = 128;
+
+/// How tokens are chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplerOptions {
+    /// Logits are divided by it; 0 is greedy: always the most probable token.
+    pub temperature: f32,
+    /// The most probable tokens that take part, at most [`MAX_CANDIDATES`]; 0 means that many.
+    pub top_k: usize,
+    /// The fewest tokens whose probabilities sum up to this take part (Holtzman et al. 2019); 1 is off.
+    pub top_p: f32,
+    /// Tokens with less than this fraction of the best one's probability don't take part; 0 is off.
+    pub min_p: f32,
+    /// Logits of tokens that this sampler chose before are divided by it, or multiplied where negative (Keskar et al.
+    /// 2019); 1 is off. What was fed doesn't count, so a summary may repeat its text.
+    pub repetition_penalty: f32,
+    /// A token that would complete a sequence of so many tokens for a second time is left out; 0 is off.
+    pub no_repeat_ngram: usize,
+    /// Seed of the random numbers: the same seed and logits give the same tokens on every target.
+    pub seed: u64,
+}
+
+impl SamplerOptions {
+    /// The most probable token, always.
+    pub const fn greedy() -> Self {
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            no_repeat_ngram: 0,
+            seed: 0,
+        }
+    }
+}
+
+impl Default for SamplerOptions {
+    fn default() -> Self {
+        Self::greedy()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    id: u32,
+    logit: f32,
+}
+
+/// Chooses tokens and remembers which ones it chose.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    options: SamplerOptions,
+    random: u64,
+    /// Best first; among equals the lower id first.
+    candidates: Vec<Candidate, MAX_CANDIDATES>,
+    history: HistoryBuf<u32, MAX_HISTORY>,
+}
+
+impl Sampler {
+    /// A sampler without history.
+    pub fn new(options: SamplerOptions) -> Self {
+        Self { options, random: options.seed, candidates: Vec::new(), history: HistoryBuf::new() }
+    }
+
+    /// Always the most probable token.
+    pub fn greedy() -> Self {
+        Self::new(SamplerOptions::greedy())
+    }
+
+    /// Forgets what was chosen, and starts the random numbers again.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.options);
+    }
+
+    /// Begins with a new token.
+    pub fn begin(&mut self) {
+        self.candidates.clear();
+    }
+
+    /// Sees the logits of the tokens `first ..`; blocks come in rising order.
+    pub fn see(&mut self, first: usize, logits: &mut [f32]) {
+        self.penalize(first, logits);
+        let keep = self.keep();
+        let mut worst = self.worst(keep);
+        for (id, &logit) in (first as u32..).zip(&*logits) {
+            // NaN is never better.
+            if logit > worst {
+                self.insert(Candidate { id, logit }, keep);
+                worst = self.worst(keep);
+            }
+        }
+    }
+
+    /// Chooses among what was seen; token 0 if that was nothing, or not a number.
+    pub fn choose(&mut self) -> u32 {
+        let token = match self.options.temperature > 0.0 {
+            true => self.draw(),
+            false => self.candidates.first().map_or(0, |best| best.id),
+        };
+        self.history.write(token);
+        token
+    }
+
+    fn keep(&self) -> usize {
+        match (self.options.temperature > 0.0, self.options.top_k) {
+            (false, _) => 1,
+            (true, 0) => MAX_CANDIDATES,
+            (true, k) => k.min(MAX_CANDIDATES),
+        }
+    }
+
+    /// The logit that a newcomer must exceed.
+    fn worst(&self, keep: usize) -> f32 {
+        match self.candidates.last() {
+            Some(last) if self.candidates.len() >= keep => last.logit,
+            _ => f32::NEG_INFINITY,
+        }
+    }
+
+    fn insert(&mut self, new: Candidate, keep: usize) {
+        if self.candidates.len() >= keep {
+            self.candidates.pop();
+        }
+        let at = self.candidates.iter().position(|c| new.logit > c.logit).unwrap_or(self.candidates.len());
+        // There is room: one was popped if the list was full.
+        let _ = self.candidates.insert(at, new);
+    }
+
+    fn penalize(&self, first: usize, logits: &mut [f32]) {
+        let place = |id: u32| (id as usize).checked_sub(first);
+        let penalty = self.options.repetition_penalty;
+        if penalty != 1.0 {
+            for (age, &id) in self.history.oldest_ordered().enumerate() {
+                // Once a token, at its first place in the history.
+                if self.history.oldest_ordered().take(age).any(|&earlier| earlier == id) {
+                    continue;
+                }
+                if let Some(logit) = place(id).and_then(|at| logits.get_mut(at)) {
+                    *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+                }
+            }
+        }
+        let n = self.options.no_repeat_ngram;
+        if n > 0 && self.history.len() >= n {
+            // Every place where the last n − 1 tokens stood before: what followed them there is left out.
+            let known = self.history.len() - (n - 1);
+            for start in 0..known {
+                let tail = self.history.oldest_ordered().skip(known);
+                let mut there = self.history.oldest_ordered().skip(start);
+                if (&mut there).take(n - 1).eq(tail)
+                    && let Some(logit) = there.next().and_then(|&id| place(id)).and_then(|at| logits.get_mut(at))
+                {
+                    *logit = f32::NEG_INFINITY;
+                }
+            }
+        }
+    }
+
+    /// Draws from the candidates by temperature, min-p and top-p.
+    fn draw(&mut self) -> u32 {
+        let Some(&best) = self.candidates.first() else { return 0 };
+        let temperature = self.options.temperature;
+        let mut weights = [0.0f32; MAX_CANDIDATES];
+        let mut total = 0.0;
+        let mut count = 0;
+        for (weight, candidate) in weights.iter_mut().zip(&self.candidates) {
+            let w = exp((candidate.logit - best.logit) / temperature);
+            if w < self.options.min_p {
+                break;
+            }
+            *weight = w;
+            total += w;
+            count += 1;
+        }
+        if self.options.top_p < 1.0 {
+            let (mut sum, all) = (0.0, total);
+            for (index, weight) in weights.iter().take(count).enumerate() {
+                sum += weight;
+                if sum >= self.options.top_p * all {
+                    (count, total) = (index + 1, sum);
+                    break;
+                }
+            }
+        }
+        let mut left = self.uniform() * total;
+        for (weight, candidate) in weights.iter().zip(&self.candidates).take(count) {
+            left -= weight;
+            if left < 0.0 {
+                return candidate.id;
+            }
+        }
+        best.id
+    }
+
+    /// A number in 0 ..= 1 − 2⁻²⁴ by SplitMix64 (Steele et al. 2014).
+    fn uniform(&mut self) -> f32 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        (z >> 40) as f32 * (1.0 / 16_777_216.0)
+    }
+}

@@ -1,0 +1,237 @@
+//! A run of a model: tokens in, logits and tokens out.
+
+use crate::kernels::Kernels;
+use crate::layers::{self, Pass};
+use crate::model::{FfnWeights, MixerWeights, Model};
+use crate::sampler::Sampler;
+use crate::state::cache::Cache;
+use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError, Ssm};
+
+/// Why a session can't do what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionError {
+    /// There is no plan for these options.
+    Plan(PlanError),
+    /// The workspace is too small, or doesn't lie at a multiple of 16.
+    Workspace {
+        /// Bytes that the plan needs.
+        needed: usize,
+        /// Bytes that were given.
+        found: usize,
+        /// Whether the address was a multiple of 16.
+        aligned: bool,
+    },
+    /// A token that isn't in the vocabulary.
+    UnknownToken {
+        /// The token.
+        id: u32,
+        /// Size of the vocabulary.
+        vocab: u32,
+    },
+    /// There are no logits yet: nothing was fed.
+    NothingFed,
+}
+
+impl core::fmt::Display for SessionError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Plan(error) => error.fmt(f),
+            Self::Workspace { needed, found, aligned: true } => {
+                write!(f, "the workspace has {found} bytes; {needed} are needed")
+            }
+            Self::Workspace { aligned: false, .. } => {
+                write!(f, "the workspace must lie at a multiple of 16 bytes")
+            }
+            Self::UnknownToken { id, vocab } => {
+                write!(f, "token {id} is not in the vocabulary; 0 to {} would be right", vocab - 1)
+            }
+            Self::NothingFed => write!(f, "no token was fed yet, so there is nothing to continue"),
+        }
+    }
+}
+
+impl core::error::Error for SessionError {}
+
+/// A model, its state, and the memory of both. See the [crate documentation](crate) for an example.
+pub struct Session<'m, 'w> {
+    model: Model<'m>,
+    plan: Plan,
+    kernels: Kernels,
+    buffers: Buffers<'w>,
+    mamba: MambaState<'w>,
+    cache: Cache<'w>,
+    /// Tokens that were fed.
+    position: u64,
+    /// Row of the residual stream that holds the last token.
+    last: usize,
+    /// A token that was sampled and isn't fed yet: it never has to be where an answer ends.
+    pending: Option<u32>,
+}
+
+impl<'m, 'w> Session<'m, 'w> {
+    /// Divides `workspace`, which must have at least [`Plan::bytes`] bytes and lie at a multiple of 16.
+    ///
+    /// # Errors
+    /// [`SessionError::Plan`] or [`SessionError::Workspace`], which says the size needed.
+    pub fn new(model: &Model<'m>, options: Options, workspace: &'w mut [u8]) -> Result<Self, SessionError> {
+        Self::with_kernels(model, options, workspace, Kernels::detect())
+    }
+
+    /// As [`Session::new`], with kernels of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn with_kernels(
+        model: &Model<'m>,
+        options: Options,
+        workspace: &'w mut [u8],
+        kernels: Kernels,
+    ) -> Result<Self, SessionError> {
+        let plan = Plan::new(model.image().bytes(), options).map_err(SessionError::Plan)?;
+        let (found, aligned) = (workspace.len(), workspace.as_ptr().addr().is_multiple_of(16));
+        let mut arena = Arena::new(workspace, plan.bytes()).ok_or(SessionError::Workspace {
+            needed: plan.bytes(),
+            found,
+            aligned,
+        })?;
+        let header = model.header();
+        let mamba = MambaState::carve(&mut arena, &plan);
+        let cache = Cache::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
+        let buffers = Buffers::carve(&mut arena, &plan);
+        Ok(Self { model: *model, plan, kernels, buffers, mamba, cache, position: 0, last: 0, pending: None })
+    }
+
+    /// The model that runs.
+    pub fn model(&self) -> &Model<'m> {
+        &self.model
+    }
+
+    /// The plan of the workspace.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Tokens that the state has seen.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Forgets everything that was fed.
+    pub fn reset(&mut self) {
+        self.mamba.reset();
+        self.cache.reset();
+        (self.position, self.last, self.pending) = (0, 0, None);
+    }
+
+    /// Reads tokens into the state (prefill), a chunk at a time.
+    ///
+    /// # Errors
+    /// [`SessionError::UnknownToken`]; nothing was fed then.
+    pub fn feed(&mut self, tokens: &[u32]) -> Result<(), SessionError> {
+        let vocab = self.model.header().vocab;
+        if let Some(&id) = tokens.iter().find(|&&id| id >= vocab) {
+            return Err(SessionError::UnknownToken { id, vocab });
+        }
+        self.feed_pending();
+        for chunk in tokens.chunks(self.plan.options.chunk.max(1) as usize) {
+            self.forward(chunk);
+        }
+        Ok(())
+    }
+
+    /// Samples the next token (decode). It is fed when the next one is asked for.
+    ///
+    /// # Errors
+    /// [`SessionError::NothingFed`].
+    #[expect(clippy::should_implement_trait, reason = "a token always follows: this is no iterator")]
+    pub fn next(&mut self, sampler: &mut Sampler) -> Result<u32, SessionError> {
+        self.feed_pending();
+        sampler.begin();
+        self.logits(|first, logits| sampler.see(first, logits))?;
+        let token = sampler.choose();
+        self.pending = Some(token);
+        Ok(token)
+    }
+
+    /// Computes the logits after the last token in blocks of rows: `sink(first_row, logits)`. The block may be changed.
+    ///
+    /// # Errors
+    /// [`SessionError::NothingFed`].
+    pub fn logits(&mut self, mut sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
+        self.feed_pending();
+        if self.position == 0 {
+            return Err(SessionError::NothingFed);
+        }
+        let (header, k) = (self.model.header(), self.kernels);
+        let (hidden, group) = (header.hidden as usize, header.group as usize);
+        let b = &mut self.buffers;
+        let row = b.residual.get(self.last * hidden..(self.last + 1) * hidden).unwrap_or(&[]);
+        let norm = (self.model.final_norm(), header.eps);
+        let input = layers::normalize(k, row, norm, group, b.normed, (&mut *b.quant_in.0, &mut *b.quant_in.1));
+        let head = self.model.head();
+        // Blocks must begin with a tile.
+        let block = (b.logits.len() / 8 * 8).max(8);
+        let mut first = 0;
+        while first < head.rows() {
+            let rows = head.slice_rows(first, block);
+            let logits = layers::first(b.logits, rows.rows());
+            k.matmul(&rows, &input, logits);
+            sink(first, logits);
+            first += block;
+        }
+        Ok(())
+    }
+
+    fn feed_pending(&mut self) {
+        if let Some(token) = self.pending.take() {
+            self.forward(&[token]);
+        }
+    }
+
+    /// One chunk, at most [`Options::chunk`] known tokens, through all layers.
+    fn forward(&mut self, tokens: &[u32]) {
+        let header = *self.model.header();
+        let hidden = header.hidden as usize;
+        let embedding = self.model.embedding();
+        for (&token, x) in tokens.iter().zip(self.buffers.residual.chunks_exact_mut(hidden.max(1))) {
+            embedding.dequantize_row(token as usize, x);
+        }
+        let (mut mamba, mut attention) = (0, 0);
+        for layer in self.model.layers() {
+            let buffers = &mut self.buffers;
+            let mut pass = Pass { kernels: self.kernels, header: &header, buffers, tokens: tokens.len() };
+            match &layer.mixer {
+                MixerWeights::Mamba(weights) => {
+                    let conv = part(self.mamba.conv, mamba, self.plan.conv);
+                    match &mut self.mamba.ssm {
+                        Ssm::F32(ssm) => {
+                            layers::mamba(&mut pass, layer.mixer_norm, weights, conv, part(ssm, mamba, self.plan.ssm));
+                        }
+                        Ssm::F16(ssm) => {
+                            layers::mamba(&mut pass, layer.mixer_norm, weights, conv, part(ssm, mamba, self.plan.ssm));
+                        }
+                    }
+                    mamba += 1;
+                }
+                MixerWeights::Attention(weights) => {
+                    layers::attention(&mut pass, layer.mixer_norm, weights, &mut self.cache, attention);
+                    attention += 1;
+                }
+            }
+            match &layer.ffn {
+                FfnWeights::None => {}
+                FfnWeights::Mlp { norm, mlp } => layers::mlp(&mut pass, norm, mlp),
+                FfnWeights::Moe { norm, moe } => layers::moe(&mut pass, norm, moe),
+            }
+        }
+        self.cache.advance(tokens.len());
+        self.position += tokens.len() as u64;
+        self.last = tokens.len().saturating_sub(1);
+    }
+}
+
+/// Layer `index`'s part of a state in which every layer has `size` numbers.
+fn part<T>(state: &mut [T], index: usize, size: u64) -> &mut [T] {
+    let size = size as usize;
+    state.get_mut(index * size..(index + 1) * size).unwrap_or(&mut [])
+}

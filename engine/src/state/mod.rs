@@ -1,0 +1,9 @@
+//! Everything that a run changes: its sizes ([`Plan`]), its memory ([`Workspace`]) and what lies in it.
+
+pub mod cache;
+mod plan;
+mod workspace;
+
+pub use plan::{Options, Parts, Plan, PlanError, StateWidth};
+pub use workspace::{Aligned, Workspace};
+pub(crate) use workspace::{Arena, Buffers, MambaState, Ssm};

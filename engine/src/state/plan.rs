@@ -1,0 +1,326 @@
+//! How much memory a model needs, as a `const fn` of its image.
+
+use crate::image::{FeedForward, Header, ImageError, Mixer, groups, padded_cols};
+
+/// How wide the state of the Mamba layers is stored between tokens. It is always computed in f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StateWidth {
+    /// 4 bytes a number, no loss.
+    #[default]
+    F32,
+    /// 2 bytes a number.
+    F16,
+}
+
+/// What a caller chooses: how far attention looks back, and how much is computed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The most recent tokens that attention sees, at least 1.
+    pub window: u32,
+    /// The first tokens that it always sees (attention sinks, Xiao et al. 2023).
+    pub sinks: u32,
+    /// Tokens that prefill computes together: weights are read once a chunk. It costs memory, never results.
+    pub chunk: u32,
+    /// Width of the stored state.
+    pub state: StateWidth,
+}
+
+impl Options {
+    /// A window, 4 sinks, chunks of 8 and a state in f32.
+    pub const fn window(window: u32) -> Self {
+        Self { window, sinks: 4, chunk: 8, state: StateWidth::F32 }
+    }
+
+    /// Another chunk size.
+    pub const fn chunk(self, chunk: u32) -> Self {
+        Self { chunk, ..self }
+    }
+
+    /// Another number of sinks.
+    pub const fn sinks(self, sinks: u32) -> Self {
+        Self { sinks, ..self }
+    }
+
+    /// Another state width.
+    pub const fn state(self, state: StateWidth) -> Self {
+        Self { state, ..self }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::window(512)
+    }
+}
+
+/// Why there is no plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanError {
+    /// The image's header can't be read.
+    Image(ImageError),
+    /// An option is out of range.
+    Option {
+        /// Its name.
+        name: &'static str,
+        /// What was asked for.
+        found: u32,
+        /// The smallest right value.
+        min: u32,
+        /// The largest right value.
+        max: u32,
+    },
+    /// The workspace would be larger than this machine's address space.
+    TooLarge,
+}
+
+impl core::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Image(error) => error.fmt(f),
+            Self::Option { name, found, min, max } => {
+                write!(f, "{name} is {found}; {min} to {max} would be right")
+            }
+            Self::TooLarge => write!(f, "the workspace would be larger than this machine can address"),
+        }
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+/// Sizes of the buffers of a [`crate::Session`], in elements. All begin on multiples of 16 bytes, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The options it was made for.
+    pub options: Options,
+    pub(crate) mamba_layers: u64,
+    pub(crate) attention_layers: u64,
+    /// f32, a Mamba layer: the last `d_conv − 1` inputs of the convolution.
+    pub(crate) conv: u64,
+    /// f32 or f16, a Mamba layer.
+    pub(crate) ssm: u64,
+    /// Tokens in the attention cache.
+    pub(crate) slots: u64,
+    /// i8, an attention layer: keys or values.
+    pub(crate) cache: u64,
+    /// f32, an attention layer: scales of keys or of values.
+    pub(crate) cache_scales: u64,
+    /// f32, `(chunk, hidden)`: the residual stream.
+    pub(crate) residual: u64,
+    /// f32, `(hidden)`: one normalised row.
+    pub(crate) normed: u64,
+    /// i8 and its f32 scales: a block's input, quantized.
+    pub(crate) quant_in: [u64; 2],
+    /// i8 and its f32 scales: what lies between a block's matrices, quantized.
+    pub(crate) quant_mid: [u64; 2],
+    /// i8 and its f32 scales: the inputs of the tokens that share an expert.
+    pub(crate) quant_routed: [u64; 2],
+    /// f32, `(chunk, widest)`.
+    pub(crate) wide: [u64; 3],
+    /// f32: dt, B and C of a Mamba layer, or keys and values of an attention layer.
+    pub(crate) narrow: u64,
+    /// f32: scores of one head; also the router's probabilities.
+    pub(crate) scores: u64,
+    /// i16: one query head.
+    pub(crate) query: u64,
+    /// f32: a block of logits.
+    pub(crate) logits: u64,
+    /// u16: `(chunk, top_k)` chosen experts, then `(chunk)` tokens that one expert serves.
+    pub(crate) routed: u64,
+    /// f32: `(chunk, top_k)` probabilities of the chosen experts.
+    pub(crate) routes: u64,
+}
+
+/// A plan's bytes by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// State of the Mamba layers.
+    pub ssm: usize,
+    /// Inputs that the convolutions remember.
+    pub conv: usize,
+    /// Attention caches.
+    pub cache: usize,
+    /// What one chunk is computed in.
+    pub scratch: usize,
+}
+
+/// Logits that are computed at a time: nobody needs all of them in memory.
+pub(crate) const LOGITS_BLOCK: u64 = 512;
+/// Alignment of every buffer.
+pub(crate) const ALIGN: u64 = 16;
+
+const fn max(a: u64, b: u64) -> u64 {
+    if a > b { a } else { b }
+}
+
+/// Elements of a quantized buffer for `chunk` rows of up to `cols` columns: values, and scales.
+const fn quantized(chunk: u64, cols: u64, group: u64) -> [u64; 2] {
+    let cols = cols as usize;
+    [chunk * padded_cols(cols) as u64, chunk * groups(cols, group as usize) as u64]
+}
+
+impl Plan {
+    /// The plan of an image. Only its header and layer table are read, so this works on an image in flash at compile time:
+    ///
+    /// ```ignore
+    /// static IMAGE: &[u8] = jamlet::include_image!("model.jamlet");
+    /// const PLAN: Plan = Plan::of(IMAGE, Options::window(256));
+    /// static WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
+    /// ```
+    ///
+    /// # Errors
+    /// When the header is wrong, an option is out of range, or the sum doesn't fit a `usize`.
+    pub const fn new(image: &[u8], options: Options) -> Result<Self, PlanError> {
+        let header = match Header::read(image) {
+            Ok(header) => header,
+            Err(error) => return Err(PlanError::Image(error)),
+        };
+        const LIMITS: [(&str, u32, u32); 3] = [("window", 1, 1 << 24), ("sinks", 0, 1 << 16), ("chunk", 1, 1 << 12)];
+        let found = [options.window, options.sinks, options.chunk];
+        let mut i = 0;
+        while i < LIMITS.len() {
+            let (name, min, max) = LIMITS[i];
+            if found[i] < min || found[i] > max {
+                return Err(PlanError::Option { name, found: found[i], min, max });
+            }
+            i += 1;
+        }
+        let (mut mamba, mut attention, mut mlp, mut moe) = (0u64, 0u64, 0u64, 0u64);
+        let mut layer = 0;
+        while layer < header.layers {
+            match header.layer(image, layer) {
+                Ok(kind) => {
+                    match kind.mixer {
+                        Mixer::Mamba => mamba += 1,
+                        Mixer::Attention => attention += 1,
+                    }
+                    match kind.ffn {
+                        FeedForward::None => {}
+                        FeedForward::Mlp => mlp += 1,
+                        FeedForward::Moe => moe += 1,
+                    }
+                }
+                Err(error) => return Err(PlanError::Image(error)),
+            }
+            layer += 1;
+        }
+        let plan = Self::from_counts(&header, options, mamba, attention, mlp, moe);
+        match plan.total() <= (isize::MAX as u64) {
+            true => Ok(plan),
+            false => Err(PlanError::TooLarge),
+        }
+    }
+
+    /// As [`Plan::new`] for constants: what is wrong stops the compiler.
+    ///
+    /// # Panics
+    /// When there is no plan. Meant for `const` items only.
+    pub const fn of(image: &[u8], options: Options) -> Self {
+        match Self::new(image, options) {
+            Ok(plan) => plan,
+            Err(PlanError::Image(_)) => panic!("not an image that this version of jamlet can run"),
+            Err(PlanError::Option { .. }) => panic!("window, sinks or chunk is out of range"),
+            Err(PlanError::TooLarge) => panic!("the workspace doesn't fit the address space"),
+        }
+    }
+
+    const fn from_counts(h: &Header, options: Options, mamba: u64, attention: u64, mlp: u64, moe: u64) -> Self {
+        let chunk = options.chunk as u64;
+        let hidden = h.hidden as u64;
+        // A kind that no layer has needs no room.
+        let e = if mamba > 0 { h.d_inner as u64 } else { 0 };
+        let r = if mamba > 0 { h.dt_rank as u64 } else { 0 };
+        let n = if mamba > 0 { h.d_state as u64 } else { 0 };
+        let taps = if mamba > 0 { h.d_conv as u64 - 1 } else { 0 };
+        let ffn = if mlp + moe > 0 { h.intermediate as u64 } else { 0 };
+        let kv = if attention > 0 { h.kv_heads as u64 } else { 0 };
+        let dim = if attention > 0 { h.head_dim as u64 } else { 0 };
+        let q = if attention > 0 { h.heads as u64 * dim } else { 0 };
+        let (experts, top_k) = if moe > 0 { (h.experts as u64, h.top_k as u64) } else { (0, 0) };
+        let slots = if attention > 0 { options.window as u64 + options.sinks as u64 } else { 0 };
+        let group = h.group as u64;
+        let widest = max(max(e, ffn), q);
+        Self {
+            options,
+            mamba_layers: mamba,
+            attention_layers: attention,
+            conv: taps * e,
+            ssm: n * e,
+            slots,
+            cache: slots * kv * dim,
+            cache_scales: slots * kv,
+            residual: chunk * hidden,
+            normed: hidden,
+            quant_in: quantized(chunk, max(hidden, r), group),
+            quant_mid: quantized(chunk, max(widest, hidden), group),
+            quant_routed: if moe > 0 { quantized(chunk, hidden, group) } else { [0, 0] },
+            wide: [chunk * widest, chunk * widest, chunk * max(e, hidden)],
+            narrow: chunk * max(r + 2 * n, 2 * kv * dim),
+            scores: max(slots, experts),
+            query: dim,
+            logits: if (h.vocab as u64) < LOGITS_BLOCK { h.vocab as u64 } else { LOGITS_BLOCK },
+            routed: chunk * (top_k + 1),
+            routes: chunk * top_k,
+        }
+    }
+
+    const fn state_width(&self) -> u64 {
+        match self.options.state {
+            StateWidth::F32 => 4,
+            StateWidth::F16 => 2,
+        }
+    }
+
+    const fn total(&self) -> u64 {
+        const fn up(bytes: u64) -> u64 {
+            bytes.next_multiple_of(ALIGN)
+        }
+        self.ssm_bytes() + self.conv_bytes() + self.cache_bytes() + {
+            up(4 * self.residual)
+                + up(4 * self.normed)
+                + up(self.quant_in[0])
+                + up(4 * self.quant_in[1])
+                + up(self.quant_mid[0])
+                + up(4 * self.quant_mid[1])
+                + up(self.quant_routed[0])
+                + up(4 * self.quant_routed[1])
+                + up(4 * self.wide[0])
+                + up(4 * self.wide[1])
+                + up(4 * self.wide[2])
+                + up(4 * self.narrow)
+                + up(4 * self.scores)
+                + up(2 * self.query)
+                + up(4 * self.logits)
+                + up(2 * self.routed)
+                + up(4 * self.routes)
+        }
+    }
+
+    const fn ssm_bytes(&self) -> u64 {
+        (self.mamba_layers * self.ssm * self.state_width()).next_multiple_of(ALIGN)
+    }
+
+    const fn conv_bytes(&self) -> u64 {
+        (self.mamba_layers * self.conv * 4).next_multiple_of(ALIGN)
+    }
+
+    const fn cache_bytes(&self) -> u64 {
+        2 * (self.attention_layers * self.cache).next_multiple_of(ALIGN)
+            + 2 * (self.attention_layers * self.cache_scales * 4).next_multiple_of(ALIGN)
+    }
+
+    /// Bytes of the whole workspace.
+    pub const fn bytes(&self) -> usize {
+        self.total() as usize
+    }
+
+    /// The same bytes, by part.
+    pub const fn parts(&self) -> Parts {
+        let (ssm, conv, cache) = (self.ssm_bytes(), self.conv_bytes(), self.cache_bytes());
+        Parts {
+            ssm: ssm as usize,
+            conv: conv as usize,
+            cache: cache as usize,
+            scratch: (self.total() - ssm - conv - cache) as usize,
+        }
+    }
+}

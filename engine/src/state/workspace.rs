@@ -1,0 +1,155 @@
+//! The caller's memory and how it is divided.
+
+use super::cache::Cache;
+use super::plan::{ALIGN, Plan, StateWidth};
+use bytemuck::Pod;
+
+/// Memory for a session, in a `static` or anywhere else. `N` is [`Plan::bytes`].
+#[derive(Clone, Debug)]
+#[repr(C, align(16))]
+pub struct Workspace<const N: usize>([u8; N]);
+
+impl<const N: usize> Workspace<N> {
+    /// Zeroed, so that a `static` lies in `.bss`.
+    pub const fn new() -> Self {
+        Self([0; N])
+    }
+
+    /// The bytes to give to [`crate::Session::new`].
+    pub const fn bytes(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl<const N: usize> Default for Workspace<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Bytes on a multiple of 64, for images in flash. See [`crate::include_image`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Aligned<T: ?Sized>(pub T);
+
+/// Embeds an image file, aligned as [`crate::Model::parse`] needs it, as a `&'static [u8]`.
+#[macro_export]
+macro_rules! include_image {
+    ($path:expr) => {{
+        const BYTES: &[u8] = include_bytes!($path);
+        static IMAGE: $crate::Aligned<[u8; BYTES.len()]> = $crate::Aligned(*include_bytes!($path));
+        &IMAGE.0 as &'static [u8]
+    }};
+}
+
+/// Cuts aligned slices from the front of a buffer.
+pub(crate) struct Arena<'w> {
+    rest: &'w mut [u8],
+}
+
+impl<'w> Arena<'w> {
+    /// `None` when the buffer is too small or not aligned.
+    pub(crate) fn new(buffer: &'w mut [u8], needed: usize) -> Option<Self> {
+        let aligned = buffer.as_ptr().addr().is_multiple_of(ALIGN as usize);
+        if aligned { buffer.get_mut(..needed).map(|rest| Self { rest }) } else { None }
+    }
+
+    /// The next `count` elements, zeroed. The plan and the cuts agree, so this never comes up short; an empty slice
+    /// instead of a panic if they didn't.
+    fn cut<T: Pod>(&mut self, count: u64) -> &'w mut [T] {
+        let length = count as usize * size_of::<T>();
+        let padded = length.next_multiple_of(ALIGN as usize);
+        let Some((head, tail)) = core::mem::take(&mut self.rest).split_at_mut_checked(padded) else {
+            return &mut [];
+        };
+        self.rest = tail;
+        head.fill(0);
+        head.get_mut(..length).map_or(&mut [], |bytes| bytemuck::try_cast_slice_mut(bytes).unwrap_or(&mut []))
+    }
+}
+
+/// What one chunk is computed in; contents don't outlive a call.
+pub(crate) struct Buffers<'w> {
+    pub residual: &'w mut [f32],
+    pub normed: &'w mut [f32],
+    pub quant_in: (&'w mut [i8], &'w mut [f32]),
+    pub quant_mid: (&'w mut [i8], &'w mut [f32]),
+    pub quant_routed: (&'w mut [i8], &'w mut [f32]),
+    pub wide: [&'w mut [f32]; 3],
+    pub narrow: &'w mut [f32],
+    pub scores: &'w mut [f32],
+    pub query: &'w mut [i16],
+    pub logits: &'w mut [f32],
+    pub routed: &'w mut [u16],
+    pub routes: &'w mut [f32],
+}
+
+impl<'w> Buffers<'w> {
+    pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan) -> Self {
+        Self {
+            residual: arena.cut(plan.residual),
+            normed: arena.cut(plan.normed),
+            quant_in: (arena.cut(plan.quant_in[0]), arena.cut(plan.quant_in[1])),
+            quant_mid: (arena.cut(plan.quant_mid[0]), arena.cut(plan.quant_mid[1])),
+            quant_routed: (arena.cut(plan.quant_routed[0]), arena.cut(plan.quant_routed[1])),
+            wide: plan.wide.map(|count| arena.cut(count)),
+            narrow: arena.cut(plan.narrow),
+            scores: arena.cut(plan.scores),
+            query: arena.cut(plan.query),
+            logits: arena.cut(plan.logits),
+            routed: arena.cut(plan.routed),
+            routes: arena.cut(plan.routes),
+        }
+    }
+}
+
+/// The state of all Mamba layers, layer after layer.
+pub(crate) struct MambaState<'w> {
+    /// `(layer, d_conv − 1, E)`.
+    pub conv: &'w mut [f32],
+    /// `(layer, E / 8, N, 8)`.
+    pub ssm: Ssm<'w>,
+}
+
+/// The SSM state in its width.
+pub(crate) enum Ssm<'w> {
+    F32(&'w mut [f32]),
+    F16(&'w mut [u16]),
+}
+
+impl<'w> MambaState<'w> {
+    pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan) -> Self {
+        let count = plan.mamba_layers * plan.ssm;
+        let ssm = match plan.options.state {
+            StateWidth::F32 => Ssm::F32(arena.cut(count)),
+            StateWidth::F16 => Ssm::F16(arena.cut(count)),
+        };
+        Self { ssm, conv: arena.cut(plan.mamba_layers * plan.conv) }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.conv.fill(0.0);
+        match &mut self.ssm {
+            Ssm::F32(h) => h.fill(0.0),
+            Ssm::F16(h) => h.fill(0),
+        }
+    }
+}
+
+impl<'w> Cache<'w> {
+    pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan, kv_heads: usize, head_dim: usize) -> Self {
+        let (cache, scales) = (plan.attention_layers * plan.cache, plan.attention_layers * plan.cache_scales);
+        Self {
+            keys: arena.cut(cache),
+            values: arena.cut(cache),
+            key_scales: arena.cut(scales),
+            value_scales: arena.cut(scales),
+            slots: plan.slots as usize,
+            sinks: plan.options.sinks as usize,
+            kv_heads,
+            head_dim,
+            filled: 0,
+            next: 0,
+        }
+    }
+}
