@@ -1,0 +1,422 @@
+//! `config.json` of a Jamba: every size and switch that decides which tensors exist and what they compute.
+//!
+//! Missing fields take the defaults of transformers' `JambaConfig`. Fields without effect on the result
+//! (`initializer_range`, `use_mamba_kernels`, `router_aux_loss_coef`, `n_ctx`, `auto_map`, …) are ignored; a field that
+//! asks for something that jamlet does not compute is refused by name.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+pub use jamlet::image::{FeedForward, LayerKind, Mixer};
+
+use super::ImportError;
+
+/// No size in a config may exceed this: far above any model, and products of two stay far from overflow.
+const MAX_SIZE: u64 = 1 << 24;
+
+/// A checked config: every size is at least 1 and every relation between sizes holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JambaConfig {
+    /// Rows of the embedding.
+    pub vocab_size: usize,
+    /// Width of the residual stream, H.
+    pub hidden_size: usize,
+    /// Width inside an MLP or an expert, I.
+    pub intermediate_size: usize,
+    /// Layers; each is a mixer and a feed-forward part.
+    pub num_hidden_layers: usize,
+    /// Query heads; divides `hidden_size`.
+    pub num_attention_heads: usize,
+    /// Key-value heads; divides `num_attention_heads`.
+    pub num_key_value_heads: usize,
+    /// Width of a head: `hidden_size / num_attention_heads`.
+    pub head_dim: usize,
+    /// State per Mamba channel, N.
+    pub mamba_d_state: usize,
+    /// Taps of the causal convolution, K.
+    pub mamba_d_conv: usize,
+    /// Mamba channels, E: `mamba_expand * hidden_size`.
+    pub mamba_d_inner: usize,
+    /// Width of dt before its projection, R; `ceil(hidden_size / 16)` where the file says "auto".
+    pub mamba_dt_rank: usize,
+    /// Whether the convolution has a bias.
+    pub mamba_conv_bias: bool,
+    /// Whether Mamba's in_proj and out_proj have biases.
+    pub mamba_proj_bias: bool,
+    /// Experts of a mixture layer; 1 means that there are none and every layer has a plain MLP.
+    pub num_experts: usize,
+    /// Experts that a token visits; at most `num_experts`.
+    pub num_experts_per_tok: usize,
+    /// Layer i is attention if `i % attn_layer_period == attn_layer_offset`.
+    pub attn_layer_period: usize,
+    /// Below `attn_layer_period`.
+    pub attn_layer_offset: usize,
+    /// Layer i is a mixture if `i % expert_layer_period == expert_layer_offset` and there is more than one expert.
+    pub expert_layer_period: usize,
+    /// Below `expert_layer_period`.
+    pub expert_layer_offset: usize,
+    /// Whether the head is the embedding.
+    pub tie_word_embeddings: bool,
+    /// ε inside every RMS norm, above 0.
+    pub rms_norm_eps: f32,
+    /// Token that begins a text, if any.
+    pub bos_token_id: Option<u32>,
+    /// Tokens that end one; may be empty.
+    pub eos_token_ids: Vec<u32>,
+    /// Padding, if any.
+    pub pad_token_id: Option<u32>,
+}
+
+impl JambaConfig {
+    /// Reads `config.json` of the folder `dir`.
+    ///
+    /// # Errors
+    /// If the file can't be read or a field isn't what a Jamba language model needs.
+    pub fn open(dir: &Path) -> Result<Self, ImportError> {
+        let file = dir.join("config.json");
+        let json = std::fs::read(&file).map_err(ImportError::io(&file))?;
+        Self::parse(&file, &json)
+    }
+
+    /// Reads the content `json` of a config; `file` is named in errors.
+    ///
+    /// # Errors
+    /// As [`JambaConfig::open`].
+    pub fn parse(file: &Path, json: &[u8]) -> Result<Self, ImportError> {
+        let map: Map<String, Value> = serde_json::from_slice(json)
+            .map_err(|e| ImportError::file(file, format!("not a JSON object: {e}; expected a model config")))?;
+        let f = Fields { file: file.into(), map };
+        f.check_kind()?;
+
+        let hidden_size = f.size("hidden_size", 4096)?;
+        let num_attention_heads = f.size("num_attention_heads", 32)?;
+        if hidden_size % num_attention_heads != 0 {
+            let expected = format!("a divisor of hidden_size {hidden_size}");
+            return Err(f.wrong("num_attention_heads", expected));
+        }
+        let head_dim = hidden_size / num_attention_heads;
+        if !f.is_null("head_dim") && f.size("head_dim", head_dim)? != head_dim {
+            let expected = format!("hidden_size / num_attention_heads = {head_dim}");
+            return Err(f.wrong("head_dim", expected));
+        }
+        // An explicit null means one key-value head per query head; an absent key means transformers' 8.
+        let num_key_value_heads = match f.map.get("num_key_value_heads") {
+            Some(Value::Null) => num_attention_heads,
+            _ => f.size("num_key_value_heads", 8)?,
+        };
+        if num_attention_heads % num_key_value_heads != 0 {
+            let expected = format!("a divisor of num_attention_heads {num_attention_heads}");
+            return Err(f.wrong("num_key_value_heads", expected));
+        }
+
+        let (attn_layer_period, attn_layer_offset) = f.schedule("attn_layer_period", 8, "attn_layer_offset", 4)?;
+        let (expert_layer_period, expert_layer_offset) =
+            f.schedule("expert_layer_period", 2, "expert_layer_offset", 1)?;
+        let num_experts = f.experts()?;
+        let num_experts_per_tok = f.size("num_experts_per_tok", 2)?;
+        if num_experts > 1 && num_experts_per_tok > num_experts {
+            return Err(f.wrong("num_experts_per_tok", format!("at most num_experts {num_experts}")));
+        }
+
+        let vocab_size = f.size("vocab_size", 65536)?;
+        Ok(Self {
+            vocab_size,
+            hidden_size,
+            intermediate_size: f.size("intermediate_size", 14336)?,
+            num_hidden_layers: f.size("num_hidden_layers", 32)?,
+            num_attention_heads,
+            num_key_value_heads,
+            head_dim,
+            mamba_d_state: f.size("mamba_d_state", 16)?,
+            mamba_d_conv: f.size("mamba_d_conv", 4)?,
+            mamba_d_inner: f.inner(hidden_size)?,
+            mamba_dt_rank: f.dt_rank(hidden_size)?,
+            mamba_conv_bias: f.flag("mamba_conv_bias", true)?,
+            mamba_proj_bias: f.flag("mamba_proj_bias", false)?,
+            num_experts,
+            num_experts_per_tok: num_experts_per_tok.min(num_experts),
+            attn_layer_period,
+            attn_layer_offset,
+            expert_layer_period,
+            expert_layer_offset,
+            tie_word_embeddings: f.flag("tie_word_embeddings", false)?,
+            rms_norm_eps: f.epsilon()?,
+            bos_token_id: f.tokens("bos_token_id", Some(1), vocab_size)?.first().copied(),
+            eos_token_ids: f.tokens("eos_token_id", Some(2), vocab_size)?,
+            pad_token_id: f.pad(vocab_size)?,
+        })
+    }
+
+    /// What layer `i` is made of. The two schedules are independent: a layer may be attention and a mixture.
+    pub fn layer(&self, i: usize) -> LayerKind {
+        LayerKind {
+            mixer: match i % self.attn_layer_period == self.attn_layer_offset {
+                true => Mixer::Attention,
+                false => Mixer::Mamba,
+            },
+            ffn: match self.num_experts > 1 && i % self.expert_layer_period == self.expert_layer_offset {
+                true => FeedForward::Moe,
+                false => FeedForward::Mlp,
+            },
+        }
+    }
+
+    /// All layers in order.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerKind> + '_ {
+        (0..self.num_hidden_layers).map(|i| self.layer(i))
+    }
+}
+
+/// The raw fields, and the file to name when one is wrong.
+struct Fields {
+    file: PathBuf,
+    map: Map<String, Value>,
+}
+
+impl Fields {
+    /// Refuses what is not a Jamba language model in plain floats.
+    fn check_kind(&self) -> Result<(), ImportError> {
+        if self.map.get("model_type").is_some_and(|v| v != "jamba") || !self.map.contains_key("model_type") {
+            return Err(self.wrong("model_type", "\"jamba\""));
+        }
+        match self.map.get("architectures") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(names)) if names.iter().any(|v| v == "JambaForCausalLM") => {}
+            // Reward, classification and headless models have other outputs than the next token.
+            Some(_) => {
+                return Err(self.wrong("architectures", "[\"JambaForCausalLM\"], a language model with its head"));
+            }
+        }
+        if !self.is_null("hidden_act") && self.map["hidden_act"] != "silu" {
+            return Err(self.wrong("hidden_act", "\"silu\", the only activation that is computed"));
+        }
+        if !self.is_null("sliding_window") {
+            return Err(self.wrong(
+                "sliding_window",
+                "null: the model was trained with full attention; choose a window when planning",
+            ));
+        }
+        if !self.is_null("quantization_config") {
+            return Err(self.wrong("quantization_config", "none: pack the unquantized f32, f16 or bf16 checkpoint"));
+        }
+        if !self.flag("mamba_inner_layernorms", true)? {
+            return Err(self.wrong("mamba_inner_layernorms", "true: Jamba normalizes dt, B and C"));
+        }
+        Ok(())
+    }
+
+    fn is_null(&self, field: &str) -> bool {
+        self.map.get(field).is_none_or(Value::is_null)
+    }
+
+    /// The error for a field, with what was found there.
+    fn wrong(&self, field: &str, expected: impl Into<String>) -> ImportError {
+        let found = self.map.get(field).map_or_else(|| "nothing".into(), Value::to_string);
+        ImportError::field(&self.file, field, found, expected)
+    }
+
+    fn size(&self, field: &str, default: usize) -> Result<usize, ImportError> {
+        self.integer(field, 1, default)
+    }
+
+    fn integer(&self, field: &str, least: u64, default: usize) -> Result<usize, ImportError> {
+        match self.map.get(field) {
+            None => Ok(default),
+            Some(v) => match v.as_u64() {
+                Some(n) if (least..=MAX_SIZE).contains(&n) => Ok(n as usize),
+                _ => Err(self.wrong(field, format!("an integer from {least} to {MAX_SIZE}"))),
+            },
+        }
+    }
+
+    fn flag(&self, field: &str, default: bool) -> Result<bool, ImportError> {
+        match self.map.get(field) {
+            None => Ok(default),
+            Some(Value::Bool(b)) => Ok(*b),
+            Some(_) => Err(self.wrong(field, "true or false")),
+        }
+    }
+
+    /// A period and the offset below it.
+    fn schedule(&self, period: &str, p: usize, offset: &str, o: usize) -> Result<(usize, usize), ImportError> {
+        let (p, o) = (self.size(period, p)?, self.integer(offset, 0, o)?);
+        match o < p {
+            true => Ok((p, o)),
+            false if self.map.contains_key(offset) => Err(self.wrong(offset, format!("less than {period} {p}"))),
+            false => Err(self.wrong(period, format!("more than {offset}, which defaults to {o}"))),
+        }
+    }
+
+    /// `num_experts`, which some writers call `num_local_experts`.
+    fn experts(&self) -> Result<usize, ImportError> {
+        let (name, alias) = ("num_experts", "num_local_experts");
+        if !self.map.contains_key(alias) {
+            return self.size(name, 16);
+        }
+        let experts = self.size(alias, 16)?;
+        match self.size(name, experts)? == experts {
+            true => Ok(experts),
+            false => Err(self.wrong(alias, format!("the same as {name}"))),
+        }
+    }
+
+    /// `mamba_expand * hidden_size`; the factor may be a fraction as long as the product isn't.
+    fn inner(&self, hidden: usize) -> Result<usize, ImportError> {
+        let field = "mamba_expand";
+        let expand = match self.map.get(field) {
+            None => 2.0,
+            Some(v) => v.as_f64().unwrap_or(f64::NAN),
+        };
+        let inner = expand * hidden as f64;
+        match inner >= 1.0 && inner <= MAX_SIZE as f64 && inner.fract() == 0.0 {
+            true => Ok(inner as usize),
+            false => Err(self.wrong(field, format!("a number that gives hidden_size {hidden} a whole multiple"))),
+        }
+    }
+
+    fn dt_rank(&self, hidden: usize) -> Result<usize, ImportError> {
+        let field = "mamba_dt_rank";
+        match self.map.get(field) {
+            None => Ok(hidden.div_ceil(16)),
+            Some(v) if v == "auto" => Ok(hidden.div_ceil(16)),
+            Some(v) => match v.as_u64() {
+                Some(n) if (1..=MAX_SIZE).contains(&n) => Ok(n as usize),
+                _ => Err(self.wrong(field, format!("\"auto\" or an integer from 1 to {MAX_SIZE}"))),
+            },
+        }
+    }
+
+    fn epsilon(&self) -> Result<f32, ImportError> {
+        let field = "rms_norm_eps";
+        match self.map.get(field) {
+            None => Ok(1e-6),
+            Some(v) => match v.as_f64().map(|x| x as f32) {
+                Some(x) if x > 0.0 && x < 1.0 => Ok(x),
+                _ => Err(self.wrong(field, "a number above 0 and below 1")),
+            },
+        }
+    }
+
+    /// A token id, a list of them, or null.
+    fn tokens(&self, field: &str, default: Option<u32>, vocab: usize) -> Result<Vec<u32>, ImportError> {
+        let wrong = || self.wrong(field, format!("token ids below vocab_size {vocab}, or null"));
+        let id = |v: &Value| match v.as_u64() {
+            Some(n) if n < vocab as u64 => Ok(n as u32),
+            _ => Err(wrong()),
+        };
+        match self.map.get(field) {
+            None => Ok(default.into_iter().filter(|&t| (t as usize) < vocab).collect()),
+            Some(Value::Null) => Ok(vec![]),
+            Some(Value::Array(list)) => list.iter().map(id).collect(),
+            Some(v) => Ok(vec![id(v)?]),
+        }
+    }
+
+    /// Padding never reaches the model, so an id outside the vocabulary (some writers put -1) counts as none.
+    fn pad(&self, vocab: usize) -> Result<Option<u32>, ImportError> {
+        match self.map.get("pad_token_id") {
+            Some(v) if v.as_i64().is_some_and(|n| n < 0 || n >= vocab as i64) => Ok(None),
+            _ => Ok(self.tokens("pad_token_id", Some(0), vocab)?.first().copied()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<JambaConfig, ImportError> {
+        JambaConfig::parse(Path::new("folder/config.json"), json.as_bytes())
+    }
+
+    /// A small valid config with `changes` laid over it; null removes nothing, it is a value like any other.
+    fn with(changes: &str) -> Result<JambaConfig, ImportError> {
+        let mut map: Map<String, Value> = serde_json::from_str(
+            r#"{"model_type": "jamba", "hidden_size": 40, "num_attention_heads": 4, "num_key_value_heads": 2}"#,
+        )
+        .unwrap();
+        map.extend(serde_json::from_str::<Map<String, Value>>(changes).unwrap());
+        parse(&Value::Object(map).to_string())
+    }
+
+    #[test]
+    fn an_empty_config_is_jamba_v0_1() {
+        let c = parse(r#"{"model_type": "jamba"}"#).unwrap();
+        assert_eq!((c.vocab_size, c.hidden_size, c.intermediate_size), (65536, 4096, 14336));
+        assert_eq!((c.num_hidden_layers, c.num_attention_heads, c.num_key_value_heads, c.head_dim), (32, 32, 8, 128));
+        assert_eq!((c.mamba_d_state, c.mamba_d_conv, c.mamba_d_inner, c.mamba_dt_rank), (16, 4, 8192, 256));
+        assert_eq!((c.num_experts, c.num_experts_per_tok), (16, 2));
+        assert!(c.mamba_conv_bias && !c.mamba_proj_bias && !c.tie_word_embeddings);
+        assert_eq!((c.bos_token_id, c.eos_token_ids.as_slice(), c.pad_token_id), (Some(1), &[2][..], Some(0)));
+        let kinds: Vec<_> = c.layers().collect();
+        assert_eq!(kinds.iter().filter(|k| k.mixer == Mixer::Attention).count(), 4);
+        assert_eq!(kinds[4], LayerKind { mixer: Mixer::Attention, ffn: FeedForward::Mlp });
+        assert_eq!(kinds[5], LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::Moe });
+    }
+
+    #[test]
+    fn every_spelling_of_a_field_is_read() {
+        assert_eq!(with(r#"{"num_key_value_heads": null}"#).unwrap().num_key_value_heads, 4);
+        assert_eq!(with(r#"{"mamba_dt_rank": "auto"}"#).unwrap().mamba_dt_rank, 3);
+        assert_eq!(with(r#"{"mamba_dt_rank": 40}"#).unwrap().mamba_dt_rank, 40);
+        assert_eq!(with(r#"{"mamba_expand": 3}"#).unwrap().mamba_d_inner, 120);
+        assert_eq!(with(r#"{"mamba_expand": 1.5}"#).unwrap().mamba_d_inner, 60);
+        assert_eq!(with(r#"{"num_local_experts": 4}"#).unwrap().num_experts, 4);
+        assert_eq!(with(r#"{"eos_token_id": [2, 518]}"#).unwrap().eos_token_ids, [2, 518]);
+        assert!(with(r#"{"eos_token_id": null, "bos_token_id": null}"#).unwrap().eos_token_ids.is_empty());
+        assert_eq!(with(r#"{"pad_token_id": -1}"#).unwrap().pad_token_id, None);
+        assert_eq!(with(r#"{"num_experts": 1, "num_experts_per_tok": 2}"#).unwrap().num_experts_per_tok, 1);
+        let legacy = r#"{"sliding_window": null, "num_logits_to_keep": 1, "n_ctx": 262144, "auto_map": {},
+            "calc_logits_for_entire_prompt": false, "mamba_inner_layernorms": true, "d_model": 40, "torch_dtype": "bfloat16",
+            "use_mamba_kernels": true, "architectures": ["JambaForCausalLM"]}"#;
+        assert_eq!(with(legacy).unwrap(), with("{}").unwrap());
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_with_what_was_found_and_what_would_be_right() {
+        for (changes, field, found, expected) in [
+            (r#"{"model_type": "mamba"}"#, "model_type", "\"mamba\"", "\"jamba\""),
+            (
+                r#"{"architectures": ["JambaForSequenceClassification"]}"#,
+                "architectures",
+                "SequenceClass",
+                "JambaForCausalLM",
+            ),
+            (r#"{"architectures": ["JambaModel"]}"#, "architectures", "JambaModel", "JambaForCausalLM"),
+            (r#"{"hidden_act": "gelu"}"#, "hidden_act", "gelu", "silu"),
+            (r#"{"sliding_window": 512}"#, "sliding_window", "512", "null"),
+            (r#"{"quantization_config": {"bits": 8}}"#, "quantization_config", "bits", "bf16"),
+            (r#"{"mamba_inner_layernorms": false}"#, "mamba_inner_layernorms", "false", "true"),
+            (r#"{"hidden_size": 0}"#, "hidden_size", "0", "from 1"),
+            (r#"{"hidden_size": -8}"#, "hidden_size", "-8", "from 1"),
+            (r#"{"hidden_size": 40.5}"#, "hidden_size", "40.5", "an integer"),
+            (r#"{"hidden_size": 1e30}"#, "hidden_size", "1e+30", "an integer"),
+            (r#"{"vocab_size": "many"}"#, "vocab_size", "many", "an integer"),
+            (r#"{"vocab_size": 4294967296}"#, "vocab_size", "4294967296", "to 16777216"),
+            (r#"{"num_attention_heads": 3}"#, "num_attention_heads", "3", "divisor of hidden_size 40"),
+            (r#"{"num_key_value_heads": 3}"#, "num_key_value_heads", "3", "divisor of num_attention_heads 4"),
+            (r#"{"head_dim": 16}"#, "head_dim", "16", "= 10"),
+            (r#"{"attn_layer_offset": 8}"#, "attn_layer_offset", "8", "less than attn_layer_period 8"),
+            (r#"{"attn_layer_period": 4}"#, "attn_layer_period", "4", "defaults to 4"),
+            (r#"{"expert_layer_offset": 2}"#, "expert_layer_offset", "2", "less than expert_layer_period 2"),
+            (r#"{"expert_layer_period": 0}"#, "expert_layer_period", "0", "from 1"),
+            (r#"{"num_experts": 4, "num_local_experts": 8}"#, "num_local_experts", "8", "num_experts"),
+            (r#"{"num_experts": 4, "num_experts_per_tok": 5}"#, "num_experts_per_tok", "5", "at most num_experts 4"),
+            (r#"{"mamba_expand": 1.01}"#, "mamba_expand", "1.01", "hidden_size 40"),
+            (r#"{"mamba_expand": "two"}"#, "mamba_expand", "two", "a number"),
+            (r#"{"mamba_dt_rank": "big"}"#, "mamba_dt_rank", "big", "\"auto\""),
+            (r#"{"mamba_conv_bias": 1}"#, "mamba_conv_bias", "1", "true or false"),
+            (r#"{"rms_norm_eps": 0}"#, "rms_norm_eps", "0", "above 0"),
+            (r#"{"eos_token_id": [2, 70000]}"#, "eos_token_id", "70000", "below vocab_size 65536"),
+            (r#"{"bos_token_id": "one"}"#, "bos_token_id", "one", "token ids"),
+        ] {
+            let error = with(changes).expect_err(changes).to_string();
+            assert!(error.starts_with(&format!("folder/config.json: {field}: found ")), "{changes}: {error}");
+            let (left, right) = error.split_once(", expected ").unwrap();
+            assert!(left.contains(found) && right.contains(expected), "{changes}: {error}");
+        }
+        assert!(parse("[]").unwrap_err().to_string().contains("folder/config.json: not a JSON object"));
+        assert!(parse("{}").unwrap_err().to_string().contains("model_type: found nothing, expected \"jamba\""));
+    }
+}

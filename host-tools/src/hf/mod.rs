@@ -1,0 +1,11 @@
+//! Reads an untouched Hugging Face folder.
+
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+pub mod weights;
+
+pub use checkpoint::{Checkpoint, Tensor};
+pub use config::JambaConfig;
+pub use error::ImportError;
+pub use weights::{Matrix, Projection, WeightId, Weights};

@@ -1,0 +1,387 @@
+//! The weights of a Jamba by what they are, however the checkpoint names and groups them.
+//!
+//! Writers differ: experts stand one by one or fused into two tensors, the head is left out when it is the embedding,
+//! and remote-code checkpoints from before Jamba entered transformers use other names. [`Weights::open`] settles all of
+//! that and checks that exactly the tensors are there that the config implies.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::path::Path;
+
+use super::config::{FeedForward, JambaConfig, Mixer};
+use super::{Checkpoint, ImportError, Tensor};
+
+/// One of the three matrices of a SwiGLU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Projection {
+    /// (I, H), through silu.
+    Gate,
+    /// (I, H).
+    Up,
+    /// (H, I).
+    Down,
+}
+
+/// Names one weight. Shapes are (rows, columns); vectors are one row. H: hidden, E: Mamba channels, N: state,
+/// R: dt rank, K: taps, I: intermediate, D: head_dim. The first number is the layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightId {
+    /// (vocab, H).
+    Embedding,
+    /// (vocab, H); the embedding where the two are tied.
+    Head,
+    /// (1, H), norm before the head.
+    FinalNorm,
+    /// (1, H), norm before the mixer.
+    MixerNorm(usize),
+    /// (1, H), norm before the feed-forward part.
+    FfnNorm(usize),
+    /// (2E, H): rows 0..E give the channels that are convolved (x), rows E..2E the gate (z).
+    InProj(usize),
+    /// (1, 2E), only with `mamba_proj_bias`.
+    InProjBias(usize),
+    /// (E, K); the last tap meets the newest token.
+    Conv(usize),
+    /// (1, E), only with `mamba_conv_bias`.
+    ConvBias(usize),
+    /// (R + 2N, E): dt, B, C.
+    XProj(usize),
+    /// (1, R), norm of dt.
+    DtNorm(usize),
+    /// (1, N), norm of B.
+    BNorm(usize),
+    /// (1, N), norm of C.
+    CNorm(usize),
+    /// (E, R).
+    DtProj(usize),
+    /// (1, E), inside the softplus.
+    DtProjBias(usize),
+    /// (E, N), A = -exp(A_log).
+    ALog(usize),
+    /// (1, E), skip connection.
+    D(usize),
+    /// (H, E).
+    OutProj(usize),
+    /// (1, H), only with `mamba_proj_bias`.
+    OutProjBias(usize),
+    /// (heads D, H).
+    Query(usize),
+    /// (kv_heads D, H).
+    Key(usize),
+    /// (kv_heads D, H).
+    Value(usize),
+    /// (H, heads D).
+    Output(usize),
+    /// A matrix of a plain MLP.
+    Mlp(usize, Projection),
+    /// (experts, H), logits of the mixture.
+    Router(usize),
+    /// A matrix of an expert: layer, expert.
+    Expert(usize, usize, Projection),
+}
+
+/// A weight as rows × columns, somewhere in a checkpoint.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    tensor: Tensor,
+    /// Numbers of the tensor before the first row: experts may share a tensor.
+    begin: usize,
+    rows: usize,
+    cols: usize,
+}
+
+impl Matrix {
+    /// The tensor that holds it.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Rows: outputs of a projection.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns: inputs of a projection.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Replaces `out` by `rows` of this matrix in f32, row after row.
+    ///
+    /// # Errors
+    /// If the file can't be read, or a number is NaN or infinite.
+    ///
+    /// # Panics
+    /// If the matrix has no such rows.
+    pub fn read_rows(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<(), ImportError> {
+        assert!(rows.start <= rows.end && rows.end <= self.rows, "{}: no rows {rows:?}", self.tensor.name());
+        self.tensor.read_numbers(self.begin + rows.start * self.cols..self.begin + rows.end * self.cols, out)
+    }
+
+    /// The whole matrix in f32, row after row.
+    ///
+    /// # Errors
+    /// As [`Matrix::read_rows`].
+    pub fn read(&self) -> Result<Vec<f32>, ImportError> {
+        let mut out = Vec::new();
+        self.read_rows(0..self.rows, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// A checked Jamba on disk: its config and all its weights.
+#[derive(Debug)]
+pub struct Weights {
+    config: JambaConfig,
+    order: Vec<WeightId>,
+    matrices: HashMap<WeightId, Matrix>,
+}
+
+impl Weights {
+    /// Opens the folder `dir`; reads the config and the files' headers.
+    ///
+    /// # Errors
+    /// If the config is refused, the checkpoint is damaged, or a tensor is missing, unknown, misshapen or of a type
+    /// other than f32, f16 and bf16.
+    pub fn open(dir: &Path) -> Result<Self, ImportError> {
+        let config = JambaConfig::open(dir)?;
+        let checkpoint = Checkpoint::open(dir)?;
+        Self::new(config, &checkpoint)
+    }
+
+    fn new(config: JambaConfig, checkpoint: &Checkpoint) -> Result<Self, ImportError> {
+        let mut finder = Finder::new(&config, checkpoint)?;
+        let order = ids(&config);
+        let mut matrices = HashMap::with_capacity(order.len());
+        for &id in &order {
+            matrices.insert(id, finder.find(id)?);
+        }
+        finder.finish()?;
+        Ok(Self { config, order, matrices })
+    }
+
+    /// The model's sizes.
+    pub fn config(&self) -> &JambaConfig {
+        &self.config
+    }
+
+    /// All weights of this model, in the order of the computation; the head comes last, also where it is tied.
+    pub fn ids(&self) -> &[WeightId] {
+        &self.order
+    }
+
+    /// A weight.
+    ///
+    /// # Panics
+    /// If this model has no such weight; [`Weights::ids`] lists those that it has.
+    pub fn matrix(&self, id: WeightId) -> &Matrix {
+        self.matrices.get(&id).unwrap_or_else(|| panic!("this model has no {id:?}"))
+    }
+
+    /// A weight that some configs don't have.
+    pub fn get(&self, id: WeightId) -> Option<&Matrix> {
+        self.matrices.get(&id)
+    }
+}
+
+/// Every weight that the config implies.
+fn ids(c: &JambaConfig) -> Vec<WeightId> {
+    use Projection::{Down, Gate, Up};
+    use WeightId::*;
+
+    let mut ids = vec![Embedding];
+    for (l, kind) in c.layers().enumerate() {
+        ids.push(MixerNorm(l));
+        match kind.mixer {
+            Mixer::Mamba => {
+                ids.push(InProj(l));
+                ids.extend(c.mamba_proj_bias.then_some(InProjBias(l)));
+                ids.push(Conv(l));
+                ids.extend(c.mamba_conv_bias.then_some(ConvBias(l)));
+                ids.extend([
+                    XProj(l),
+                    DtNorm(l),
+                    BNorm(l),
+                    CNorm(l),
+                    DtProj(l),
+                    DtProjBias(l),
+                    ALog(l),
+                    D(l),
+                    OutProj(l),
+                ]);
+                ids.extend(c.mamba_proj_bias.then_some(OutProjBias(l)));
+            }
+            Mixer::Attention => ids.extend([Query(l), Key(l), Value(l), Output(l)]),
+        }
+        match kind.ffn {
+            FeedForward::None => {}
+            FeedForward::Mlp => ids.extend([FfnNorm(l), Mlp(l, Gate), Mlp(l, Up), Mlp(l, Down)]),
+            FeedForward::Moe => {
+                ids.extend([FfnNorm(l), Router(l)]);
+                ids.extend((0..c.num_experts).flat_map(|e| [Expert(l, e, Gate), Expert(l, e, Up), Expert(l, e, Down)]));
+            }
+        }
+    }
+    ids.extend([FinalNorm, Head]);
+    ids
+}
+
+/// Finds weights in a checkpoint and remembers which of its tensors were of use.
+struct Finder<'a> {
+    config: &'a JambaConfig,
+    checkpoint: &'a Checkpoint,
+    /// From today's name to the tensor.
+    by_name: HashMap<String, &'a Tensor>,
+    used: BTreeSet<&'a str>,
+}
+
+impl<'a> Finder<'a> {
+    fn new(config: &'a JambaConfig, checkpoint: &'a Checkpoint) -> Result<Self, ImportError> {
+        let mut by_name = HashMap::new();
+        for tensor in checkpoint.tensors() {
+            let name = todays_name(tensor.name(), config);
+            if let Some(first) = by_name.insert(name.clone(), tensor) {
+                let expected = format!("only one tensor for {name}, which {} is too", first.name());
+                return Err(tensor.wrong("it", expected));
+            }
+        }
+        Ok(Self { config, checkpoint, by_name, used: BTreeSet::new() })
+    }
+
+    fn find(&mut self, id: WeightId) -> Result<Matrix, ImportError> {
+        let c = self.config;
+        let (h, e, n, r) = (c.hidden_size, c.mamba_d_inner, c.mamba_d_state, c.mamba_dt_rank);
+        let (q, kv) = (c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim);
+        let in_layer = |l: usize, part: &str| format!("model.layers.{l}.{part}");
+        match id {
+            WeightId::Embedding => self.whole("model.embed_tokens.weight", &[c.vocab_size, h]),
+            WeightId::Head if c.tie_word_embeddings => self.tied_head(),
+            WeightId::Head => self.whole("lm_head.weight", &[c.vocab_size, h]),
+            WeightId::FinalNorm => self.whole("model.final_layernorm.weight", &[h]),
+            WeightId::MixerNorm(l) => self.whole(&in_layer(l, "input_layernorm.weight"), &[h]),
+            WeightId::FfnNorm(l) => self.whole(&in_layer(l, "pre_ff_layernorm.weight"), &[h]),
+            WeightId::InProj(l) => self.whole(&in_layer(l, "mamba.in_proj.weight"), &[2 * e, h]),
+            WeightId::InProjBias(l) => self.whole(&in_layer(l, "mamba.in_proj.bias"), &[2 * e]),
+            WeightId::Conv(l) => self.whole(&in_layer(l, "mamba.conv1d.weight"), &[e, 1, c.mamba_d_conv]),
+            WeightId::ConvBias(l) => self.whole(&in_layer(l, "mamba.conv1d.bias"), &[e]),
+            WeightId::XProj(l) => self.whole(&in_layer(l, "mamba.x_proj.weight"), &[r + 2 * n, e]),
+            WeightId::DtNorm(l) => self.whole(&in_layer(l, "mamba.dt_layernorm.weight"), &[r]),
+            WeightId::BNorm(l) => self.whole(&in_layer(l, "mamba.b_layernorm.weight"), &[n]),
+            WeightId::CNorm(l) => self.whole(&in_layer(l, "mamba.c_layernorm.weight"), &[n]),
+            WeightId::DtProj(l) => self.whole(&in_layer(l, "mamba.dt_proj.weight"), &[e, r]),
+            WeightId::DtProjBias(l) => self.whole(&in_layer(l, "mamba.dt_proj.bias"), &[e]),
+            WeightId::ALog(l) => self.whole(&in_layer(l, "mamba.A_log"), &[e, n]),
+            WeightId::D(l) => self.whole(&in_layer(l, "mamba.D"), &[e]),
+            WeightId::OutProj(l) => self.whole(&in_layer(l, "mamba.out_proj.weight"), &[h, e]),
+            WeightId::OutProjBias(l) => self.whole(&in_layer(l, "mamba.out_proj.bias"), &[h]),
+            WeightId::Query(l) => self.whole(&in_layer(l, "self_attn.q_proj.weight"), &[q, h]),
+            WeightId::Key(l) => self.whole(&in_layer(l, "self_attn.k_proj.weight"), &[kv, h]),
+            WeightId::Value(l) => self.whole(&in_layer(l, "self_attn.v_proj.weight"), &[kv, h]),
+            WeightId::Output(l) => self.whole(&in_layer(l, "self_attn.o_proj.weight"), &[h, q]),
+            WeightId::Router(l) => self.whole(&in_layer(l, "feed_forward.router.weight"), &[c.num_experts, h]),
+            WeightId::Mlp(l, p) => {
+                let (name, shape) = self.projection(p);
+                self.whole(&in_layer(l, &format!("feed_forward.{name}.weight")), &shape)
+            }
+            WeightId::Expert(l, x, p) => self.expert(&in_layer(l, "feed_forward.experts"), x, p),
+        }
+    }
+
+    /// A projection's name and shape.
+    fn projection(&self, p: Projection) -> (&'static str, [usize; 2]) {
+        let (h, i) = (self.config.hidden_size, self.config.intermediate_size);
+        match p {
+            Projection::Gate => ("gate_proj", [i, h]),
+            Projection::Up => ("up_proj", [i, h]),
+            Projection::Down => ("down_proj", [h, i]),
+        }
+    }
+
+    /// A matrix of expert `x`: a tensor of its own, or a part of one that holds all experts, as transformers 5 lays them
+    /// out in memory: `gate_up_proj` (experts, gate's I rows then up's, H) and `down_proj` (experts, H, I).
+    fn expert(&mut self, prefix: &str, x: usize, p: Projection) -> Result<Matrix, ImportError> {
+        let (name, shape) = self.projection(p);
+        let [rows, cols] = shape;
+        let experts = self.config.num_experts;
+        let (fused, fused_shape, first_row) = match p {
+            Projection::Gate => ("gate_up_proj", [experts, 2 * rows, cols], 0),
+            Projection::Up => ("gate_up_proj", [experts, 2 * rows, cols], rows),
+            Projection::Down => ("down_proj", [experts, rows, cols], 0),
+        };
+        let alone = format!("{prefix}.{x}.{name}.weight");
+        let fused = format!("{prefix}.{fused}");
+        if self.by_name.contains_key(&alone) || !self.by_name.contains_key(&fused) {
+            return self.whole(&alone, &shape);
+        }
+        let mut matrix = self.whole(&fused, &fused_shape)?;
+        matrix.begin = (x * fused_shape[1] + first_row) * cols;
+        (matrix.rows, matrix.cols) = (rows, cols);
+        Ok(matrix)
+    }
+
+    /// The embedding, which the head is tied to. Some writers store the head all the same; then it must be a copy,
+    /// because leaving out one that differs would change the model.
+    fn tied_head(&mut self) -> Result<Matrix, ImportError> {
+        let embedding = self.find(WeightId::Embedding)?;
+        if !self.by_name.contains_key("lm_head.weight") {
+            return Ok(embedding);
+        }
+        let head = self.whole("lm_head.weight", &[self.config.vocab_size, self.config.hidden_size])?;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let step = (1 << 18) / embedding.cols + 1;
+        for first in (0..embedding.rows).step_by(step) {
+            let rows = first..(first + step).min(embedding.rows);
+            embedding.read_rows(rows.clone(), &mut ours)?;
+            head.read_rows(rows, &mut theirs)?;
+            if let Some(at) = ours.iter().zip(&theirs).position(|(a, b)| a != b) {
+                let row = first + at / embedding.cols;
+                let expected =
+                    "a copy of model.embed_tokens.weight, or none, because config.json has tie_word_embeddings";
+                return Err(head.tensor.wrong(format!("another row {row}"), expected));
+            }
+        }
+        Ok(embedding)
+    }
+
+    /// A whole tensor that must have `shape`. Vectors become one row; the depthwise convolution (E, 1, K) becomes (E, K).
+    fn whole(&mut self, name: &str, shape: &[usize]) -> Result<Matrix, ImportError> {
+        let Some(&tensor) = self.by_name.get(name) else {
+            let near = self.checkpoint.tensors().len();
+            let found = format!("nothing of that name among {near} tensors");
+            let expected = format!("shape {shape:?}, which config.json implies");
+            return Err(ImportError::tensor(self.checkpoint.dir(), name, found, expected));
+        };
+        if tensor.shape() != shape {
+            let expected = format!("shape {shape:?}, which config.json implies");
+            return Err(tensor.wrong(format!("shape {:?}", tensor.shape()), expected));
+        }
+        tensor.check_dtype()?;
+        self.used.insert(tensor.name());
+        let cols = *shape.last().unwrap_or(&1);
+        Ok(Matrix { tensor: tensor.clone(), begin: 0, rows: shape.iter().product::<usize>() / cols, cols })
+    }
+
+    /// Refuses tensors that no weight of the model is made of: a checkpoint with more in it is another model.
+    fn finish(self) -> Result<(), ImportError> {
+        let extra: Vec<_> = self.checkpoint.tensors().filter(|t| !self.used.contains(t.name())).collect();
+        let Some(first) = extra.first() else { return Ok(()) };
+        let mut found = format!("unknown tensor of shape {:?}", first.shape());
+        if extra.len() > 1 {
+            let others: Vec<_> = extra[1..].iter().take(8).map(|t| t.name()).collect();
+            let more = if extra.len() > 9 { ", …" } else { "" };
+            found += &format!(" (and {} more: {}{more})", extra.len() - 1, others.join(", "));
+        }
+        Err(first.wrong(found, "only the tensors that config.json implies"))
+    }
+}
+
+/// Today's name of a tensor that may have been written by the remote code from before Jamba entered transformers: it
+/// said `moe` for the feed-forward part and its norm, and wrote a plain MLP as the only expert of a mixture.
+fn todays_name(name: &str, config: &JambaConfig) -> String {
+    let name = name.replace(".pre_moe_layernorm.", ".pre_ff_layernorm.").replace(".moe.", ".feed_forward.");
+    let layer = name.strip_prefix("model.layers.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+    match layer {
+        Some(layer) if config.layer(layer).ffn == FeedForward::Mlp => name.replace(".experts.0.", "."),
+        _ => name,
+    }
+}
