@@ -54,7 +54,8 @@ impl Cache<'_> {
 
     /// Moves all layers on by `tokens`.
     pub(crate) fn advance(&mut self, tokens: usize) {
-        let Some(last) = tokens.checked_sub(1) else { return };
+        // A model without attention has no slots to move.
+        let Some(last) = tokens.checked_sub(1).filter(|_| self.slots > 0) else { return };
         let (slot, filled) = self.slot(last);
         self.filled = filled;
         self.next = if slot + 1 >= self.slots { self.sinks } else { slot + 1 };

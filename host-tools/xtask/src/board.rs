@@ -1,0 +1,157 @@
+//! The emulated boards, and how each is built and started.
+
+use crate::elf;
+use crate::process::{self, Run};
+use crate::setup;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// How a case of the conformance suite reaches the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// This machine, in this process.
+    Host,
+    /// A Linux program under qemu-aarch64, with this CPU.
+    Linux {
+        /// QEMU's name of the CPU.
+        cpu: &'static str,
+    },
+    /// A Cortex-M board in qemu-system-arm.
+    Cortex {
+        /// QEMU's name of the board.
+        machine: &'static str,
+        /// Address and size of the memory that holds the case.
+        case: (u32, usize),
+        /// Bytes of workspace that the conformance firmware has.
+        workspace: usize,
+    },
+    /// A Raspberry Pi in qemu-system-aarch64.
+    Pi {
+        /// QEMU's name of the board.
+        machine: &'static str,
+    },
+}
+
+/// A target of the suite.
+#[derive(Clone, Copy, Debug)]
+pub struct Board {
+    /// Its name for users.
+    pub name: &'static str,
+    /// Its folder in `targets/`.
+    pub folder: &'static str,
+    /// What it is compiled for.
+    pub triple: &'static str,
+    /// How it runs.
+    pub machine: Machine,
+}
+
+const fn cortex(
+    name: &'static str,
+    triple: &'static str,
+    machine: &'static str,
+    case: (u32, usize),
+    workspace: usize,
+) -> Board {
+    Board { name, folder: name, triple, machine: Machine::Cortex { machine, case, workspace } }
+}
+
+const fn linux(name: &'static str, cpu: &'static str) -> Board {
+    Board { name, folder: "linux", triple: "aarch64-unknown-linux-gnu", machine: Machine::Linux { cpu } }
+}
+
+const fn pi(name: &'static str, machine: &'static str) -> Board {
+    Board { name, folder: "pi", triple: "aarch64-unknown-none", machine: Machine::Pi { machine } }
+}
+
+const M4: &str = "thumbv7em-none-eabihf";
+const M33: &str = "thumbv8m.main-none-eabihf";
+
+/// All of them, the host first.
+pub const ALL: [Board; 11] = [
+    Board { name: "host", folder: "", triple: "", machine: Machine::Host },
+    linux("linux-a53", "cortex-a53"),
+    linux("linux-a72", "cortex-a72"),
+    linux("linux-a76", "cortex-a76"),
+    linux("linux-max", "max"),
+    pi("pi3", "raspi3b"),
+    pi("pi4", "raspi4b"),
+    cortex("qemu-m4", M4, "mps2-an386", (0x2100_0000, 16 << 20), 3 << 20),
+    cortex("qemu-m7", M4, "mps2-an500", (0x6000_0000, 16 << 20), 3 << 20),
+    cortex("qemu-m33", M33, "mps2-an505", (0x8000_0000, 16 << 20), 3 << 20),
+    cortex("stm32f405", M4, "olimex-stm32-h405", (0x0804_0000, 768 << 10), 104 << 10),
+];
+
+/// The folder of the firmware workspace.
+pub fn targets_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../targets")
+}
+
+impl Board {
+    /// Whether the board's memory has room for a case of this size and its workspace.
+    pub fn fits(&self, case: usize, workspace: usize) -> bool {
+        match self.machine {
+            Machine::Cortex { case: (_, room), workspace: most, .. } => case <= room && workspace <= most,
+            Machine::Host | Machine::Linux { .. } | Machine::Pi { .. } => true,
+        }
+    }
+
+    /// Builds a binary of the board's folder and says where it is.
+    ///
+    /// # Errors
+    /// The compiler's, or that the target isn't set up.
+    pub fn build(&self, binary: &str) -> Result<PathBuf> {
+        let folder = targets_folder().join(self.folder);
+        let mut cargo = Command::new("cargo");
+        // What cargo set for this program isn't meant for another workspace.
+        cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+        if let Some(toolchain) = setup::toolchain_for(self.triple)? {
+            cargo.env("RUSTUP_TOOLCHAIN", toolchain);
+        }
+        cargo.current_dir(&folder).args(["build", "--quiet", "--release", "--locked", "--bin", binary]);
+        if matches!(self.machine, Machine::Pi { .. }) {
+            cargo.args(["--features", "emulated"]);
+        }
+        process::output(&mut cargo).with_context(|| format!("building {binary} for {}", self.name))?;
+        Ok(targets_folder().join("target").join(self.triple).join("release").join(binary))
+    }
+
+    /// Runs the conformance program with a case from a file.
+    ///
+    /// # Errors
+    /// When QEMU can't be started.
+    pub fn run_case(&self, program: &Path, case: &Path, counts: Option<&Path>, limit: Duration) -> Result<Run> {
+        if let Machine::Cortex { case: (address, _), .. } = self.machine {
+            fs::write(case, elf::wrap(&fs::read(case)?, address))?;
+        }
+        let (qemu, mut arguments): (_, Vec<String>) = match self.machine {
+            Machine::Host => bail!("the host runs cases in this process"),
+            Machine::Linux { cpu } => ("qemu-aarch64", vec!["-cpu".into(), cpu.into()]),
+            Machine::Cortex { machine, .. } => ("qemu-system-arm", emulation(machine, "", case)),
+            Machine::Pi { machine } => {
+                ("qemu-system-aarch64", emulation(machine, ",addr=0x08000000,force-raw=on", case))
+            }
+        };
+        if let Some((plugin, counts)) = setup::plugin(qemu).zip(counts) {
+            arguments.extend(["-plugin".into(), format!("{},out={}", plugin.display(), counts.display())]);
+        }
+        let mut command = Command::new(setup::qemu(qemu));
+        command.args(arguments);
+        match self.machine {
+            Machine::Linux { .. } => command.arg(program).arg(case),
+            _ => command.arg("-kernel").arg(program),
+        };
+        process::run(&mut command, limit)
+    }
+}
+
+fn emulation(machine: &str, place: &str, case: &Path) -> Vec<String> {
+    let loader = format!("loader,file={}{place}", case.display());
+    let fixed = ["-display", "none", "-monitor", "none", "-serial", "stdio", "-semihosting-config"];
+    let mut arguments: Vec<String> = vec!["-machine".into(), machine.into()];
+    arguments.extend(fixed.map(String::from));
+    arguments.extend(["enable=on,target=native".into(), "-device".into(), loader]);
+    arguments
+}

@@ -1,0 +1,337 @@
+//! `cargo xtask conformance`: every target must compute exactly the bits of the goldens.
+
+use crate::board::{ALL, Board, Machine, targets_folder};
+use crate::images;
+use anyhow::{Context, Result, bail, ensure};
+use jamlet::{Options, Plan};
+use jamlet_app::conformance::{Case, HEADER_WORDS, MAGIC};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Arguments of the command.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Targets by name; all if none is given.
+    boards: Vec<String>,
+    /// A line of JSON for every run, instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Also runs this image, compared with the host instead of a golden.
+    #[arg(long)]
+    image: Option<PathBuf>,
+    /// Changes one bit of one weight in every image, so that every run must fail: a test of this test.
+    #[arg(long)]
+    plant_fault: bool,
+    /// Overwrites the goldens with what the host computes.
+    #[arg(long)]
+    bless: bool,
+    /// Seconds that a run may take before it is killed.
+    #[arg(long, default_value_t = 120)]
+    limit: u64,
+}
+
+const CHUNKS: [u32; 4] = [1, 3, 8, 64];
+const DECODE: u32 = 32;
+const PROMPT: usize = 70; // longer than the largest chunk, and than the window
+const WINDOW: u32 = 48;
+
+/// What a model must compute: the same for every target and chunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Golden {
+    /// What was prefilled.
+    prompt: Vec<u32>,
+    /// What was decoded.
+    ids: Vec<u32>,
+    /// FNV-1a of the bits of all logits.
+    hash: String,
+}
+
+/// What one run found.
+#[derive(Debug, Serialize)]
+struct Finding {
+    board: &'static str,
+    model: String,
+    chunk: u32,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    #[serde(flatten)]
+    report: Report,
+    /// Instructions a token, counted by the plugin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefill: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decode: Option<u64>,
+    seconds: f64,
+}
+
+/// What a target reported.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    #[serde(skip)]
+    ids: Vec<u32>,
+    hash: String,
+    workspace: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stack: Option<usize>,
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// When a target can't be built, or computes other bits.
+pub fn run(args: &Args) -> Result<()> {
+    for name in &args.boards {
+        let names = ALL.map(|board| board.name).join(", ");
+        ensure!(ALL.iter().any(|board| board.name == name), "there is no target {name}; there are {names}");
+    }
+    let mut models: Vec<(String, Vec<u8>)> =
+        images::all().into_iter().map(|(name, bytes)| (name.into(), bytes)).collect();
+    if let Some(path) = &args.image {
+        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        models.push((path.file_stem().unwrap_or_default().display().to_string(), bytes));
+    }
+    let mut goldens = BTreeMap::new();
+    for (name, image) in &models {
+        goldens.insert(name.clone(), golden(args, name, image)?);
+    }
+    if args.bless {
+        return Ok(());
+    }
+    if args.plant_fault {
+        models.iter_mut().for_each(|(_, image)| plant_fault(image));
+    }
+    let scratch = tempfile::tempdir()?;
+    let (mut wrong, mut runs) = (0, 0);
+    if !args.json {
+        println!(
+            "{:<10} {:<9} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7}  result",
+            "target", "model", "chunk", "workspace", "stack", "insns/prefill", "insns/decode", "seconds"
+        );
+    }
+    for board in ALL.iter().filter(|board| args.boards.is_empty() || args.boards.iter().any(|name| name == board.name))
+    {
+        let program = match board.machine {
+            Machine::Host => PathBuf::new(),
+            _ => board.build(if board.folder == "linux" { "linux" } else { "conformance" })?,
+        };
+        for (name, image) in &models {
+            for chunk in CHUNKS {
+                let golden = &goldens[name];
+                let Some(finding) = run_one(args, board, &program, name, image, golden, chunk, scratch.path())? else {
+                    if !args.json {
+                        println!("{:<10} {name:<9} {chunk:>5} does not fit", board.name);
+                    }
+                    continue;
+                };
+                runs += 1;
+                wrong += usize::from(!finding.ok);
+                show(args, &finding)?;
+            }
+        }
+    }
+    if !args.json {
+        println!("{runs} runs, {wrong} of them wrong");
+    }
+    match (args.plant_fault, wrong) {
+        (false, 0) => Ok(()),
+        (false, _) => bail!("{wrong} of {runs} runs differ from the goldens"),
+        (true, _) if wrong == runs => bail!("all {runs} runs saw the planted fault, as they must"),
+        (true, _) => bail!("{} of {runs} runs did not see the planted fault", runs - wrong),
+    }
+}
+
+/// The committed golden of a fixture; of an image from outside, what the host computes.
+fn golden(args: &Args, name: &str, image: &[u8]) -> Result<Golden> {
+    let path = targets_folder().join(format!("../tests/goldens/{name}.json"));
+    if !args.bless && path.exists() {
+        let golden = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        return serde_json::from_str(&golden).with_context(|| path.display().to_string());
+    }
+    let vocab = jamlet::model::Header::read(image).map_err(anyhow::Error::msg)?.vocab;
+    // Any tokens do; these go through the vocabulary in no order.
+    let prompt: Vec<u32> = (0..PROMPT as u32).map(|i| 3 + i * 7919 % (vocab - 3)).collect();
+    let report = on_host(&blob(image, &prompt, 1))?;
+    let golden = Golden { prompt, ids: report.ids, hash: report.hash };
+    if args.bless && args.image.as_ref().is_none_or(|image| image.file_stem().is_none_or(|stem| stem != name)) {
+        fs::create_dir_all(targets_folder().join("../tests/goldens"))?;
+        fs::write(&path, serde_json::to_string(&golden)? + "\n").with_context(|| path.display().to_string())?;
+    }
+    Ok(golden)
+}
+
+fn options(chunk: u32) -> Options {
+    Options::window(WINDOW).chunk(chunk)
+}
+
+/// A case as `jamlet_app::conformance` reads it.
+fn blob(image: &[u8], prompt: &[u32], chunk: u32) -> Vec<u8> {
+    let o = options(chunk);
+    let offset = ((HEADER_WORDS + prompt.len()) * 4).next_multiple_of(64);
+    let head = [MAGIC, offset as u32, image.len() as u32, prompt.len() as u32, DECODE, o.window, o.sinks, o.chunk, 0];
+    let mut blob: Vec<u8> = head.iter().chain(prompt).flat_map(|word| word.to_le_bytes()).collect();
+    blob.resize(offset, 0);
+    blob.extend(image);
+    blob
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a run consists of")]
+fn run_one(
+    args: &Args,
+    board: &Board,
+    program: &Path,
+    name: &str,
+    image: &[u8],
+    golden: &Golden,
+    chunk: u32,
+    scratch: &Path,
+) -> Result<Option<Finding>> {
+    let case = blob(image, &golden.prompt, chunk);
+    let workspace = Plan::new(image, options(chunk)).map_err(anyhow::Error::msg)?.bytes();
+    if !board.fits(case.len(), workspace) {
+        return Ok(None);
+    }
+    let start = std::time::Instant::now();
+    let counts = scratch.join("counts");
+    let (output, problem) = match board.machine {
+        Machine::Host => (on_host(&case), None),
+        _ => {
+            let file = scratch.join("case");
+            fs::write(&file, &case)?;
+            // A run that dies must not be credited with the counts of the one before.
+            let _ = fs::remove_file(&counts);
+            let run = board.run_case(program, &file, Some(&counts), Duration::from_secs(args.limit))?;
+            let problem = match run.status {
+                None => Some(format!("killed after {} seconds", run.time.as_secs())),
+                Some(status) if !status.success() => Some(format!("{status}: {}", run.stderr.trim())),
+                Some(_) => None,
+            };
+            (read_report(&run.stdout), problem)
+        }
+    };
+    let problem = match (&output, problem) {
+        (_, Some(problem)) => Some(problem),
+        (Err(error), None) => Some(error.to_string()),
+        (Ok(report), None) if report.ids != golden.ids => Some("other tokens".into()),
+        (Ok(report), None) if report.hash != golden.hash => Some("other logits".into()),
+        (Ok(_), None) => None,
+    };
+    let (prefill, decode) = match board.machine {
+        Machine::Host => (None, None),
+        _ => (region(&counts, 0, golden.prompt.len() as u64), region(&counts, 1, u64::from(DECODE - 1))),
+    };
+    Ok(Some(Finding {
+        board: board.name,
+        model: name.into(),
+        chunk,
+        ok: problem.is_none(),
+        problem,
+        report: output.unwrap_or_default(),
+        prefill,
+        decode,
+        seconds: start.elapsed().as_secs_f64(),
+    }))
+}
+
+/// Instructions a token in a region, from what the plugin wrote.
+fn region(counts: &Path, region: u32, tokens: u64) -> Option<u64> {
+    let text = fs::read_to_string(counts).ok()?;
+    let line = text.lines().find(|line| line.starts_with(&format!("region {region} ")))?;
+    let insns: u64 = line.split(" insns ").nth(1)?.split(' ').next()?.parse().ok()?;
+    Some(insns / tokens)
+}
+
+fn on_host(case: &[u8]) -> Result<Report> {
+    // An image must lie at a multiple of 16, and a Vec of bytes needn't.
+    let mut lines = vec![Line([0; 64]); case.len().div_ceil(64)];
+    bytemuck::cast_slice_mut(&mut lines)[..case.len()].copy_from_slice(case);
+    let case = Case::parse(bytemuck::cast_slice(&lines)).context("the case is malformed")?;
+    let bytes = Plan::new(case.image, case.options).map_err(anyhow::Error::msg)?.bytes();
+    let mut workspace = vec![Line([0; 64]); bytes.div_ceil(64)];
+    let mut report = String::new();
+    jamlet_app::conformance::run(&case, bytemuck::cast_slice_mut(&mut workspace), &mut (), &mut report)?;
+    read_report(&(report + "end\n"))
+}
+
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+fn read_report(text: &str) -> Result<Report> {
+    let mut report = Report::default();
+    let mut ended = false;
+    for line in text.lines() {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "workspace" => report.workspace = rest.parse()?,
+            "stack" => report.stack = Some(rest.parse()?),
+            "ids" => report.ids = rest.split(' ').map(str::parse).collect::<Result<_, _>>()?,
+            "hash" => report.hash = rest.into(),
+            "error" => bail!("{rest}"),
+            "end" => ended = true,
+            _ => {}
+        }
+    }
+    ensure!(ended, "the report ends early: {text:?}");
+    Ok(report)
+}
+
+fn show(args: &Args, finding: &Finding) -> Result<()> {
+    if args.json {
+        println!("{}", serde_json::to_string(finding)?);
+        return Ok(());
+    }
+    let number = |n: Option<u64>| n.map_or("-".into(), |n| n.to_string());
+    println!(
+        "{:<10} {:<9} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7.2}  {}",
+        finding.board,
+        finding.model,
+        finding.chunk,
+        finding.report.workspace,
+        number(finding.report.stack.map(|bytes| bytes as u64)),
+        number(finding.prefill),
+        number(finding.decode),
+        finding.seconds,
+        finding.problem.as_deref().unwrap_or("equal"),
+    );
+    Ok(())
+}
+
+/// Flips the lowest bit of a weight in the last quarter of the image, and makes the checksum right again.
+fn plant_fault(image: &mut [u8]) {
+    let at = image.len() / 4 * 3;
+    if let Some(byte) = image.iter_mut().skip(at).find(|byte| **byte != 0) {
+        *byte ^= 1;
+    }
+    images::seal(image);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_equals_the_goldens_and_a_planted_fault_does_not() {
+        for (name, mut image) in images::all() {
+            let path = targets_folder().join(format!("../tests/goldens/{name}.json"));
+            let golden: Golden = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+            for chunk in CHUNKS {
+                let report = on_host(&blob(&image, &golden.prompt, chunk)).unwrap();
+                assert_eq!((&report.ids, &report.hash), (&golden.ids, &golden.hash), "{name}, chunk {chunk}");
+            }
+            plant_fault(&mut image);
+            let report = on_host(&blob(&image, &golden.prompt, 8)).unwrap();
+            assert_ne!(report.hash, golden.hash, "{name}");
+        }
+    }
+
+    #[test]
+    fn reports_that_end_early_or_hold_an_error_are_refused() {
+        assert!(read_report("ids 1 2\n").is_err());
+        assert!(read_report("error image: damaged\nend\n").is_err());
+        assert_eq!(read_report("ids 1 2\nhash 00\nstack 9\nend\n").unwrap().ids, [1, 2]);
+    }
+}

@@ -1,0 +1,194 @@
+//! Small images with random weights, the same on every machine: what a target computes with them shows whether its
+//! arithmetic is right, and every kind of layer is in one of them.
+
+use jamlet::image::layout::{Expected, layer_sections, model_sections};
+use jamlet::image::{
+    Encoding, FeedForward, Header, LayerKind, MAGIC, Mixer, NONE_U32, Role, SECTION_ALIGN, TILE_ROWS, VERSION, crc,
+    features, field, groups, padded_cols,
+};
+
+/// The fixtures by name.
+pub fn all() -> Vec<(&'static str, Vec<u8>)> {
+    use FeedForward::{Mlp, Moe, None};
+    use Mixer::{Attention, Mamba};
+    let layer = |mixer, ffn| LayerKind { mixer, ffn };
+    let base = Header {
+        features: features::TIED,
+        length: 0,
+        sections: 0,
+        layers: 0,
+        vocab: 300,
+        hidden: 64,
+        intermediate: 96,
+        heads: 4,
+        kv_heads: 4,
+        head_dim: 16,
+        d_inner: 128,
+        d_state: 16,
+        d_conv: 4,
+        dt_rank: 4,
+        experts: 0,
+        top_k: 0,
+        group: 32,
+        eps: 1e-6,
+        bos: Some(1),
+    };
+    let moe = Header { experts: 4, top_k: 2, ..base };
+    // Odd sizes: head dimension, rank and hidden size that are no multiple of a group.
+    let gqa = Header { features: 0, hidden: 60, heads: 6, kv_heads: 2, head_dim: 10, intermediate: 100, ..base };
+    let mamba = Header { hidden: 40, d_inner: 80, d_state: 11, dt_rank: 3, d_conv: 3, group: 64, vocab: 517, ..base };
+    vec![
+        ("moe", build(moe, &[layer(Mamba, Mlp), layer(Mamba, Moe), layer(Attention, Mlp), layer(Mamba, Moe)], 1)),
+        ("gqa", build(gqa, &[layer(Attention, Mlp), layer(Mamba, Mlp), layer(Attention, None)], 2)),
+        ("mamba", build(mamba, &[layer(Mamba, None), layer(Mamba, None), layer(Mamba, Mlp)], 3)),
+    ]
+}
+
+/// SplitMix64, and from it numbers that are exact in f32.
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Evenly from `low` to `high`.
+    fn between(&mut self, low: f32, high: f32) -> f32 {
+        low + (self.bits() >> 40) as f32 / 16_777_216.0 * (high - low)
+    }
+}
+
+fn build(mut header: Header, layers: &[LayerKind], seed: u64) -> Vec<u8> {
+    header.layers = layers.len() as u32;
+    let mut sections: Vec<Expected> = model_sections(&header).collect();
+    for (index, &kind) in layers.iter().enumerate() {
+        sections.extend(layer_sections(&header, index as u16, kind));
+    }
+    header.sections = sections.len() as u32;
+    let mut random = Random(seed);
+    let mut image = vec![0; header.tables_end()];
+    let mut entries = Vec::new();
+    for section in &sections {
+        image.resize(image.len().next_multiple_of(SECTION_ALIGN), 0);
+        let offset = image.len();
+        content(&header, section, &mut random, &mut image);
+        entries.push((offset, image.len() - offset));
+    }
+    image.resize(image.len().next_multiple_of(4), 0);
+    header.length = image.len() as u64 + 4;
+    tables(&header, layers, &sections, &entries, &mut image);
+    image.extend([0; 4]);
+    seal(&mut image);
+    image
+}
+
+/// Writes the checksum of an image that was changed.
+pub fn seal(image: &mut [u8]) {
+    if let Some((body, sum)) = image.split_last_chunk_mut::<4>() {
+        *sum = crc::checksum(body).to_le_bytes();
+    }
+}
+
+fn content(header: &Header, section: &Expected, random: &mut Random, image: &mut Vec<u8>) {
+    let (rows, cols) = section.shape.unwrap_or((0, 0));
+    let (rows, cols) = (rows as usize, cols as usize);
+    match (section.encoding, section.role) {
+        (Encoding::F32, role) => {
+            for _ in 0..rows * cols {
+                let x = match role {
+                    Role::MambaA => random.between(-12.0, -0.5),
+                    Role::MambaDtBias => random.between(-4.0, -1.0),
+                    Role::MambaConv | Role::MambaConvBias => random.between(-0.5, 0.5),
+                    Role::Router => random.between(-0.25, 0.25),
+                    Role::MambaInBias | Role::MambaOutBias => random.between(-0.1, 0.1),
+                    _ => random.between(0.5, 1.5), // norms and D
+                };
+                image.extend(x.to_le_bytes());
+            }
+        }
+        (Encoding::Q8, _) => q8(rows, cols, header.group as usize, random, image),
+        // No prefix, no suffix, and token 2 stops.
+        (Encoding::Bytes, Role::Prompt) => image.extend([0u32, 0, 1, 2].into_iter().flat_map(u32::to_le_bytes)),
+        (Encoding::Bytes, _) => image.extend(b"{}"),
+    }
+}
+
+/// A matrix in tiles; weights are about as large as makes outputs as large as inputs.
+fn q8(rows: usize, cols: usize, group: usize, random: &mut Random, image: &mut Vec<u8>) {
+    let size = 2.0 / (cols as f32).sqrt();
+    for tile in 0..rows.div_ceil(TILE_ROWS) {
+        let row = |r: usize| tile * TILE_ROWS + r < rows;
+        for part in 0..groups(cols, group) {
+            for r in 0..TILE_ROWS {
+                let scale = if row(r) { size / 127.0 * random.between(0.5, 1.0) } else { 0.0 };
+                image.extend(half::f16::from_f32(scale).to_le_bytes());
+            }
+            let end = ((part + 1) * group).min(padded_cols(cols));
+            for first in (part * group..end).step_by(4) {
+                for r in 0..TILE_ROWS {
+                    for col in first..first + 4 {
+                        let weight = (random.bits() % 255) as i64 - 127;
+                        image.push(if row(r) && col < cols { weight as i8 as u8 } else { 0 });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn tables(h: &Header, layers: &[LayerKind], sections: &[Expected], entries: &[(usize, usize)], image: &mut [u8]) {
+    let mut put = |at: usize, value: &[u8]| image[at..at + value.len()].copy_from_slice(value);
+    put(0, &MAGIC);
+    for (at, value) in [
+        (field::VERSION, VERSION),
+        (field::FEATURES, h.features),
+        (field::SECTIONS, h.sections),
+        (field::LAYERS, h.layers),
+        (field::VOCAB, h.vocab),
+        (field::HIDDEN, h.hidden),
+        (field::INTERMEDIATE, h.intermediate),
+        (field::HEADS, h.heads),
+        (field::KV_HEADS, h.kv_heads),
+        (field::HEAD_DIM, h.head_dim),
+        (field::D_INNER, h.d_inner),
+        (field::D_STATE, h.d_state),
+        (field::D_CONV, h.d_conv),
+        (field::DT_RANK, h.dt_rank),
+        (field::EXPERTS, h.experts),
+        (field::TOP_K, h.top_k),
+        (field::GROUP, h.group),
+        (field::EPS, h.eps.to_bits()),
+        (field::BOS, h.bos.unwrap_or(NONE_U32)),
+    ] {
+        put(at, &value.to_le_bytes());
+    }
+    put(field::LENGTH, &h.length.to_le_bytes());
+    for (index, kind) in layers.iter().enumerate() {
+        let at = field::HEADER_BYTES + index * field::LAYER_BYTES;
+        let first = sections.iter().position(|section| usize::from(section.layer) == index);
+        put(at + field::LAYER_MIXER, &[if kind.mixer == Mixer::Mamba { 1 } else { 2 }]);
+        let ffn = match kind.ffn {
+            FeedForward::None => 0,
+            FeedForward::Mlp => 1,
+            FeedForward::Moe => 2,
+        };
+        put(at + field::LAYER_FFN, &[ffn]);
+        put(at + field::LAYER_FIRST, &(first.unwrap_or(0) as u32).to_le_bytes());
+    }
+    for (index, (section, &(offset, length))) in sections.iter().zip(entries).enumerate() {
+        let at = h.section_table() + index * field::SECTION_BYTES;
+        let (rows, cols) = section.shape.unwrap_or((1, length as u32));
+        put(at + field::SECTION_ROLE, &(section.role as u16).to_le_bytes());
+        put(at + field::SECTION_LAYER, &section.layer.to_le_bytes());
+        put(at + field::SECTION_EXPERT, &section.expert.to_le_bytes());
+        put(at + field::SECTION_ENCODING, &(section.encoding as u16).to_le_bytes());
+        put(at + field::SECTION_ROWS, &rows.to_le_bytes());
+        put(at + field::SECTION_COLS, &cols.to_le_bytes());
+        put(at + field::SECTION_OFFSET, &(offset as u64).to_le_bytes());
+        put(at + field::SECTION_LENGTH, &(length as u64).to_le_bytes());
+    }
+}

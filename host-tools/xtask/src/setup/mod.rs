@@ -1,0 +1,161 @@
+//! Cross targets and emulators: what `cargo xtask setup` installs, and where the other commands find it.
+
+use crate::process::{self, output};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Every target that firmware or the Linux binary is built for.
+pub const TARGETS: [&str; 4] =
+    ["thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf", "aarch64-unknown-none", "aarch64-unknown-linux-gnu"];
+/// The toolchain that debian.sh makes.
+const DEBIAN: &str = "debian";
+/// The first QEMU with the Raspberry Pi 4.
+const QEMU: u32 = 9;
+const DEBIAN_SCRIPT: &str = include_str!("debian.sh");
+const PLUGIN: &str = include_str!("insncount.c");
+
+/// Installs what is missing.
+///
+/// # Errors
+/// Where neither rustup nor Debian can provide it; the message says what to install.
+pub fn run() -> Result<()> {
+    let missing: Vec<&str> = TARGETS.into_iter().filter(|target| toolchain_for(target).is_err()).collect();
+    let tools = tools_folder();
+    if missing.is_empty() && emulators().is_ok() {
+        plugins(&tools)?;
+        eprintln!("setup: targets and emulators are there");
+        return Ok(());
+    }
+    let by_rustup = missing.is_empty() || add_by_rustup(&missing);
+    if !by_rustup || emulators().is_err() {
+        by_debian(&tools, by_rustup)?;
+    }
+    for target in TARGETS {
+        toolchain_for(target)?;
+    }
+    emulators()?;
+    plugins(&tools)?;
+    eprintln!("setup: done");
+    Ok(())
+}
+
+/// The rustup toolchain that builds for `target`: `None` is the one in use.
+///
+/// # Errors
+/// When none does.
+pub fn toolchain_for(target: &str) -> Result<Option<&'static str>> {
+    let has = |toolchain: Option<&str>| {
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--print", "target-libdir", "--target", target]);
+        if let Some(name) = toolchain {
+            rustc.env("RUSTUP_TOOLCHAIN", name);
+        }
+        let folder = output(&mut rustc).ok().map(|text| PathBuf::from(text.trim()));
+        folder.and_then(|folder| fs::read_dir(folder).ok()).is_some_and(|mut files| files.next().is_some())
+    };
+    if has(None) {
+        Ok(None)
+    } else if has(Some(DEBIAN)) {
+        Ok(Some(DEBIAN))
+    } else {
+        bail!("no Rust for {target}; `cargo xtask setup` installs it")
+    }
+}
+
+/// Where tools lie that no package installs.
+pub fn tools_folder() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let data = std::env::var_os("XDG_DATA_HOME").map_or_else(|| home().join(".local/share"), PathBuf::from);
+    std::env::var_os("JAMLET_TOOLS").map_or_else(|| data.join("jamlet"), PathBuf::from)
+}
+
+/// A QEMU program: the one in the tools folder, else the installed one.
+pub fn qemu(name: &str) -> PathBuf {
+    let own = tools_folder().join(name);
+    if own.exists() { own } else { PathBuf::from(name) }
+}
+
+/// The instruction-counting plugin for a QEMU program, if one could be built.
+pub fn plugin(qemu_name: &str) -> Option<PathBuf> {
+    let file = tools_folder().join(format!("insncount-{qemu_name}.so"));
+    file.exists().then_some(file)
+}
+
+fn add_by_rustup(targets: &[&str]) -> bool {
+    eprintln!("setup: rustup target add {}", targets.join(" "));
+    let added = process::run(
+        Command::new("rustup").env("RUSTUP_MAX_RETRIES", "0").args(["target", "add"]).args(targets),
+        Duration::from_secs(600),
+    );
+    match added {
+        Ok(run) if run.status.is_some_and(|status| status.success()) => true,
+        _ => {
+            eprintln!("setup: rustup can't fetch them here");
+            false
+        }
+    }
+}
+
+fn by_debian(tools: &Path, targets_are_there: bool) -> Result<()> {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !(release.contains("VERSION_CODENAME=bookworm") && cfg!(target_arch = "x86_64") && root) {
+        let rust = match targets_are_there {
+            true => String::new(),
+            false => format!("Rust for the boards (`rustup target add {}`), ", TARGETS.join(" ")),
+        };
+        bail!(
+            "this machine needs {rust}QEMU {QEMU} or newer (qemu-system-arm, qemu-system-aarch64, qemu-aarch64) and \
+             gcc-aarch64-linux-gnu, and setup can install them only on Debian 12 (amd64) as root"
+        );
+    }
+    eprintln!("setup: the Debian way; the first time takes a few minutes");
+    let status = Command::new("bash").args(["-c", DEBIAN_SCRIPT, "debian.sh"]).arg(tools).args(TARGETS).status()?;
+    if !status.success() {
+        bail!("debian.sh failed: {status}");
+    }
+    Ok(())
+}
+
+fn version(program: &str) -> Result<u32> {
+    let text = output(Command::new(qemu(program)).arg("--version"))
+        .with_context(|| format!("{program} is missing; `cargo xtask setup` installs it"))?;
+    let number = text.split("version ").nth(1).and_then(|rest| rest.split('.').next()?.parse().ok());
+    number.with_context(|| format!("{program} --version says {text:?}"))
+}
+
+fn emulators() -> Result<()> {
+    for program in ["qemu-system-arm", "qemu-system-aarch64"] {
+        let found = version(program)?;
+        if found < QEMU {
+            bail!("{program} {found} is too old: {QEMU} is needed");
+        }
+    }
+    version("qemu-aarch64").map(|_| ())
+}
+
+/// Builds the plugin for each QEMU. Counting instructions is extra: without a C compiler it is left out.
+fn plugins(tools: &Path) -> Result<()> {
+    fs::create_dir_all(tools).with_context(|| format!("creating {}", tools.display()))?;
+    let source = tools.join("insncount.c");
+    let current = fs::read_to_string(&source).is_ok_and(|text| text == PLUGIN);
+    fs::write(&source, PLUGIN)?;
+    for program in ["qemu-system-arm", "qemu-system-aarch64", "qemu-aarch64"] {
+        let library = tools.join(format!("insncount-{program}.so"));
+        if current && library.exists() {
+            continue;
+        }
+        let api = if version(program)? >= QEMU { 4 } else { 1 };
+        let built = Command::new("cc")
+            .args(["-O2", "-fPIC", "-shared", "-fvisibility=hidden", &format!("-DAPI={api}"), "-o"])
+            .args([&library, &source])
+            .status();
+        if !built.is_ok_and(|status| status.success()) {
+            eprintln!("setup: no C compiler for the plugin, so instructions won't be counted");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Runs one case of the conformance suite: the same code on the host and on every board.
+//!
+//! A *case* is a blob that the test harness places in the board's memory: little-endian words, then the image.
+//!
+//! | word | what |
+//! |---|---|
+//! | 0 | [`MAGIC`] |
+//! | 1, 2 | offset of the image in the blob, a multiple of 64, and its length |
+//! | 3 | tokens in the prompt |
+//! | 4 | tokens to decode |
+//! | 5, 6, 7 | window, sinks, chunk |
+//! | 8 | state width: 0 for f32, 1 for f16 |
+//! | 9.. | the prompt |
+
+use crate::hash::Fnv;
+use core::fmt::{self, Write};
+use heapless::Vec;
+use jamlet::{Model, Options, Sampler, Session, StateWidth};
+
+/// First word of a case.
+pub const MAGIC: u32 = u32::from_le_bytes(*b"JCAS");
+/// Words before the prompt.
+pub const HEADER_WORDS: usize = 9;
+/// Tokens that are fed at once: a multiple of the chunks that the suite tries, as far as that matters.
+const FEED: usize = 64;
+
+/// A case, checked.
+pub struct Case<'b> {
+    /// The model.
+    pub image: &'b [u8],
+    /// What is prefilled.
+    pub prompt: &'b [[u8; 4]],
+    /// Tokens to decode.
+    pub decode: u32,
+    /// Options of the session.
+    pub options: Options,
+}
+
+impl<'b> Case<'b> {
+    /// Reads a case; `None` where there isn't one.
+    pub fn parse(blob: &'b [u8]) -> Option<Self> {
+        let (words, _) = blob.as_chunks::<4>();
+        let word = |at: usize| words.get(at).map(|word| u32::from_le_bytes(*word));
+        if word(0)? != MAGIC {
+            return None;
+        }
+        let (offset, length) = (word(1)? as usize, word(2)? as usize);
+        let image = blob.get(offset..offset.checked_add(length)?)?;
+        let prompt = words.get(HEADER_WORDS..HEADER_WORDS.checked_add(word(3)? as usize)?)?;
+        Some(Self {
+            image,
+            prompt,
+            decode: word(4)?,
+            options: Options {
+                window: word(5)?,
+                sinks: word(6)?,
+                chunk: word(7)?,
+                state: if word(8)? == 1 { StateWidth::F16 } else { StateWidth::F32 },
+            },
+        })
+    }
+}
+
+/// Marks regions of the run, for whoever counts instructions.
+pub trait Marks {
+    /// The prompt is about to be prefilled.
+    fn prefill_begins(&mut self) {}
+    /// It was.
+    fn prefill_ends(&mut self) {}
+    /// A token is about to be decoded.
+    fn token_begins(&mut self) {}
+    /// It was.
+    fn token_ends(&mut self) {}
+}
+
+/// No marks.
+impl Marks for () {}
+
+/// Runs a case and reports, a line a finding:
+///
+/// ```text
+/// workspace 123456      bytes that the session asked for
+/// ids 5 17 3            the tokens decoded, greedily
+/// hash 0123456789abcdef of the bits of all logits: after the prompt and after every token but the last
+/// ```
+///
+/// A line `error` instead says what kept it from running.
+///
+/// # Errors
+/// When the report can't be written.
+pub fn run(case: &Case, workspace: &mut [u8], marks: &mut impl Marks, report: &mut impl Write) -> fmt::Result {
+    let model = match Model::parse(case.image) {
+        Ok(model) => model,
+        Err(error) => return writeln!(report, "error image: {error}"),
+    };
+    let mut session = match Session::new(&model, case.options, workspace) {
+        Ok(session) => session,
+        Err(error) => return writeln!(report, "error session: {error}"),
+    };
+    writeln!(report, "workspace {}", session.plan().bytes())?;
+    marks.prefill_begins();
+    let fed = case.prompt.chunks(FEED).try_for_each(|words| {
+        let tokens: Vec<u32, FEED> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        session.feed(&tokens)
+    });
+    marks.prefill_ends();
+    if let Err(error) = fed {
+        return writeln!(report, "error prompt: {error}");
+    }
+    let mut hash = Fnv::new();
+    let mut sampler = Sampler::greedy();
+    report.write_str("ids")?;
+    let mut next = None;
+    for _ in 0..case.decode {
+        // Hashing is left out of the marked region: it is the suite's work, not the engine's.
+        let counted = next.is_some();
+        if counted {
+            marks.token_begins();
+        }
+        let fed = next.map_or(Ok(()), |token| session.feed(&[token]));
+        sampler.begin();
+        let seen = fed.and_then(|()| session.logits(|first, logits| sampler.see(first, logits)));
+        let token = sampler.choose();
+        if counted {
+            marks.token_ends();
+        }
+        if let Err(error) = seen.and_then(|()| session.logits(|_, logits| hash.add(logits))) {
+            return writeln!(report, "\nerror decode: {error}");
+        }
+        write!(report, " {token}")?;
+        next = Some(token);
+    }
+    writeln!(report, "\nhash {:016x}", hash.finish())
+}

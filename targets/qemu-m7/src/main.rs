@@ -1,0 +1,7 @@
+#![no_std]
+#![no_main]
+use jamlet_cortex as _;
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    loop {}
+}
