@@ -1,0 +1,77 @@
+//! SwiGLU (Shazeer 2020), and the mixture of several.
+//!
+//! ```text
+//! mlp(x) = down(silu(gate(x)) up(x))
+//! p      = softmax(router(x))                     over all experts
+//! moe(x) = Σ over the k largest p of p[e] mlp_e(x)        p as it is: it need not sum to 1
+//! ```
+
+use super::math::{Linear, add, silu, softmax};
+use crate::hf::{ImportError, Projection, WeightId, Weights};
+
+pub(super) struct Mlp {
+    gate: Linear, // (I, H)
+    up: Linear,   // (I, H)
+    down: Linear, // (H, I)
+}
+
+impl Mlp {
+    /// Reads the three matrices that `id` names.
+    pub(super) fn load(weights: &Weights, id: impl Fn(Projection) -> WeightId) -> Result<Self, ImportError> {
+        Ok(Self {
+            gate: Linear::load(weights, id(Projection::Gate), None)?,
+            up: Linear::load(weights, id(Projection::Up), None)?,
+            down: Linear::load(weights, id(Projection::Down), None)?,
+        })
+    }
+
+    /// (T, H) to (T, H).
+    pub(super) fn forward(&self, x: &[f32]) -> Vec<f32> {
+        let mut inner = self.gate.forward(x); // (T, I)
+        inner.iter_mut().zip(self.up.forward(x)).for_each(|(gate, up)| *gate = silu(*gate) * up);
+        self.down.forward(&inner)
+    }
+}
+
+pub(super) struct Moe {
+    router: Linear, // (experts, H)
+    experts: Vec<Mlp>,
+    /// Experts a token visits, k.
+    visited: usize,
+    hidden: usize,
+}
+
+impl Moe {
+    pub(super) fn load(weights: &Weights, l: usize) -> Result<Self, ImportError> {
+        let c = weights.config();
+        let expert = |e| Mlp::load(weights, |p| WeightId::Expert(l, e, p));
+        Ok(Self {
+            router: Linear::load(weights, WeightId::Router(l), None)?,
+            experts: (0..c.num_experts).map(expert).collect::<Result<_, _>>()?,
+            visited: c.num_experts_per_tok,
+            hidden: c.hidden_size,
+        })
+    }
+
+    /// (T, H) to (T, H). Expert by expert, so that each sees all of its tokens at once.
+    pub(super) fn forward(&self, x: &[f32]) -> Vec<f32> {
+        let hidden = self.hidden;
+        let mut visits: Vec<Vec<(usize, f32)>> = vec![vec![]; self.experts.len()]; // token, p
+        for (t, p) in self.router.forward(x).chunks_exact_mut(self.experts.len()).enumerate() {
+            softmax(p);
+            let mut order: Vec<_> = (0..p.len()).collect();
+            order.sort_by(|&a, &b| p[b].total_cmp(&p[a]).then(a.cmp(&b)));
+            order[..self.visited].iter().for_each(|&e| visits[e].push((t, p[e])));
+        }
+        let mut out = vec![0.0; x.len()];
+        for (expert, visits) in self.experts.iter().zip(&visits).filter(|(_, visits)| !visits.is_empty()) {
+            let input: Vec<_> = visits.iter().flat_map(|(t, _)| &x[t * hidden..][..hidden]).copied().collect();
+            let output = expert.forward(&input);
+            for ((t, p), output) in visits.iter().zip(output.chunks_exact(hidden)) {
+                let scaled: Vec<_> = output.iter().map(|y| p * y).collect();
+                add(&mut out[t * hidden..][..hidden], &scaled);
+            }
+        }
+        out
+    }
+}

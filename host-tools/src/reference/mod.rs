@@ -1,0 +1,235 @@
+//! The reference: a Jamba in f32, straight from its checkpoint, to be read beside the paper (Lieber et al. 2024).
+//!
+//! It says what a packed image should compute, so it favours plainness over memory: all weights are held in f32, and the
+//! cache of an attention layer grows with the text. It equals transformers' `JambaForCausalLM` in f32, which the fixtures
+//! under `tests/fixtures/checkpoints` show.
+//!
+//! Shapes in comments are rows × columns, row after row in memory: T tokens of this call, H hidden, E Mamba channels,
+//! N state, R dt rank, K taps, I intermediate, V vocabulary.
+
+mod attention;
+mod feed_forward;
+mod mamba;
+mod math;
+
+use std::path::Path;
+
+use crate::hf::config::{FeedForward, JambaConfig, Mixer};
+use crate::hf::{ImportError, WeightId, Weights};
+use math::{Linear, add, rms_norm};
+
+/// A model in f32.
+pub struct Reference {
+    config: JambaConfig,
+    embedding: Vec<f32>, // (V, H)
+    layers: Vec<Layer>,
+    final_norm: Vec<f32>, // (H)
+    /// (V, H); `None` if it is the embedding.
+    head: Option<Linear>,
+    visible: Visible,
+}
+
+struct Layer {
+    mixer_norm: Vec<f32>, // (H)
+    mixer: MixerWeights,
+    ffn_norm: Vec<f32>, // (H)
+    ffn: FfnWeights,
+}
+
+enum MixerWeights {
+    Mamba(mamba::Mamba),
+    Attention(attention::Attention),
+}
+
+enum FfnWeights {
+    Mlp(feed_forward::Mlp),
+    Moe(feed_forward::Moe),
+}
+
+/// Which earlier tokens attention sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Visible {
+    /// All, as in training.
+    #[default]
+    All,
+    /// What a bounded cache holds: the token at position t sees position j if `j < sinks` or `t - j < window`, so it
+    /// counts itself into the window.
+    Bounded {
+        /// First tokens of the text that are never forgotten.
+        sinks: usize,
+        /// Most recent tokens, at least 1.
+        window: usize,
+    },
+}
+
+impl Visible {
+    /// Whether the token at position `t` sees the one at `j <= t`.
+    fn sees(self, t: usize, j: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Bounded { sinks, window } => j < sinks || t - j < window,
+        }
+    }
+}
+
+/// What a text leaves behind: continue from it with [`Reference::step`].
+#[derive(Clone, Debug)]
+pub struct State {
+    layers: Vec<LayerState>,
+    position: usize,
+}
+
+#[derive(Clone, Debug)]
+enum LayerState {
+    Mamba(mamba::State),
+    Attention(attention::Cache),
+}
+
+impl State {
+    /// Tokens seen so far.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+}
+
+/// A token that the model has no embedding for.
+#[derive(Debug, thiserror::Error)]
+#[error("token {token} is outside of the vocabulary of {vocab}")]
+pub struct UnknownToken {
+    /// The token.
+    pub token: u32,
+    /// The vocabulary's size.
+    pub vocab: usize,
+}
+
+impl Reference {
+    /// Loads the Hugging Face folder `dir` into memory, 4 bytes a parameter.
+    ///
+    /// # Errors
+    /// If the folder can't be imported, see [`Weights::open`].
+    pub fn load(dir: &Path) -> Result<Self, ImportError> {
+        Self::from_weights(&Weights::open(dir)?)
+    }
+
+    /// Reads all weights of a checked checkpoint.
+    ///
+    /// # Errors
+    /// If a file can't be read, or a number is NaN or infinite.
+    pub fn from_weights(weights: &Weights) -> Result<Self, ImportError> {
+        let config = weights.config().clone();
+        let layer = |(l, kind): (usize, jamlet::image::LayerKind)| {
+            Ok(Layer {
+                mixer_norm: weights.matrix(WeightId::MixerNorm(l)).read()?,
+                mixer: match kind.mixer {
+                    Mixer::Mamba => MixerWeights::Mamba(mamba::Mamba::load(weights, l)?),
+                    Mixer::Attention => MixerWeights::Attention(attention::Attention::load(weights, l)?),
+                },
+                ffn_norm: weights.matrix(WeightId::FfnNorm(l)).read()?,
+                ffn: match kind.ffn {
+                    FeedForward::Moe => FfnWeights::Moe(feed_forward::Moe::load(weights, l)?),
+                    _ => FfnWeights::Mlp(feed_forward::Mlp::load(weights, |p| WeightId::Mlp(l, p))?),
+                },
+            })
+        };
+        Ok(Self {
+            embedding: weights.matrix(WeightId::Embedding).read()?,
+            layers: config.layers().enumerate().map(layer).collect::<Result<_, ImportError>>()?,
+            final_norm: weights.matrix(WeightId::FinalNorm).read()?,
+            head: match config.tie_word_embeddings {
+                true => None,
+                false => Some(Linear::load(weights, WeightId::Head, None)?),
+            },
+            config,
+            visible: Visible::All,
+        })
+    }
+
+    /// The same model with attention that forgets. Mamba layers are not touched.
+    #[must_use]
+    pub fn with_visible(self, visible: Visible) -> Self {
+        Self { visible, ..self }
+    }
+
+    /// The model's sizes.
+    pub fn config(&self) -> &JambaConfig {
+        &self.config
+    }
+
+    /// The state before any token.
+    pub fn empty_state(&self) -> State {
+        let state = |layer: &Layer| match &layer.mixer {
+            MixerWeights::Mamba(m) => LayerState::Mamba(m.empty_state()),
+            MixerWeights::Attention(_) => LayerState::Attention(attention::Cache::default()),
+        };
+        State { layers: self.layers.iter().map(state).collect(), position: 0 }
+    }
+
+    /// Logits of every position of a text that begins at `tokens[0]`: (T, V).
+    ///
+    /// # Errors
+    /// If a token is outside of the vocabulary.
+    pub fn forward(&self, tokens: &[u32]) -> Result<Vec<f32>, UnknownToken> {
+        self.extend(&mut self.empty_state(), tokens)
+    }
+
+    /// Logits after one more token: (V).
+    ///
+    /// # Errors
+    /// If the token is outside of the vocabulary; the state is then unchanged.
+    pub fn step(&self, state: &mut State, token: u32) -> Result<Vec<f32>, UnknownToken> {
+        self.extend(state, &[token])
+    }
+
+    /// Logits of every one of `tokens`, which continue the text behind `state`: (T, V).
+    ///
+    /// # Errors
+    /// If a token is outside of the vocabulary; the state is then unchanged.
+    pub fn extend(&self, state: &mut State, tokens: &[u32]) -> Result<Vec<f32>, UnknownToken> {
+        let x = self.hidden(state, tokens)?;
+        Ok(self.logits(&x))
+    }
+
+    /// What goes into the head for every one of `tokens`: (T, H), normed. For a large vocabulary, feed rows of it to
+    /// [`Reference::logits`] piece by piece.
+    ///
+    /// # Errors
+    /// If a token is outside of the vocabulary; the state is then unchanged.
+    pub fn hidden(&self, state: &mut State, tokens: &[u32]) -> Result<Vec<f32>, UnknownToken> {
+        let (hidden, eps) = (self.config.hidden_size, self.config.rms_norm_eps);
+        let mut x = Vec::with_capacity(tokens.len() * hidden); // (T, H), the residual stream
+        for &token in tokens {
+            let row = self.embedding.chunks_exact(hidden).nth(token as usize);
+            x.extend_from_slice(row.ok_or(UnknownToken { token, vocab: self.config.vocab_size })?);
+        }
+        if tokens.is_empty() {
+            return Ok(x);
+        }
+        for (layer, state) in self.layers.iter().zip(&mut state.layers) {
+            let normed = rms_norm(&x, &layer.mixer_norm, eps);
+            let mixed = match (&layer.mixer, state) {
+                (MixerWeights::Mamba(m), LayerState::Mamba(s)) => m.forward(&normed, s),
+                (MixerWeights::Attention(a), LayerState::Attention(s)) => a.forward(&normed, s, self.visible),
+                _ => panic!("this state belongs to another model"),
+            };
+            add(&mut x, &mixed);
+            let normed = rms_norm(&x, &layer.ffn_norm, eps);
+            add(
+                &mut x,
+                &match &layer.ffn {
+                    FfnWeights::Mlp(mlp) => mlp.forward(&normed),
+                    FfnWeights::Moe(moe) => moe.forward(&normed),
+                },
+            );
+        }
+        state.position += tokens.len();
+        Ok(rms_norm(&x, &self.final_norm, eps))
+    }
+
+    /// The head: rows of [`Reference::hidden`] (T, H) to logits (T, V).
+    pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
+        match &self.head {
+            Some(head) => head.forward(hidden),
+            None => math::matmul(hidden, &self.embedding, self.config.hidden_size),
+        }
+    }
+}
