@@ -1,5 +1,13 @@
 //! What the `jamlet` command does, as a library that its tests and `xtask` share.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod boards;
+pub mod eval;
 pub mod hf;
+pub mod image_file;
+pub mod mapped;
+pub mod pack;
+pub mod progress;
 pub mod reference;
+pub mod text;
+pub mod workspace;

@@ -1,1 +1,44 @@
-fn main() {}
+//! `jamlet`: packs Jamba checkpoints into images, and runs, checks and measures them.
+#![forbid(unsafe_code)]
+
+mod commands;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// int8 Jamba language models for boards: pack them, plan them, run them
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Pack(commands::pack::Pack),
+    Inspect(commands::inspect::Inspect),
+    Verify(commands::verify::Verify),
+    Plan(commands::plan::PlanCommand),
+    Eval(commands::eval::Eval),
+}
+
+/// 0: done. 1: it could not be done, and standard error says why. 2: the arguments are wrong.
+fn main() -> ExitCode {
+    // A reader that goes away, as `head` does, ends this process quietly instead of with a panic.
+    sigpipe::reset();
+    let result = match Cli::parse().command {
+        Command::Pack(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Eval(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("jamlet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

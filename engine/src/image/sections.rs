@@ -120,6 +120,14 @@ impl<'m> Image<'m> {
         Some(self.section(index as u32))
     }
 
+    /// All sections in the order of the file, with what each one is.
+    pub fn sections(&self) -> impl Iterator<Item = (Expected, Section<'m>)> + '_ {
+        let layers = (0..self.header.layers).filter_map(|index| Some((index, self.layer(index)?)));
+        let layers = layers.flat_map(|(index, kind)| layer_sections(&self.header, index as u16, kind));
+        let all = model_sections(&self.header).chain(layers);
+        all.enumerate().map(|(index, expected)| (expected, self.section(index as u32)))
+    }
+
     /// Index of the first section of a layer.
     pub(crate) fn first_section(&self, layer: u32) -> u32 {
         if layer < self.header.layers { Header::first_section(self.bytes, layer) } else { u32::MAX }

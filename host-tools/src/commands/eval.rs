@@ -1,0 +1,106 @@
+//! `jamlet eval`.
+
+use super::print_json;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use jamlet::Model;
+use jamlet_tools::eval::{Report, compare};
+use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::progress;
+use jamlet_tools::reference::Reference;
+use jamlet_tools::text::encode;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Measures what quantization costs: perplexity and divergence from the checkpoint in f32
+#[derive(Args, Debug)]
+pub struct Eval {
+    /// The image [default: the built-in model]
+    image: Option<PathBuf>,
+    /// The Hugging Face folder that the image was packed from
+    #[arg(long, value_name = "HF_DIR")]
+    reference: PathBuf,
+    /// A text in UTF-8; a document begins wherever the beginning-of-sequence token is written out
+    #[arg(long, value_name = "FILE", required_unless_present = "tokens")]
+    text: Option<PathBuf>,
+    /// Token ids in place of a text: one JSON list a line, each a document
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    tokens: Option<PathBuf>,
+    /// Longest piece of a document, in tokens
+    #[arg(long, default_value_t = 1024)]
+    context: usize,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Eval {
+    /// Compares, and prints the figures.
+    pub fn run(&self) -> Result<()> {
+        let file = ImageFile::open(self.image.as_deref())?;
+        let model = file.model()?;
+        let reference = Reference::load(&self.reference)?;
+        let documents = self.documents(&model)?;
+        ensure!(!documents.is_empty(), "there is no document of two tokens or more");
+        let bar = progress::count("evaluating", documents.len() as u64);
+        let report = compare(&model, &reference, &documents, || bar.inc(1));
+        bar.finish_and_clear();
+        let report = report?;
+        if self.json { print_json(&report) } else { print(&report) }
+    }
+
+    fn documents(&self, model: &Model<'_>) -> Result<Vec<Vec<u32>>> {
+        let (bos, context) = (model.header().bos, self.context.max(2));
+        if let Some(path) = &self.tokens {
+            let lines = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let document = |(number, line)| {
+                serde_json::from_str(line).with_context(|| format!("{}: line {}", path.display(), number + 1))
+            };
+            let documents: Vec<Vec<u32>> = lines.lines().enumerate().map(document).collect::<Result<_>>()?;
+            return Ok(documents.iter().flat_map(|tokens| cut(tokens, bos, context)).collect());
+        }
+        let Some(path) = &self.text else { return Ok(Vec::new()) };
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Ok(cut(&encode(model, &text)?, bos, context))
+    }
+}
+
+/// Cuts before every `bos`, and where a document would be longer than `context`. Pieces without a `bos` get one.
+fn cut(tokens: &[u32], bos: Option<u32>, context: usize) -> Vec<Vec<u32>> {
+    let starts = |token: &u32| Some(*token) == bos;
+    let mut documents = Vec::new();
+    let mut rest = tokens;
+    while !rest.is_empty() {
+        let own = bos.filter(|_| !starts(&rest[0]));
+        let room = context - usize::from(own.is_some());
+        let next = rest.iter().skip(1).position(starts).map_or(rest.len(), |at| at + 1).min(room);
+        let (document, tail) = rest.split_at(next);
+        documents.push(own.into_iter().chain(document.iter().copied()).collect());
+        rest = tail;
+    }
+    documents.retain(|document: &Vec<u32>| document.len() > 1);
+    documents
+}
+
+fn print(report: &Report) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} predictions in {} documents", report.predictions, report.documents)?;
+    writeln!(out, "  perplexity         {:.4} int8, {:.4} f32", report.perplexity, report.reference_perplexity)?;
+    writeln!(out, "  ratio              {:.5}", report.perplexity_ratio)?;
+    writeln!(out, "  KL divergence      {:.6} nat mean, {:.6} at 99 %", report.kl_divergence, report.kl_divergence_p99)?;
+    writeln!(out, "  same top token     {:.2} %", 100.0 * report.top1_agreement)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_document_begins_at_its_bos_and_a_long_one_is_cut() {
+        let documents = cut(&[1, 5, 6, 1, 7, 8, 9, 10, 11], Some(1), 4);
+        assert_eq!(documents, [vec![1, 5, 6], vec![1, 7, 8, 9], vec![1, 10, 11]]);
+        assert_eq!(cut(&[5, 6, 7], Some(1), 8), [vec![1, 5, 6, 7]]);
+        assert_eq!(cut(&[5, 6, 7], None, 2), [vec![5, 6]]);
+    }
+}

@@ -1,0 +1,129 @@
+//! `jamlet pack`.
+
+use super::{print_bars, print_json, size};
+use anyhow::{Context, Result};
+use clap::Args;
+use jamlet_tools::hf::Weights;
+use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed, PromptIds};
+use jamlet_tools::progress;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Packs a Hugging Face Jamba folder into one int8 image
+#[derive(Args, Debug)]
+pub struct Pack {
+    /// Folder with config.json, safetensors and tokenizer
+    folder: PathBuf,
+    /// Where the image goes [default: the folder's name with .jamlet]
+    #[arg(short, long, value_name = "IMAGE")]
+    output: Option<PathBuf>,
+    /// Columns of a matrix that share a scale: a multiple of 8
+    #[arg(long, default_value_t = DEFAULT_GROUP)]
+    group: u32,
+    /// Leave the tokenizer out: the image runs token ids only
+    #[arg(long)]
+    no_tokenizer: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Show every quantized tensor, not only the ten that lost most
+    #[arg(long)]
+    all: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    image: String,
+    bytes: u64,
+    parameters: u64,
+    bytes_by_kind: BTreeMap<&'static str, u64>,
+    /// Worst first.
+    quantized: Vec<Tensor<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    tensor: &'a str,
+    snr_db: f64,
+}
+
+impl Pack {
+    /// Packs, and says what came of it.
+    pub fn run(&self) -> Result<()> {
+        let weights = Weights::open(&self.folder)?;
+        let output = self.output.clone().unwrap_or_else(|| default_output(&self.folder));
+        let blobs = self.blobs(&weights)?;
+        let bar = progress::bytes("packing");
+        let packed = pack::pack(&weights, &blobs, Options { group: self.group }, &output, |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        self.report(&output, &packed?)
+    }
+
+    /// Tokenizer, prompt and provenance.
+    fn blobs(&self, weights: &Weights) -> Result<Blobs> {
+        let config = weights.config();
+        let (tokenizer, prompt) = {
+            let prefix = config.bos_token_id.into_iter().collect();
+            (Vec::new(), PromptIds { prefix, suffix: Vec::new(), stops: config.eos_token_ids.clone() })
+        };
+        let provenance = serde_json::json!({
+            "source": self.folder.canonicalize().ok().as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy()),
+            "architecture": "JambaForCausalLM",
+            "parameters": pack::parameters(weights),
+            "packer": concat!("jamlet ", env!("CARGO_PKG_VERSION")),
+        });
+        Ok(Blobs { tokenizer, prompt: prompt.to_bytes(), provenance: provenance.to_string().into_bytes() })
+    }
+
+    fn report(&self, output: &Path, packed: &Packed) -> Result<()> {
+        let mut kinds = BTreeMap::new();
+        for section in &packed.sections {
+            *kinds.entry(pack::kind(section.section.role)).or_insert(0) += section.bytes;
+        }
+        let mut quantized: Vec<Tensor<'_>> = packed
+            .sections
+            .iter()
+            .filter_map(|s| Some(Tensor { tensor: &s.name, snr_db: s.noise?.snr_db() }))
+            .collect();
+        quantized.sort_by(|a, b| a.snr_db.total_cmp(&b.snr_db));
+        let report = Report {
+            image: output.display().to_string(),
+            bytes: packed.length,
+            parameters: packed.parameters,
+            bytes_by_kind: kinds,
+            quantized,
+        };
+        if self.json {
+            return print_json(&report);
+        }
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "{}: {} ({} parameters, {:.2} bits each)\n",
+            report.image,
+            size(report.bytes),
+            report.parameters,
+            8.0 * report.bytes as f64 / report.parameters as f64
+        )?;
+        let mut parts: Vec<(String, u64)> = report.bytes_by_kind.iter().map(|(k, b)| ((*k).into(), *b)).collect();
+        parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        print_bars(&parts)?;
+        let shown = if self.all { report.quantized.len() } else { 10 };
+        writeln!(out, "\nsignal to noise of {} quantized tensors, worst first", report.quantized.len())?;
+        for tensor in report.quantized.iter().take(shown) {
+            writeln!(out, "  {:6.2} dB  {}", tensor.snr_db, tensor.tensor)?;
+        }
+        out.flush().context("standard output")
+    }
+}
+
+fn default_output(folder: &Path) -> PathBuf {
+    let name = folder.canonicalize().ok().as_deref().and_then(Path::file_name).map(PathBuf::from);
+    name.unwrap_or_else(|| "model".into()).with_added_extension("jamlet")
+}

@@ -1,0 +1,120 @@
+//! `jamlet plan`.
+
+use super::{PlanArgs, print_bars, print_json, size};
+use anyhow::Result;
+use clap::Args;
+use jamlet::Plan;
+use jamlet_tools::boards::{BOARDS, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
+use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::pack::kind;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Shows the flash and RAM that a model takes, and which boards it fits
+#[derive(Args, Debug)]
+pub struct PlanCommand {
+    /// The image [default: the built-in model]
+    image: Option<PathBuf>,
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    image: String,
+    window: u32,
+    sinks: u32,
+    chunk: u32,
+    flash: u64,
+    flash_by_kind: BTreeMap<&'static str, u64>,
+    ram: u64,
+    ram_by_part: BTreeMap<&'static str, u64>,
+    firmware_flash: u64,
+    firmware_ram: u64,
+    boards: Vec<Fit>,
+}
+
+impl PlanCommand {
+    /// Plans, and draws.
+    pub fn run(&self) -> Result<()> {
+        let file = ImageFile::open(self.image.as_deref())?;
+        let model = file.model()?;
+        let options = self.plan.options();
+        let plan = Plan::new(file.bytes(), options)?;
+        let parts = plan.parts();
+        let mut kinds = BTreeMap::new();
+        for (expected, section) in model.image().sections() {
+            *kinds.entry(kind(expected.role)).or_insert(0) += section.bytes.len() as u64;
+        }
+        let (flash, ram) = (model.header().length, plan.bytes() as u64);
+        let report = Report {
+            image: file.name().into(),
+            window: options.window,
+            sinks: options.sinks,
+            chunk: options.chunk,
+            flash,
+            flash_by_kind: kinds,
+            ram,
+            ram_by_part: BTreeMap::from([
+                ("SSM state", parts.ssm as u64),
+                ("convolution", parts.conv as u64),
+                ("attention cache", parts.cache as u64),
+                ("scratch", parts.scratch as u64),
+            ]),
+            firmware_flash: FIRMWARE_FLASH,
+            firmware_ram: FIRMWARE_RAM,
+            boards: BOARDS.iter().map(|&board| fit(board, flash, ram)).collect(),
+        };
+        if self.json { print_json(&report) } else { report.print() }
+    }
+}
+
+impl Report {
+    fn print(&self) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        let sorted = |parts: &BTreeMap<&'static str, u64>| {
+            let mut parts: Vec<(String, u64)> = parts.iter().map(|(name, bytes)| ((*name).into(), *bytes)).collect();
+            parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+            parts
+        };
+        writeln!(out, "{}\n\nflash  {}", self.image, size(self.flash))?;
+        print_bars(&sorted(&self.flash_by_kind))?;
+        writeln!(
+            out,
+            "\nRAM  {}, the same for a text of any length (window {}, sinks {}, chunk {})",
+            size(self.ram),
+            self.window,
+            self.sinks,
+            self.chunk
+        )?;
+        print_bars(&sorted(&self.ram_by_part))?;
+        writeln!(
+            out,
+            "\nboards, with {} of flash and {} of RAM for the firmware",
+            size(self.firmware_flash),
+            size(self.firmware_ram)
+        )?;
+        for fit in &self.boards {
+            let mut missing = Vec::new();
+            let left = |left: i64| size(left.unsigned_abs());
+            if let Some(flash) = fit.flash_left.filter(|&bytes| bytes < 0) {
+                missing.push(format!("{} of flash too little", left(flash)));
+            }
+            if fit.ram_left < 0 {
+                missing.push(format!("{} of RAM too little", left(fit.ram_left)));
+            }
+            let verdict = match missing.is_empty() {
+                true => format!("fits, {} of RAM left", left(fit.ram_left)),
+                false => missing.join(", "),
+            };
+            let mark = if fit.fits { '✓' } else { '✗' };
+            writeln!(out, "  {mark} {:<12} {:<34} {verdict}", fit.board.name, fit.board.description)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! `jamlet verify`.
+
+use anyhow::{Result, bail};
+use clap::Args;
+use jamlet::image::{Encoding, TILE_ROWS, groups, padded_cols};
+use jamlet_tools::image_file::ImageFile;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Checks an image completely: structure, checksum, and that every number is finite
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// The image [default: the built-in model]
+    image: Option<PathBuf>,
+}
+
+impl Verify {
+    /// Says what is wrong, or that nothing is.
+    pub fn run(&self) -> Result<()> {
+        let file = ImageFile::open(self.image.as_deref())?;
+        let model = file.model()?;
+        let group = model.header().group as usize;
+        let mut numbers = 0u64;
+        for (expected, section) in model.image().sections() {
+            let bad = match expected.encoding {
+                Encoding::Bytes => None,
+                Encoding::F32 => {
+                    let (words, _) = section.bytes.as_chunks::<4>();
+                    words.iter().position(|word| !f32::from_le_bytes(*word).is_finite())
+                }
+                Encoding::Q8 => bad_weight(section.bytes, section.cols, group),
+            };
+            if let Some(at) = bad {
+                let (role, layer) = (expected.role, expected.layer);
+                let place = if layer == u16::MAX { String::new() } else { format!(" of layer {layer}") };
+                bail!("{}: number {at} of {role:?}{place} can't be a weight", file.name());
+            }
+            numbers += (section.rows * section.cols) as u64;
+        }
+        writeln!(
+            std::io::stdout(),
+            "{}: sound, checksum {:08x}, {numbers} numbers, all finite",
+            file.name(),
+            model.image().checksum()
+        )?;
+        Ok(())
+    }
+}
+
+/// The first scale that isn't finite and not negative, or byte that is −128.
+fn bad_weight(bytes: &[u8], cols: usize, group: usize) -> Option<usize> {
+    let mut left = bytes;
+    let mut at = 0;
+    while !left.is_empty() {
+        let mut columns = padded_cols(cols);
+        for _ in 0..groups(cols, group) {
+            let width = group.min(columns);
+            columns -= width;
+            let (scales, rest) = left.split_at_checked(2 * TILE_ROWS)?;
+            let (weights, rest) = rest.split_at_checked(TILE_ROWS * width)?;
+            let scale = |s: &[u8; 2]| half::f16::from_le_bytes(*s);
+            let sound = scales.as_chunks::<2>().0.iter().all(|s| scale(s).is_finite() && !(scale(s).to_f32() < 0.0));
+            if !sound || weights.contains(&0x80) {
+                return Some(at);
+            }
+            at += weights.len();
+            left = rest;
+        }
+    }
+    None
+}

@@ -1,0 +1,35 @@
+//! Files as memory: an image is run where it lies in the page cache, never copied.
+#![allow(unsafe_code)]
+
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::path::Path;
+
+/// A file mapped read-only.
+#[derive(Debug)]
+pub struct Mapped(memmap2::Mmap);
+
+impl Mapped {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// When it can't be opened or mapped; the path is named.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| path.display().to_string())?;
+        // Of a folder, some systems open a file and refuse to map it with a riddle.
+        anyhow::ensure!(!file.metadata()?.is_dir(), "{}: a folder; an image file was expected", path.display());
+        // SAFETY: a mapped file must not shrink or change while it is read. Images are replaced by renaming a new file
+        // over them (see `pack`), which leaves the mapped one alone; whoever overwrites one in place while it runs gets
+        // wrong numbers or a bus error, as with any mapped program or library.
+        let map = unsafe { memmap2::Mmap::map(&file) }.with_context(|| path.display().to_string())?;
+        Ok(Self(map))
+    }
+}
+
+impl std::ops::Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}

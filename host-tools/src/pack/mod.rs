@@ -1,0 +1,167 @@
+//! From a Hugging Face folder to an image.
+//!
+//! Tensors stream: at any time only a few MiB of one tensor are in memory, however large the model is.
+
+mod quantize;
+mod source;
+mod writer;
+
+use crate::hf::{JambaConfig, Weights};
+use anyhow::{Context, Result, ensure};
+use jamlet::image::{Header, LayerKind, Role, features};
+use source::Folder;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+pub use writer::{Blobs, Source, Written, write};
+
+/// Columns that share a scale where nothing else is asked for; see `docs` in this folder's `quantization.md` for the
+/// measurements behind it.
+pub const DEFAULT_GROUP: u32 = 32;
+
+/// What stands around a text, as token ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromptIds {
+    /// Before the text.
+    pub prefix: Vec<u32>,
+    /// After it, where the answer begins.
+    pub suffix: Vec<u32>,
+    /// Tokens that end an answer.
+    pub stops: Vec<u32>,
+}
+
+impl PromptIds {
+    /// As the image's section [`Role::Prompt`] has it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let counts = [&self.prefix, &self.suffix, &self.stops].map(|ids| ids.len() as u32);
+        let ids = self.prefix.iter().chain(&self.suffix).chain(&self.stops);
+        counts.iter().chain(ids).flat_map(|word| word.to_le_bytes()).collect()
+    }
+}
+
+/// What a caller chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Columns that share a scale: a multiple of 8, from 8 to 1,024.
+    pub group: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { group: DEFAULT_GROUP }
+    }
+}
+
+/// A finished image.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// Its bytes.
+    pub length: u64,
+    /// Its sections in the order of the file.
+    pub sections: Vec<Written>,
+    /// Numbers in the checkpoint, counting a tied head once.
+    pub parameters: u64,
+}
+
+/// Packs the weights of a folder, with `text` of its tokenizer, into `out`. `progress` hears of bytes written and bytes in
+/// all. An image that was there before is replaced only by a complete new one.
+///
+/// # Errors
+/// What is wrong with the folder, or with writing.
+pub fn pack(
+    weights: &Weights,
+    blobs: &Blobs,
+    options: Options,
+    out: &Path,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Packed> {
+    ensure!(
+        (8..=1024).contains(&options.group) && options.group.is_multiple_of(8),
+        "a group of {} columns; a multiple of 8 from 8 to 1024 would be right",
+        options.group
+    );
+    let layers: Vec<LayerKind> = weights.config().layers().collect();
+    let mut header = header(weights.config(), options.group);
+    if !blobs.tokenizer.is_empty() {
+        header.features |= features::TOKENIZER;
+    }
+    let parent = match out.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let file = tempfile::Builder::new().prefix(".jamlet-").tempfile_in(parent);
+    let mut file = file.with_context(|| format!("{}: can't write here", parent.display()))?;
+    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let mut source = Folder::new(weights, header.d_inner as usize);
+    let sections = write(header, &layers, &mut source, blobs, &mut writer, &mut progress)
+        .with_context(|| out.display().to_string())?;
+    writer.flush().with_context(|| out.display().to_string())?;
+    drop(writer);
+    let length = file.as_file().metadata()?.len();
+    publish(file, out)?;
+    Ok(Packed { length, sections, parameters: parameters(weights) })
+}
+
+/// Gives the finished file its name, readable by others as any new file is.
+fn publish(file: tempfile::NamedTempFile, out: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(out).with_context(|| format!("{}: can't be written", out.display()))?;
+    Ok(())
+}
+
+/// The image's sizes for a config.
+fn header(c: &JambaConfig, group: u32) -> Header {
+    let mut flags = 0;
+    if c.tie_word_embeddings {
+        flags |= features::TIED;
+    }
+    if c.mamba_proj_bias {
+        flags |= features::PROJ_BIAS;
+    }
+    let mixture = c.num_experts > 1;
+    Header {
+        features: flags,
+        length: 0,
+        sections: 0,
+        layers: 0,
+        vocab: c.vocab_size as u32,
+        hidden: c.hidden_size as u32,
+        intermediate: c.intermediate_size as u32,
+        heads: c.num_attention_heads as u32,
+        kv_heads: c.num_key_value_heads as u32,
+        head_dim: c.head_dim as u32,
+        d_inner: c.mamba_d_inner.next_multiple_of(8) as u32,
+        d_state: c.mamba_d_state as u32,
+        d_conv: c.mamba_d_conv as u32,
+        dt_rank: c.mamba_dt_rank as u32,
+        experts: if mixture { c.num_experts as u32 } else { 0 },
+        top_k: if mixture { c.num_experts_per_tok as u32 } else { 0 },
+        group,
+        eps: c.rms_norm_eps,
+        bos: c.bos_token_id,
+    }
+}
+
+/// Numbers in all weights, a tied head counted once.
+pub fn parameters(weights: &Weights) -> u64 {
+    let tied = weights.config().tie_word_embeddings;
+    let ids = weights.ids().iter().filter(|&&id| !(tied && id == crate::hf::WeightId::Head));
+    ids.map(|&id| (weights.matrix(id).rows() * weights.matrix(id).cols()) as u64).sum()
+}
+
+/// What a section's bytes count as in a report.
+pub fn kind(role: Role) -> &'static str {
+    match role {
+        Role::Embedding => "embedding",
+        Role::Head => "head",
+        Role::Tokenizer => "tokenizer",
+        Role::Prompt | Role::Provenance => "prompt and provenance",
+        Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => "norms",
+        Role::AttentionQ | Role::AttentionK | Role::AttentionV | Role::AttentionO => "attention",
+        Role::Router | Role::Gate | Role::Up | Role::Down => "feed-forward",
+        _ => "Mamba",
+    }
+}

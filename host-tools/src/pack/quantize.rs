@@ -1,0 +1,108 @@
+//! f32 rows to the `Q8` tiles of an image, and how much that lost.
+
+use half::f16;
+use jamlet::image::{TILE_COLS, TILE_ROWS, padded_cols, tile_bytes};
+use rayon::prelude::*;
+
+/// Energy of a tensor and of its quantization error.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Noise {
+    /// Σ w².
+    pub signal: f64,
+    /// Σ (w − ŵ)².
+    pub noise: f64,
+}
+
+impl Noise {
+    /// Signal-to-noise ratio in dB; infinite where nothing was lost.
+    pub fn snr_db(&self) -> f64 {
+        10.0 * (self.signal / self.noise).log10()
+    }
+
+    /// Both energies of two parts of a tensor.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { signal: self.signal + other.signal, noise: self.noise + other.noise }
+    }
+}
+
+/// Quantizes `rows`, whole rows of `cols` numbers that begin at a multiple of 8, to as many tiles as it takes.
+pub fn tiles(rows: &[f32], cols: usize, group: usize) -> (Vec<u8>, Noise) {
+    let size = tile_bytes(cols, group);
+    let count = (rows.len() / cols).div_ceil(TILE_ROWS);
+    let mut bytes = vec![0u8; count * size];
+    let noise = bytes
+        .par_chunks_exact_mut(size)
+        .zip(rows.par_chunks(TILE_ROWS * cols))
+        .map(|(tile, rows)| fill_tile(tile, rows, cols, group))
+        .reduce(Noise::default, Noise::plus);
+    (bytes, noise)
+}
+
+/// Quantizes up to eight rows into a zeroed tile.
+fn fill_tile(tile: &mut [u8], rows: &[f32], cols: usize, group: usize) -> Noise {
+    let mut total = Noise::default();
+    for (lane, row) in rows.chunks_exact(cols).enumerate() {
+        let mut at = 0;
+        let mut left = padded_cols(cols);
+        for weights in row.chunks(group) {
+            let width = group.min(left);
+            left -= width;
+            let scale = scale(weights);
+            tile[at + 2 * lane..][..2].copy_from_slice(&scale.to_le_bytes());
+            let data = &mut tile[at + 2 * TILE_ROWS..][..TILE_ROWS * width];
+            let scale = scale.to_f32();
+            for (col, &w) in weights.iter().enumerate() {
+                let q = if scale > 0.0 { (w / scale).round_ties_even().clamp(-127.0, 127.0) as i8 } else { 0 };
+                data[col / TILE_COLS * TILE_ROWS * TILE_COLS + lane * TILE_COLS + col % TILE_COLS] = q.cast_unsigned();
+                let error = f64::from(w) - f64::from(q) * f64::from(scale);
+                total.signal += f64::from(w) * f64::from(w);
+                total.noise += error * error;
+            }
+            at += (2 + width) * TILE_ROWS;
+        }
+    }
+    total
+}
+
+/// The group's scale: its largest weight over 127 as f16, rounded so that the largest weight isn't clipped.
+fn scale(weights: &[f32]) -> f16 {
+    let max = weights.iter().fold(0.0f32, |max, w| max.max(w.abs()));
+    let scale = f16::from_f32(max / 127.0);
+    if scale.to_f32() * 127.5 < max { f16::from_bits(scale.to_bits() + 1) } else { scale }
+}
+
+/// The largest weight that a scale of 16 bits can express.
+pub const MAX_WEIGHT: f32 = 65504.0 * 127.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jamlet::model::QMatrix;
+
+    #[test]
+    fn a_matrix_comes_back_within_half_a_step() {
+        for (rows, cols, group) in [(8, 8, 8), (11, 40, 32), (3, 5, 64), (24, 160, 64), (9, 100, 32)] {
+            let weights: Vec<f32> = (0..rows * cols).map(|i| ((i * 7919 % 1009) as f32 - 504.0) / 700.0).collect();
+            let (bytes, noise) = tiles(&weights, cols, group);
+            let matrix = QMatrix::new(&bytes, rows, cols, group);
+            assert_eq!((matrix.rows(), bytes.len() % tile_bytes(cols, group)), (rows, 0));
+            let mut row = vec![0.0; cols];
+            for (index, right) in weights.chunks_exact(cols).enumerate() {
+                matrix.dequantize_row(index, &mut row);
+                for (w, right) in row.iter().zip(right) {
+                    assert!((w - right).abs() <= 0.73 / 127.0 * 0.51, "{w} {right}");
+                }
+            }
+            assert!(noise.snr_db() > 40.0);
+        }
+    }
+
+    #[test]
+    fn the_largest_weight_of_a_group_is_not_clipped() {
+        for max in [1.0f32, 0.013, 3.7e-5, 1e-7, 900.0] {
+            let scale = scale(&[max, -max / 3.0]).to_f32();
+            assert!(scale * 127.5 >= max, "{max}: {scale}");
+        }
+    }
+}

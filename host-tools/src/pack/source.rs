@@ -1,0 +1,171 @@
+//! The sections of an image from the tensors of a checkpoint: which tensor, and in which shape.
+
+use super::writer::Source;
+use crate::hf::{Matrix, Projection, WeightId, Weights};
+use anyhow::Result;
+use jamlet::image::layout::Expected;
+use jamlet::image::{NONE_U16, Role};
+use std::ops::Range;
+
+/// A checked Hugging Face folder as the image wants it: channels padded to a multiple of 8, convolution and A transposed.
+pub struct Folder<'a> {
+    weights: &'a Weights,
+    /// Mamba channels of the image.
+    d_inner: usize,
+    /// Read here before it is rearranged.
+    scratch: Vec<f32>,
+}
+
+/// How a section is made of its tensor.
+enum Shape {
+    /// Rows of the tensor from `first`, of which there are `count`; what is missing of rows and columns is zero.
+    Rows { first: usize, count: usize },
+    /// The whole tensor, transposed: one row of the tensor is one column.
+    Transposed,
+    /// −exp(x)·log2(e), in blocks of 8 rows of the tensor.
+    Decay,
+    /// All zeros: the checkpoint has no such tensor.
+    Zeros,
+}
+
+impl<'a> Folder<'a> {
+    pub fn new(weights: &'a Weights, d_inner: usize) -> Self {
+        Self { weights, d_inner, scratch: Vec::new() }
+    }
+
+    /// The tensor of a section, and how it is rearranged; `None` for one that isn't made of a tensor.
+    fn origin(&self, section: &Expected) -> Option<(WeightId, Shape)> {
+        use WeightId as W;
+        let l = usize::from(section.layer);
+        let c = self.weights.config();
+        let e = c.mamba_d_inner;
+        let id = match section.role {
+            Role::Tokenizer | Role::Prompt | Role::Provenance => return None,
+            Role::Embedding => W::Embedding,
+            Role::FinalNorm => W::FinalNorm,
+            Role::Head => W::Head,
+            Role::MixerNorm => W::MixerNorm(l),
+            Role::MambaInX => return Some((W::InProj(l), Shape::Rows { first: 0, count: e })),
+            Role::MambaInZ => return Some((W::InProj(l), Shape::Rows { first: e, count: e })),
+            Role::MambaInBias => W::InProjBias(l),
+            Role::MambaConv => return Some((W::Conv(l), Shape::Transposed)),
+            Role::MambaConvBias if !c.mamba_conv_bias => return Some((W::Conv(l), Shape::Zeros)),
+            Role::MambaConvBias => W::ConvBias(l),
+            Role::MambaXProj => W::XProj(l),
+            Role::MambaDtNorm => W::DtNorm(l),
+            Role::MambaBNorm => W::BNorm(l),
+            Role::MambaCNorm => W::CNorm(l),
+            Role::MambaDtProj => W::DtProj(l),
+            Role::MambaDtBias => W::DtProjBias(l),
+            Role::MambaA => return Some((W::ALog(l), Shape::Decay)),
+            Role::MambaD => W::D(l),
+            Role::MambaOut => W::OutProj(l),
+            Role::MambaOutBias => W::OutProjBias(l),
+            Role::AttentionQ => W::Query(l),
+            Role::AttentionK => W::Key(l),
+            Role::AttentionV => W::Value(l),
+            Role::AttentionO => W::Output(l),
+            Role::FfnNorm => W::FfnNorm(l),
+            Role::Router => W::Router(l),
+            Role::Gate => projection(section, Projection::Gate),
+            Role::Up => projection(section, Projection::Up),
+            Role::Down => projection(section, Projection::Down),
+        };
+        // The bias of in_proj is one row in the checkpoint and two in the image.
+        let count = if section.role == Role::MambaInBias { 2 } else { self.weights.matrix(id).rows() };
+        Some((id, Shape::Rows { first: 0, count }))
+    }
+
+    /// Appends `rows`, padded with zeros to `cols`, of the `count` rows of `matrix` that begin at `first`.
+    fn copy(
+        &mut self,
+        matrix: &Matrix,
+        (first, count): (usize, usize),
+        rows: Range<usize>,
+        cols: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let there = rows.start.min(count)..rows.end.min(count);
+        // What the image has as several rows may be a single one in the checkpoint.
+        let width = if matrix.rows() < count { matrix.cols() / count } else { matrix.cols() };
+        if width == matrix.cols() {
+            matrix.read_rows(first + there.start..first + there.end, &mut self.scratch)?;
+        } else {
+            matrix.read_rows(0..matrix.rows(), &mut self.scratch)?;
+            self.scratch.truncate(there.end * width);
+            self.scratch.drain(..there.start * width);
+        }
+        if width == cols {
+            out.append(&mut self.scratch);
+        } else {
+            for row in self.scratch.chunks_exact(width) {
+                out.extend_from_slice(row);
+                out.resize(out.len() + cols - width, 0.0);
+            }
+        }
+        out.resize(out.len() + (rows.len() - there.len()) * cols, 0.0);
+        Ok(())
+    }
+}
+
+fn projection(section: &Expected, which: Projection) -> WeightId {
+    let layer = usize::from(section.layer);
+    match section.expert {
+        NONE_U16 => WeightId::Mlp(layer, which),
+        expert => WeightId::Expert(layer, usize::from(expert), which),
+    }
+}
+
+impl Source for Folder<'_> {
+    fn rows(&mut self, section: &Expected, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        let Some((id, shape)) = self.origin(section) else { return Ok(()) };
+        let matrix = self.weights.matrix(id).clone();
+        let cols = section.shape.map_or(0, |(_, cols)| cols as usize);
+        match shape {
+            Shape::Rows { first, count } => self.copy(&matrix, (first, count), rows, cols, out)?,
+            Shape::Zeros => out.resize(out.len() + rows.len() * cols, 0.0),
+            Shape::Transposed => {
+                matrix.read_rows(0..matrix.rows(), &mut self.scratch)?;
+                for tap in rows {
+                    out.extend(self.scratch.chunks_exact(matrix.cols()).map(|taps| taps[tap]));
+                    out.resize(out.len() + cols - matrix.rows(), 0.0);
+                }
+            }
+            Shape::Decay => {
+                matrix.read_rows(0..matrix.rows(), &mut self.scratch)?;
+                let states = matrix.cols();
+                // Channels that pad the last block keep a state of zero, whatever their decay.
+                self.scratch.resize(self.d_inner * states, 0.0);
+                for row in rows {
+                    let (block, state) = (row / states, row % states);
+                    let channels = self.scratch.chunks_exact(states).skip(8 * block).take(8);
+                    out.extend(channels.map(|logs| decay(logs[state])));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, section: &Expected) -> String {
+        let Some((id, shape)) = self.origin(section) else {
+            return format!("{:?}", section.role).to_lowercase();
+        };
+        let name = self.weights.matrix(id).tensor().name();
+        match (section.role, shape) {
+            (Role::MambaInX, _) => format!("{name} (x)"),
+            (Role::MambaInZ, _) => format!("{name} (z)"),
+            (_, Shape::Zeros) => format!("{name} (no bias)"),
+            // Fused tensors hold more than one matrix.
+            (Role::Gate | Role::Up | Role::Down, _) if !name.ends_with("_proj.weight") => {
+                let part = format!("{:?}", section.role).to_lowercase();
+                format!("{name} ({part} of expert {})", section.expert)
+            }
+            _ => name.to_owned(),
+        }
+    }
+}
+
+/// −exp(x)·log2(e), rounded once.
+fn decay(log: f32) -> f32 {
+    (-f64::from(log).exp() * std::f64::consts::LOG2_E) as f32
+}

@@ -1,0 +1,29 @@
+//! Progress bars: on a terminal they move, in a pipe they don't exist.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar that counts bytes; `set_length` comes with the first figure.
+pub fn bytes(what: &'static str) -> ProgressBar {
+    bar(what, "{msg} {wide_bar} {bytes} of {total_bytes}, {eta} left")
+}
+
+/// A bar that counts things.
+pub fn count(what: &'static str, total: u64) -> ProgressBar {
+    let bar = bar(what, "{msg} {wide_bar} {pos} of {len}, {eta} left");
+    bar.set_length(total);
+    bar
+}
+
+/// A counter without an end: what was read so far, and how fast.
+pub fn tokens(what: &'static str) -> ProgressBar {
+    bar(what, "{spinner} {msg} {pos} tokens, {per_sec}")
+}
+
+fn bar(what: &'static str, template: &str) -> ProgressBar {
+    // Hidden by itself where standard error is no terminal.
+    let bar = ProgressBar::new(0).with_message(what);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
