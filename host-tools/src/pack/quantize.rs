@@ -53,7 +53,7 @@ fn fill_tile(tile: &mut [u8], rows: &[f32], cols: usize, group: usize) -> Noise 
             let data = &mut tile[at + 2 * TILE_ROWS..][..TILE_ROWS * width];
             let scale = scale.to_f32();
             for (col, &w) in weights.iter().enumerate() {
-                let q = if scale > 0.0 { (w / scale).round_ties_even().clamp(-127.0, 127.0) as i8 } else { 0 };
+                let q = if scale > 0.0 { step(w / scale) as i8 } else { 0 };
                 data[col / TILE_COLS * TILE_ROWS * TILE_COLS + lane * TILE_COLS + col % TILE_COLS] = q.cast_unsigned();
                 let error = f64::from(w) - f64::from(q) * f64::from(scale);
                 total.signal += f64::from(w) * f64::from(w);
@@ -65,11 +65,36 @@ fn fill_tile(tile: &mut [u8], rows: &[f32], cols: usize, group: usize) -> Noise 
     total
 }
 
-/// The group's scale: its largest weight over 127 as f16, rounded so that the largest weight isn't clipped.
+/// The group's scale as f16: of some near its largest weight over 127, the one that loses least. A little larger or
+/// smaller (the largest weight is then clipped) often lets the other weights fall closer to whole steps.
 fn scale(weights: &[f32]) -> f16 {
     let max = weights.iter().fold(0.0f32, |max, w| max.max(w.abs()));
-    let scale = f16::from_f32(max / 127.0);
-    if scale.to_f32() * 127.5 < max { f16::from_bits(scale.to_bits() + 1) } else { scale }
+    let noise = |scale: f16| {
+        let scale = scale.to_f32();
+        let inverse = 1.0 / scale;
+        weights.iter().map(|w| (w - step(w * inverse) * scale).powi(2)).sum::<f32>()
+    };
+    let mut best = f16::from_f32(max / 127.0);
+    if best.to_f32() == 0.0 {
+        return best;
+    }
+    let mut least = noise(best);
+    for steps in CANDIDATES {
+        let scale = f16::from_f32(max / steps);
+        let lost = noise(scale);
+        if lost < least {
+            (best, least) = (scale, lost);
+        }
+    }
+    best
+}
+
+/// Steps up to a group's largest weight, beside 127.
+const CANDIDATES: [f32; 12] = [117.0, 119.0, 121.0, 123.0, 125.0, 126.0, 126.5, 127.5, 128.0, 129.0, 130.0, 132.0];
+
+/// The whole number of steps nearest to `x`, as far as int8 goes.
+fn step(x: f32) -> f32 {
+    x.round_ties_even().clamp(-127.0, 127.0)
 }
 
 /// The largest weight that a scale of 16 bits can express.
