@@ -1,3 +1,5 @@
-//! Shared by the tests in `tests/`: where fixtures lie, and how to run a model on the host.
+//! What the cross-crate tests share.
+#![forbid(unsafe_code)]
 
 pub mod fixtures;
+pub mod images;

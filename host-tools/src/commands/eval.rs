@@ -87,7 +87,11 @@ fn print(report: &Report) -> Result<()> {
     writeln!(out, "{} predictions in {} documents", report.predictions, report.documents)?;
     writeln!(out, "  perplexity         {:.4} int8, {:.4} f32", report.perplexity, report.reference_perplexity)?;
     writeln!(out, "  ratio              {:.5}", report.perplexity_ratio)?;
-    writeln!(out, "  KL divergence      {:.6} nat mean, {:.6} at 99 %", report.kl_divergence, report.kl_divergence_p99)?;
+    writeln!(
+        out,
+        "  KL divergence      {:.6} nat mean, {:.6} at 99 %",
+        report.kl_divergence, report.kl_divergence_p99
+    )?;
     writeln!(out, "  same top token     {:.2} %", 100.0 * report.top1_agreement)?;
     Ok(())
 }

@@ -51,7 +51,14 @@ impl Inspect {
             return print_json(&report);
         }
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{}: {}, format {}, checksum {}", report.image, size(report.bytes), report.version, report.checksum)?;
+        writeln!(
+            out,
+            "{}: {}, format {}, checksum {}",
+            report.image,
+            size(report.bytes),
+            report.version,
+            report.checksum
+        )?;
         writeln!(out, "\nlayers  {}  (M Mamba, A attention; lower case: mixture of experts)", report.layers)?;
         for (name, value) in &report.sizes {
             writeln!(out, "  {name:<20} {value}")?;
@@ -59,7 +66,11 @@ impl Inspect {
         writeln!(out, "  {:<20} {}", "rms_norm_eps", report.rms_norm_eps)?;
         writeln!(out, "  {:<20} {}", "head", if report.tied { "tied to the embedding" } else { "its own" })?;
         writeln!(out, "\ntokenizer  {}", if report.tokenizer { "in the image" } else { "none: token ids only" })?;
-        writeln!(out, "  begins with {:?}, asks with {:?}, stops at {:?}", report.prompt_prefix, report.prompt_suffix, report.stop_tokens)?;
+        writeln!(
+            out,
+            "  begins with {:?}, asks with {:?}, stops at {:?}",
+            report.prompt_prefix, report.prompt_suffix, report.stop_tokens
+        )?;
         writeln!(out, "\nbytes")?;
         let mut parts: Vec<(String, u64)> = report.bytes_by_kind.iter().map(|(k, b)| ((*k).into(), *b)).collect();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));

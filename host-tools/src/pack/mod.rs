@@ -9,6 +9,7 @@ mod writer;
 use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
 use jamlet::image::{Header, LayerKind, Role, features};
+pub use quantize::round_trip;
 use source::Folder;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;

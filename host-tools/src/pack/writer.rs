@@ -3,7 +3,9 @@
 use super::quantize::{self, Noise};
 use anyhow::{Context, Result, bail, ensure};
 use jamlet::image::layout::{Expected, layer_sections, model_sections};
-use jamlet::image::{Encoding, FeedForward, Header, LayerKind, MAGIC, Mixer, NONE_U32, Role, SECTION_ALIGN, VERSION, field};
+use jamlet::image::{
+    Encoding, FeedForward, Header, LayerKind, MAGIC, Mixer, NONE_U32, Role, SECTION_ALIGN, VERSION, field,
+};
 use std::io::Write;
 
 /// Where a section's numbers come from.

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::Visible;
 use super::math::{Linear, dot, softmax};
-use crate::hf::{ImportError, WeightId, Weights};
+use super::rounding::{Loader, round_rows};
+use crate::hf::{ImportError, WeightId};
 
 pub(super) struct Attention {
     query: Linear,  // (heads D, H)
@@ -20,6 +21,8 @@ pub(super) struct Attention {
     heads: usize,
     kv_heads: usize,
     head_dim: usize, // D
+    /// Whether keys and values are rounded to int8.
+    round: bool,
 }
 
 /// Keys and values of all tokens so far, each (tokens, kv_heads D).
@@ -30,16 +33,17 @@ pub(super) struct Cache {
 }
 
 impl Attention {
-    pub(super) fn load(weights: &Weights, l: usize) -> Result<Self, ImportError> {
+    pub(super) fn load(weights: &Loader<'_>, l: usize) -> Result<Self, ImportError> {
         let c = weights.config();
         Ok(Self {
-            query: Linear::load(weights, WeightId::Query(l), None)?,
-            key: Linear::load(weights, WeightId::Key(l), None)?,
-            value: Linear::load(weights, WeightId::Value(l), None)?,
-            output: Linear::load(weights, WeightId::Output(l), None)?,
+            query: weights.linear(WeightId::Query(l), None)?,
+            key: weights.linear(WeightId::Key(l), None)?,
+            value: weights.linear(WeightId::Value(l), None)?,
+            output: weights.linear(WeightId::Output(l), None)?,
             heads: c.num_attention_heads,
             kv_heads: c.num_key_value_heads,
             head_dim: c.head_dim,
+            round: weights.cache(),
         })
     }
 
@@ -48,8 +52,12 @@ impl Attention {
         let (dim, width) = (self.head_dim, self.kv_heads * self.head_dim);
         let queries = self.query.forward(x); // (T, heads D)
         let before = cache.keys.len() / width;
-        cache.keys.extend(self.key.forward(x));
-        cache.values.extend(self.value.forward(x));
+        let (mut keys, mut values) = (self.key.forward(x), self.value.forward(x));
+        if self.round {
+            (keys, values) = (round_rows(&keys, dim, dim), round_rows(&values, dim, dim));
+        }
+        cache.keys.append(&mut keys);
+        cache.values.append(&mut values);
 
         let mut mixed = vec![0.0; queries.len()]; // (T, heads D)
         let rows = mixed.par_chunks_exact_mut(self.heads * dim).zip(queries.par_chunks_exact(self.heads * dim));

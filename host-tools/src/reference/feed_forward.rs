@@ -7,7 +7,8 @@
 //! ```
 
 use super::math::{Linear, add, silu, softmax};
-use crate::hf::{ImportError, Projection, WeightId, Weights};
+use super::rounding::Loader;
+use crate::hf::{ImportError, Projection, WeightId};
 
 pub(super) struct Mlp {
     gate: Linear, // (I, H)
@@ -17,11 +18,11 @@ pub(super) struct Mlp {
 
 impl Mlp {
     /// Reads the three matrices that `id` names.
-    pub(super) fn load(weights: &Weights, id: impl Fn(Projection) -> WeightId) -> Result<Self, ImportError> {
+    pub(super) fn load(weights: &Loader<'_>, id: impl Fn(Projection) -> WeightId) -> Result<Self, ImportError> {
         Ok(Self {
-            gate: Linear::load(weights, id(Projection::Gate), None)?,
-            up: Linear::load(weights, id(Projection::Up), None)?,
-            down: Linear::load(weights, id(Projection::Down), None)?,
+            gate: weights.linear(id(Projection::Gate), None)?,
+            up: weights.linear(id(Projection::Up), None)?,
+            down: weights.linear(id(Projection::Down), None)?,
         })
     }
 
@@ -42,11 +43,14 @@ pub(super) struct Moe {
 }
 
 impl Moe {
-    pub(super) fn load(weights: &Weights, l: usize) -> Result<Self, ImportError> {
+    pub(super) fn load(weights: &Loader<'_>, l: usize) -> Result<Self, ImportError> {
         let c = weights.config();
         let expert = |e| Mlp::load(weights, |p| WeightId::Expert(l, e, p));
         Ok(Self {
-            router: Linear::load(weights, WeightId::Router(l), None)?,
+            router: {
+                let router = weights.matrix(WeightId::Router(l));
+                Linear::new(router.read()?, vec![], router.cols(), None)
+            },
             experts: (0..c.num_experts).map(expert).collect::<Result<_, _>>()?,
             visited: c.num_experts_per_tok,
             hidden: c.hidden_size,

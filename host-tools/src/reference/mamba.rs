@@ -13,7 +13,8 @@
 use rayon::prelude::*;
 
 use super::math::{Linear, dot, rms_norm, silu, softplus};
-use crate::hf::{ImportError, WeightId, Weights};
+use super::rounding::Loader;
+use crate::hf::{ImportError, WeightId};
 
 pub(super) struct Mamba {
     in_proj: Linear,     // (2E, H)
@@ -40,24 +41,24 @@ pub(super) struct State {
 }
 
 impl Mamba {
-    pub(super) fn load(weights: &Weights, l: usize) -> Result<Self, ImportError> {
+    pub(super) fn load(weights: &Loader<'_>, l: usize) -> Result<Self, ImportError> {
         let c = weights.config();
         let a_log = weights.matrix(WeightId::ALog(l)).read()?;
         Ok(Self {
-            in_proj: Linear::load(weights, WeightId::InProj(l), Some(WeightId::InProjBias(l)))?,
+            in_proj: weights.linear(WeightId::InProj(l), Some(WeightId::InProjBias(l)))?,
             conv: weights.matrix(WeightId::Conv(l)).read()?,
             conv_bias: match weights.get(WeightId::ConvBias(l)) {
                 Some(bias) => bias.read()?,
                 None => vec![0.0; c.mamba_d_inner],
             },
-            x_proj: Linear::load(weights, WeightId::XProj(l), None)?,
+            x_proj: weights.linear(WeightId::XProj(l), None)?,
             dt_norm: weights.matrix(WeightId::DtNorm(l)).read()?,
             b_norm: weights.matrix(WeightId::BNorm(l)).read()?,
             c_norm: weights.matrix(WeightId::CNorm(l)).read()?,
-            dt_proj: Linear::load(weights, WeightId::DtProj(l), Some(WeightId::DtProjBias(l)))?,
+            dt_proj: weights.linear(WeightId::DtProj(l), Some(WeightId::DtProjBias(l)))?,
             a: a_log.into_iter().map(|a| -a.exp()).collect(),
             d: weights.matrix(WeightId::D(l)).read()?,
-            out_proj: Linear::load(weights, WeightId::OutProj(l), Some(WeightId::OutProjBias(l)))?,
+            out_proj: weights.linear(WeightId::OutProj(l), Some(WeightId::OutProjBias(l)))?,
             eps: c.rms_norm_eps,
         })
     }

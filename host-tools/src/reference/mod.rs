@@ -11,12 +11,16 @@ mod attention;
 mod feed_forward;
 mod mamba;
 mod math;
+mod rounding;
 
 use std::path::Path;
 
 use crate::hf::config::{FeedForward, JambaConfig, Mixer};
 use crate::hf::{ImportError, WeightId, Weights};
 use math::{Linear, add, rms_norm};
+use rounding::Loader;
+
+pub use rounding::Rounding;
 
 /// A model in f32.
 pub struct Reference {
@@ -116,6 +120,18 @@ impl Reference {
     /// # Errors
     /// If a file can't be read, or a number is NaN or infinite.
     pub fn from_weights(weights: &Weights) -> Result<Self, ImportError> {
+        Self::from_loader(&Loader { weights, rounding: None })
+    }
+
+    /// As [`Reference::from_weights`], rounding where an int8 engine rounds.
+    ///
+    /// # Errors
+    /// As [`Reference::from_weights`].
+    pub fn rounded(weights: &Weights, rounding: Rounding) -> Result<Self, ImportError> {
+        Self::from_loader(&Loader { weights, rounding: Some(rounding) })
+    }
+
+    fn from_loader(weights: &Loader<'_>) -> Result<Self, ImportError> {
         let config = weights.config().clone();
         let layer = |(l, kind): (usize, jamlet::image::LayerKind)| {
             Ok(Layer {
@@ -132,12 +148,12 @@ impl Reference {
             })
         };
         Ok(Self {
-            embedding: weights.matrix(WeightId::Embedding).read()?,
+            embedding: weights.embedding()?,
             layers: config.layers().enumerate().map(layer).collect::<Result<_, ImportError>>()?,
             final_norm: weights.matrix(WeightId::FinalNorm).read()?,
-            head: match config.tie_word_embeddings {
+            head: match config.tie_word_embeddings && weights.rounding.is_none() {
                 true => None,
-                false => Some(Linear::load(weights, WeightId::Head, None)?),
+                false => Some(weights.linear(WeightId::Head, None)?),
             },
             config,
             visible: Visible::All,

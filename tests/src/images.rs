@@ -1,0 +1,80 @@
+//! Packed images of checkpoints, as tests want them.
+
+use std::path::Path;
+
+use jamlet::{Model, Options, Plan, Session};
+use jamlet_tools::hf::Weights;
+use jamlet_tools::pack::{self, Blobs, PromptIds};
+
+/// Bytes that lie on a multiple of 16.
+#[derive(Clone, Debug)]
+pub struct AlignedBytes {
+    words: Vec<u128>,
+    length: usize,
+}
+
+impl AlignedBytes {
+    /// A copy of `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut words = vec![0u128; bytes.len().div_ceil(16)];
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self { words, length: bytes.len() }
+    }
+
+    /// `length` zeros.
+    pub fn zeros(length: usize) -> Self {
+        Self { words: vec![0; length.div_ceil(16)], length }
+    }
+
+    /// The bytes.
+    pub fn get(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.length]
+    }
+
+    /// The bytes, to change them.
+    pub fn get_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.length]
+    }
+}
+
+/// Packs the weights of a Hugging Face folder without its tokenizer.
+///
+/// # Panics
+/// If it can't be packed.
+pub fn pack(dir: &Path, group: u32) -> AlignedBytes {
+    let weights = Weights::open(dir).expect("a checkpoint");
+    let stops = weights.config().eos_token_ids.clone();
+    let prompt = PromptIds { stops, ..PromptIds::default() }.to_bytes();
+    let blobs = Blobs { tokenizer: Vec::new(), prompt, provenance: b"{}".to_vec() };
+    let out = tempfile::NamedTempFile::new().expect("a temporary file");
+    pack::pack(&weights, &blobs, pack::Options { group }, out.path(), |_, _| ()).expect("an image");
+    AlignedBytes::new(&std::fs::read(out.path()).expect("the image"))
+}
+
+/// Logits after every one of `tokens`, (T, V), which are fed `chunk` at a time.
+///
+/// # Panics
+/// If the model can't be run.
+pub fn logits(model: &Model<'_>, options: Options, tokens: &[u32]) -> Vec<f32> {
+    let mut workspace = AlignedBytes::zeros(Plan::new(model.image().bytes(), options).expect("a plan").bytes());
+    let mut session = Session::new(model, options, workspace.get_mut()).expect("a session");
+    let mut all = Vec::new();
+    for token in tokens {
+        session.feed(&[*token]).expect("a token");
+        session.logits(|_, block| all.extend_from_slice(block)).expect("logits");
+    }
+    all
+}
+
+/// Logits after the last of `tokens`, fed in chunks of `options.chunk`.
+///
+/// # Panics
+/// If the model can't be run.
+pub fn last_logits(model: &Model<'_>, options: Options, tokens: &[u32]) -> Vec<f32> {
+    let mut workspace = AlignedBytes::zeros(Plan::new(model.image().bytes(), options).expect("a plan").bytes());
+    let mut session = Session::new(model, options, workspace.get_mut()).expect("a session");
+    session.feed(tokens).expect("tokens");
+    let mut all = Vec::new();
+    session.logits(|_, block| all.extend_from_slice(block)).expect("logits");
+    all
+}
