@@ -5,7 +5,7 @@
 //!
 //! # The contract
 //!
-//! * **Integers are exact.** Products of two int8 are summed in i32. The group size is at most 1,024, so a group's sum is
+//! * **Integers are exact.** A stored weight is a byte that [`crate::image::decode`] turns into int8. Products of two int8 are summed in i32. The group size is at most 1,024, so a group's sum is
 //!   at most 1,024 · 127² < 2²⁴: it fits an i32 in any order of summation, and its conversion to f32 is exact.
 //! * **Every f32 operation is named**, with its order: `+ − × ÷` and square root, each rounded to nearest even. Nothing is
 //!   contracted to a fused multiply-add, and nothing is reassociated. Subnormals are computed, not flushed.
@@ -14,7 +14,9 @@
 //! * **Sums over groups, taps, states and cached tokens** go from the first to the last, one accumulator an output.
 //! * **Maxima** compare with `>`, so NaN never wins and the order doesn't matter.
 //! * **Rounding to an integer** is to nearest even, by adding and subtracting 1.5 · 2²³.
-//! * **One exponential**, [`math::exp2`], a fixed sequence of f32 operations, serves softmax, SiLU, softplus and the scan.
+//! * **One exponential** of numbers up to 0, [`math::exp2`], in integers, serves softmax, SiLU, softplus and the scan.
+//! * **Conversion to an integer** is towards zero and saturating; NaN becomes 0.
+//! * Where a NaN arises, a NaN arises everywhere, but its sign and payload are the processor's.
 //!
 //! What follows for the caller: the result for a token doesn't depend on which other tokens share its chunk, on how rows
 //! are split over cores, or on the processor.

@@ -2,9 +2,9 @@
 //!
 //! Loops run over blocks of eight so that compilers vectorise them without changing any result.
 
-use super::math::{LOG2_E, exp2, round, silu, softplus};
+use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
 use super::{Quantized, Scan, StateScalar};
-use crate::image::{TILE_COLS, TILE_ROWS};
+use crate::image::{TILE_COLS, TILE_ROWS, decode};
 use crate::model::QMatrix;
 
 /// Below this a group is taken as zero: its inverse would overflow.
@@ -106,8 +106,8 @@ fn tile_product(mut tile: &[u8], values: &[i8], scales: &[f32], group: usize) ->
         let mut sums = [0i32; TILE_ROWS];
         for (w, x) in weights.as_chunks::<{ TILE_ROWS * TILE_COLS }>().0.iter().zip(x.as_chunks::<TILE_COLS>().0) {
             for (sum, w) in sums.iter_mut().zip(w.as_chunks::<TILE_COLS>().0) {
-                for (&w, &x) in w.iter().zip(x) {
-                    *sum += i32::from(w.cast_signed()) * i32::from(x);
+                for (w, &x) in decode(*w).into_iter().zip(x) {
+                    *sum += i32::from(w) * i32::from(x);
                 }
             }
         }
@@ -193,7 +193,8 @@ pub fn softplus_bias(dt: &mut [f32], bias: &[f32]) {
 /// The selective scan with gate, eight channels at a time:
 ///
 /// ```text
-/// h[n] = exp2(dt·a[n]) · h[n] + (dt·u) · B[n]
+/// t    = ⌊(dt·2²³)·a[n]⌋ towards zero, as i32, saturating
+/// h[n] = exp2(t) · h[n] + (dt·u) · B[n]
 /// y    = Σ_n h[n]·C[n] + D·u        (n = 0, 1, …)
 /// out  = y · silu(z)
 /// ```
@@ -221,10 +222,11 @@ pub fn scan<S: StateScalar>(scan: Scan<'_, S>) {
             for ((dx, dt), u) in dx.iter_mut().zip(dt).zip(&*u) {
                 *dx = dt * u;
             }
+            let dt = dt.map(|dt| dt * LOG_SCALE);
             let mut y = [0.0f32; 8];
             for (((h, a), b), c) in state.iter_mut().zip(a).zip(b).zip(c) {
                 for lane in 0..8 {
-                    let next = exp2(dt[lane] * a[lane]) * h[lane].load() + dx[lane] * b;
+                    let next = exp2((dt[lane] * a[lane]) as i32) * h[lane].load() + dx[lane] * b;
                     h[lane] = S::store(next);
                     y[lane] += next * c;
                 }
@@ -291,7 +293,7 @@ pub fn softmax(x: &mut [f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     for block in x.chunks_mut(8) {
         for (sum, v) in sums.iter_mut().zip(block) {
-            *v = exp2((*v - max) * LOG2_E);
+            *v = exp2(((*v - max) * LOG2_E) as i32);
             *sum += *v;
         }
     }

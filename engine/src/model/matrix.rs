@@ -1,6 +1,6 @@
 //! An int8 matrix in the order in which kernels read it.
 
-use crate::image::{TILE_COLS, TILE_ROWS, groups, padded_cols, tile_bytes};
+use crate::image::{TILE_COLS, TILE_ROWS, decode, groups, padded_cols, tile_bytes};
 use crate::kernels::portable::half_to_f32;
 
 /// A `Q8` section: see [`crate::image`] for its layout.
@@ -71,8 +71,8 @@ impl<'m> QMatrix<'m> {
             let scale = scales.as_chunks::<2>().0.get(lane).map_or(0.0, |s| half_to_f32(*s));
             let fours = weights.as_chunks::<TILE_COLS>().0.iter().skip(lane).step_by(TILE_ROWS);
             for (out, w) in out.chunks_mut(TILE_COLS).zip(fours) {
-                for (out, w) in out.iter_mut().zip(w) {
-                    *out = f32::from(w.cast_signed()) * scale;
+                for (out, w) in out.iter_mut().zip(decode(*w)) {
+                    *out = f32::from(w) * scale;
                 }
             }
         }

@@ -4,7 +4,7 @@
 use jamlet::image::layout::{Expected, layer_sections, model_sections};
 use jamlet::image::{
     Encoding, FeedForward, Header, LayerKind, MAGIC, Mixer, NONE_U32, Role, SECTION_ALIGN, TILE_ROWS, VERSION, crc,
-    features, field, groups, padded_cols,
+    encode, features, field, groups, padded_cols,
 };
 
 /// The fixtures by name.
@@ -130,10 +130,11 @@ fn q8(rows: usize, cols: usize, group: usize, random: &mut Random, image: &mut V
             let end = ((part + 1) * group).min(padded_cols(cols));
             for first in (part * group..end).step_by(4) {
                 for r in 0..TILE_ROWS {
-                    for col in first..first + 4 {
+                    let weights = [0, 1, 2, 3].map(|col| {
                         let weight = (random.bits() % 255) as i64 - 127;
-                        image.push(if row(r) && col < cols { weight as i8 as u8 } else { 0 });
-                    }
+                        if row(r) && first + col < cols { weight as i8 } else { 0 }
+                    });
+                    image.extend(encode(weights));
                 }
             }
         }
