@@ -56,7 +56,7 @@ impl core::error::Error for SessionError {}
 pub struct Session<'m, 'w> {
     model: Model<'m>,
     plan: Plan,
-    kernels: Kernels,
+    kernels: Kernels<'m>,
     buffers: Buffers<'w>,
     mamba: MambaState<'w>,
     cache: Cache<'w>,
@@ -85,7 +85,7 @@ impl<'m, 'w> Session<'m, 'w> {
         model: &Model<'m>,
         options: Options,
         workspace: &'w mut [u8],
-        kernels: Kernels,
+        kernels: Kernels<'m>,
     ) -> Result<Self, SessionError> {
         let plan = Plan::new(model.image().bytes(), options).map_err(SessionError::Plan)?;
         let (found, aligned) = (workspace.len(), workspace.as_ptr().addr().is_multiple_of(16));

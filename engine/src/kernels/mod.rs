@@ -33,10 +33,29 @@
 //! | [`scores`](Kernels::scores), [`softmax`](Kernels::softmax), [`weighted_values`](Kernels::weighted_values) | attention over an int8 cache |
 //! | [`swiglu`](Kernels::swiglu) | `silu(gate) × up` (Shazeer 2020) |
 
+#![expect(unsafe_code, reason = "vector loads, instructions that not every processor has, and outputs shared by cores")]
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[macro_use]
+mod compiled;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod columns;
+mod executor;
 pub mod math;
 pub mod portable;
+mod tile;
 
+pub use columns::Columns;
+pub use executor::{Executor, OneCore};
+
+use crate::image::TILE_ROWS;
 use crate::model::QMatrix;
+use columns::Shared;
+use core::fmt;
 use half::f16;
 
 /// Rows of activations, quantized for a matrix product.
@@ -65,14 +84,18 @@ impl<'a> Quantized<'a> {
     }
 }
 
-/// What the selective scan of one chunk reads and writes. E channels (a multiple of 8), N states a channel.
+/// What the selective scan of one chunk reads and writes, for E channels (a multiple of 8) of N states.
 pub struct Scan<'a, S> {
     /// `(tokens, E)`: the convolved input u on entry, the gated output on return.
-    pub u: &'a mut [f32],
-    /// `(tokens, E)`: step sizes after softplus.
+    pub u: Columns<'a>,
+    /// Where these channels begin in a row of `dt` and of `z`.
+    pub first: usize,
+    /// `(tokens, stride)`: step sizes after softplus.
     pub dt: &'a [f32],
-    /// `(tokens, E)`: the gate.
+    /// `(tokens, stride)`: the gate.
     pub z: &'a [f32],
+    /// Numbers in a row of `dt` and of `z`.
+    pub stride: usize,
     /// `(tokens, row)`: a row holds dt_rank numbers, then B (N numbers), then C (N numbers).
     pub bc: &'a [f32],
     /// Numbers in a row of `bc`.
@@ -88,7 +111,7 @@ pub struct Scan<'a, S> {
 }
 
 /// A number of the SSM state as it is stored between tokens.
-pub trait StateScalar: Copy + bytemuck::Pod {
+pub trait StateScalar: Copy + Send + bytemuck::Pod {
     /// To the f32 in which it is computed.
     fn load(self) -> f32;
     /// Rounded to nearest even.
@@ -118,90 +141,208 @@ impl StateScalar for u16 {
     }
 }
 
-/// The kernels of the processor that runs this.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Kernels {}
+/// The instruction sets for which there are kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Isa {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
 
-impl Kernels {
-    /// The portable kernels, which define all others.
-    pub const fn portable() -> Self {
-        Self {}
+/// Calls a kernel of the processor's instruction set.
+macro_rules! call {
+    ($isa:expr, $kernel:ident($($argument:expr),*)) => {
+        match $isa {
+            Isa::Portable => portable::$kernel($($argument),*),
+            // SAFETY: `Kernels` holds this only where the processor was seen to have AVX2 and F16C.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::$kernel($($argument),*) },
+            // SAFETY: `Kernels` holds this only where the processor was seen to have AVX-512 F, BW, VL and VNNI.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+        }
+    };
+}
+
+/// Matrices and states smaller than this many bytes are not worth waking another core for.
+const WORTH_SHARING: usize = 16 * 1024;
+
+/// The kernels of the processor that runs this, and its cores.
+#[derive(Clone, Copy)]
+pub struct Kernels<'e> {
+    isa: Isa,
+    executor: &'e dyn Executor,
+}
+
+impl fmt::Debug for Kernels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {} core(s)", self.name(), self.executor.cores())
+    }
+}
+
+impl Default for Kernels<'_> {
+    fn default() -> Self {
+        Self::detect()
+    }
+}
+
+impl<'e> Kernels<'e> {
+    const fn on(isa: Isa) -> Self {
+        Self { isa, executor: &OneCore }
     }
 
-    /// The best kernels for this processor.
+    /// The portable kernels, which define all others.
+    pub const fn portable() -> Self {
+        Self::on(Isa::Portable)
+    }
+
+    /// The best kernels for this processor, on one core.
     pub fn detect() -> Self {
-        Self {}
+        Self::all().last().unwrap_or(Self::portable())
+    }
+
+    /// All kernels that this processor can run, the best last.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let all = [
+            Some(Isa::Portable),
+            #[cfg(target_arch = "x86_64")]
+            avx2::available().then_some(Isa::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            avx512::available().then_some(Isa::Avx512),
+        ];
+        all.into_iter().flatten().map(Self::on)
+    }
+
+    /// The same kernels on other cores.
+    pub const fn on_cores(self, executor: &'e dyn Executor) -> Self {
+        Self { executor, ..self }
+    }
+
+    /// Name of the instruction set.
+    pub const fn name(&self) -> &'static str {
+        match self.isa {
+            Isa::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512vnni",
+        }
+    }
+
+    /// Calls `part(first, count)` on every core for a share of `0..items`, or once for all where that isn't worth it.
+    fn share(&self, items: usize, bytes: usize, part: impl Fn(usize, usize) + Sync) {
+        let cores = self.executor.cores().clamp(1, items.max(1));
+        if cores == 1 || bytes < WORTH_SHARING {
+            return part(0, items);
+        }
+        self.executor.run(&|core| {
+            let (start, end) = (items * core / cores, items * (core + 1) / cores);
+            if core < cores {
+                part(start, end - start);
+            }
+        });
     }
 
     /// Quantizes one row: `values` has the padded columns, `scales` one place a group.
     pub fn quantize(&self, x: &[f32], group: usize, values: &mut [i8], scales: &mut [f32]) {
-        portable::quantize(x, group, values, scales);
+        call!(self.isa, quantize(x, group, values, scales));
     }
 
     /// `out (tokens, w.rows) = x (tokens, w.cols) · wᵀ`.
     pub fn matmul(&self, w: &QMatrix<'_>, x: &Quantized<'_>, out: &mut [f32]) {
-        portable::matmul(w, x, out);
+        let out = Columns::new(out, w.rows());
+        self.share(w.rows().div_ceil(TILE_ROWS), w.bytes().len(), |first, count| {
+            let (first, count) = (first * TILE_ROWS, count * TILE_ROWS);
+            // SAFETY: no two shares have a row of the matrix, which is a column of the output, in common.
+            let out = unsafe { out.part(first, count) };
+            call!(self.isa, matmul(&w.slice_rows(first, count), x, out));
+        });
     }
 
     /// Normalises one row into `out`.
     pub fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-        portable::rms_norm(x, weight, eps, out);
+        call!(self.isa, rms_norm(x, weight, eps, out));
     }
 
     /// Normalises one row in place.
     pub fn rms_norm_in_place(&self, x: &mut [f32], weight: &[f32], eps: f32) {
-        portable::rms_norm_in_place(x, weight, eps);
+        call!(self.isa, rms_norm_in_place(x, weight, eps));
     }
 
     /// `u (tokens, E)` becomes `silu(bias + Σ_k weight[k] · u[t − (K−1) + k])`; `history (K−1, E)` holds the inputs
     /// before the chunk and is moved on. `weight` is `(K, E)`.
     pub fn conv_silu(&self, u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
-        portable::conv_silu(u, weight, bias, history);
+        call!(self.isa, conv_silu(u, weight, bias, history));
     }
 
     /// `dt (tokens, E)` becomes `softplus(dt + bias)`.
     pub fn softplus_bias(&self, dt: &mut [f32], bias: &[f32]) {
-        portable::softplus_bias(dt, bias);
+        call!(self.isa, softplus_bias(dt, bias));
     }
 
     /// The selective scan over a chunk.
     pub fn scan<S: StateScalar>(&self, scan: Scan<'_, S>) {
-        portable::scan(scan);
+        let Scan { u, first: offset, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
+        let (bytes, state) = (size_of_val(state), Shared::new(state));
+        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+            let (first, count) = (8 * first, 8 * count);
+            // SAFETY: no two shares have a channel in common; here and below.
+            let u = unsafe { u.part(first, count) };
+            // SAFETY: as above.
+            let state = unsafe { state.part(first * n, count * n) };
+            let (Some(a), Some(d)) = (a.get(first * n..(first + count) * n), d.get(first..first + count)) else {
+                return;
+            };
+            let scan = Scan { u, first: offset + first, dt, z, stride, bc, row, a, d, state, d_state: n };
+            call!(self.isa, scan(scan));
+        });
     }
 
     /// `gate = silu(gate) · up`.
     pub fn swiglu(&self, gate: &mut [f32], up: &[f32]) {
-        portable::swiglu(gate, up);
+        call!(self.isa, swiglu(gate, up));
     }
 
     /// Quantizes a query head to 16 bits and returns its scale.
     pub fn quantize_query(&self, q: &[f32], out: &mut [i16]) -> f32 {
-        portable::quantize_query(q, out)
+        call!(self.isa, quantize_query(q, out))
     }
 
     /// Quantizes a key or value head to 8 bits and returns its scale.
     pub fn quantize_head(&self, x: &[f32], out: &mut [i8]) -> f32 {
-        portable::quantize_head(x, out)
+        call!(self.isa, quantize_head(x, out))
     }
 
     /// `scores[t] = f32(q · keys[t]) × (scale × key_scales[t])`, keys being `(slots, head_dim)`.
     pub fn scores(&self, q: &[i16], scale: f32, keys: &[i8], key_scales: &[f32], scores: &mut [f32]) {
-        portable::scores(q, scale, keys, key_scales, scores);
+        let (dim, slots, scores) = (q.len(), key_scales.len().min(scores.len()), Shared::new(scores));
+        self.share(slots, keys.len(), |first, count| {
+            let (Some(keys), Some(key_scales)) =
+                (keys.get(first * dim..(first + count) * dim), key_scales.get(first..first + count))
+            else {
+                return;
+            };
+            // SAFETY: no two shares have a slot in common.
+            let scores = unsafe { scores.part(first, count) };
+            call!(self.isa, scores(q, scale, keys, key_scales, scores));
+        });
     }
 
     /// `x = exp(x − max x)`; returns the sum.
     pub fn softmax(&self, x: &mut [f32]) -> f32 {
-        portable::softmax(x)
+        call!(self.isa, softmax(x))
     }
 
     /// `out = (Σ_t weights[t] · value_scales[t] · values[t]) / sum`, values being `(slots, head_dim)`. The weights are
     /// used up. See [`portable::weighted_values`] for the order and the 15-bit rounding of the weights.
     pub fn weighted_values(&self, weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
-        portable::weighted_values(weights, sum, values, value_scales, out);
+        call!(self.isa, weighted_values(weights, sum, values, value_scales, out));
     }
 
     /// Dot product of two f32 vectors.
     pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
-        portable::dot(a, b)
+        call!(self.isa, dot(a, b))
     }
 }

@@ -3,7 +3,8 @@
 //! Loops run over blocks of eight so that compilers vectorise them without changing any result.
 
 use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
-use super::{Quantized, Scan, StateScalar};
+use super::tile::{Groups, activations};
+use super::{Columns, Quantized, Scan, StateScalar};
 use crate::image::{TILE_COLS, TILE_ROWS, decode};
 use crate::model::QMatrix;
 
@@ -83,35 +84,29 @@ fn to_i8(x: f32) -> i8 {
 }
 
 /// Matrix product with an int8 matrix, see [`super::Kernels::matmul`].
-pub fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: &mut [f32]) {
+#[inline(always)]
+pub fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
     for (index, tile) in w.tiles().enumerate() {
-        let first = index * TILE_ROWS;
-        for ((values, scales), out) in x.rows().zip(out.chunks_exact_mut(w.rows())) {
-            let y = tile_product(tile, values, scales, x.group);
-            for (out, y) in out.iter_mut().skip(first).zip(y) {
-                *out = y;
-            }
+        for (token, (values, scales)) in x.rows().enumerate() {
+            out.write(token, index * TILE_ROWS, &tile_product(tile, values, scales, x));
         }
     }
 }
 
 /// The products of one tile's eight rows with one row of activations.
 #[inline(always)]
-fn tile_product(mut tile: &[u8], values: &[i8], scales: &[f32], group: usize) -> [f32; TILE_ROWS] {
+fn tile_product(tile: &[u8], values: &[i8], scales: &[f32], x: &Quantized<'_>) -> [f32; TILE_ROWS] {
     let mut y = [0.0f32; TILE_ROWS];
-    for (x, x_scale) in values.chunks(group.max(1)).zip(scales) {
-        let Some((w_scales, rest)) = tile.split_first_chunk::<{ 2 * TILE_ROWS }>() else { break };
-        let Some((weights, rest)) = rest.split_at_checked(TILE_ROWS * x.len()) else { break };
-        tile = rest;
+    for (index, (group, x_scale)) in Groups::new(tile, x).zip(scales).enumerate() {
         let mut sums = [0i32; TILE_ROWS];
-        for (w, x) in weights.as_chunks::<{ TILE_ROWS * TILE_COLS }>().0.iter().zip(x.as_chunks::<TILE_COLS>().0) {
+        for (w, x) in group.weights.iter().zip(activations(values, index, x.group, group.weights)) {
             for (sum, w) in sums.iter_mut().zip(w.as_chunks::<TILE_COLS>().0) {
                 for (w, &x) in decode(*w).into_iter().zip(x) {
                     *sum += i32::from(w) * i32::from(x);
                 }
             }
         }
-        for ((y, sum), w_scale) in y.iter_mut().zip(sums).zip(w_scales.as_chunks::<2>().0) {
+        for ((y, sum), w_scale) in y.iter_mut().zip(sums).zip(group.scales.as_chunks::<2>().0) {
             *y += sum as f32 * (half_to_f32(*w_scale) * x_scale);
         }
     }
@@ -202,18 +197,17 @@ pub fn softplus_bias(dt: &mut [f32], bias: &[f32]) {
 /// Narrow states are rounded after every token; y uses h before that rounding.
 #[inline(always)]
 pub fn scan<S: StateScalar>(scan: Scan<'_, S>) {
-    let Scan { u, dt, z, bc, row, a, d, state, d_state: n } = scan;
-    let channels = d.len();
+    let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
     let Some(dt_rank) = row.checked_sub(2 * n) else { return };
     let blocks = state.chunks_exact_mut(8 * n).zip(a.chunks_exact(8 * n)).zip(d.as_chunks::<8>().0);
     for (block, ((state, a), d)) in blocks.enumerate() {
         let (state, a) = (as_blocks_mut(state), a.as_chunks::<8>().0);
-        let rows = u.chunks_exact_mut(channels).zip(dt.chunks_exact(channels)).zip(z.chunks_exact(channels));
-        for (((u, dt), z), bc) in rows.zip(bc.chunks_exact(row)) {
+        for (token, bc) in bc.chunks_exact(row).enumerate() {
+            let at = token * stride + first + 8 * block;
             let (Some(u), Some(dt), Some(z), Some((b, c))) = (
-                u.as_chunks_mut::<8>().0.get_mut(block),
-                dt.as_chunks::<8>().0.get(block),
-                z.as_chunks::<8>().0.get(block),
+                u.block(token, 8 * block),
+                dt.get(at..).and_then(|dt| dt.first_chunk::<8>()),
+                z.get(at..).and_then(|z| z.first_chunk::<8>()),
                 bc.get(dt_rank..).and_then(|bc| bc.split_at_checked(n)),
             ) else {
                 continue;

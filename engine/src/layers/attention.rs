@@ -71,7 +71,7 @@ pub(crate) fn attention(
 }
 
 /// Quantizes one token's key and value into its slot.
-fn store(head: &mut Head<'_>, slot: usize, key: &[f32], value: &[f32], k: crate::kernels::Kernels) {
+fn store(head: &mut Head<'_>, slot: usize, key: &[f32], value: &[f32], k: crate::kernels::Kernels<'_>) {
     let dim = key.len();
     let place = slot * dim..(slot + 1) * dim;
     if let (Some(to), Some(scale)) = (head.keys.get_mut(place.clone()), head.key_scales.get_mut(slot)) {

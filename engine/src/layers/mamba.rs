@@ -11,7 +11,7 @@
 //! ```
 
 use super::{Pass, add_bias, add_rows, first, normalize, quantize_rows};
-use crate::kernels::{Scan, StateScalar};
+use crate::kernels::{Columns, Scan, StateScalar};
 use crate::model::MambaWeights;
 
 /// Adds the block's output to the residual stream. `conv (K − 1, E)` and `ssm (E / 8, N, 8)` are this layer's state.
@@ -58,7 +58,8 @@ pub(crate) fn mamba<S: StateScalar>(
     k.matmul(&w.dt_proj, &steps, dt);
     k.softplus_bias(dt, w.dt_bias);
 
-    k.scan(Scan { u: x, dt, z, bc: selective, row, a: w.a, d: w.d, state: ssm, d_state: n });
+    let (u, bc) = (Columns::new(x, e), &*selective);
+    k.scan(Scan { u, first: 0, dt, z, stride: e, bc, row, a: w.a, d: w.d, state: ssm, d_state: n });
 
     let gated = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
     let out = first(b.wide[2], residual.len());

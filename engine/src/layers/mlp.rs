@@ -19,7 +19,7 @@ pub(crate) fn mlp(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MlpWeights<'_>) {
 
 /// The three matrices: `(tokens, hidden)` in, `(tokens, hidden)` out, in the third wide buffer.
 pub(super) fn swiglu<'b>(
-    k: Kernels,
+    k: Kernels<'_>,
     w: &MlpWeights<'_>,
     input: &Quantized<'_>,
     quant_mid: (&mut [i8], &mut [f32]),

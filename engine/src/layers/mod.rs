@@ -20,7 +20,7 @@ use crate::state::Buffers;
 
 /// One chunk on its way through the layers.
 pub(crate) struct Pass<'a, 'w> {
-    pub kernels: Kernels,
+    pub kernels: Kernels<'a>,
     pub header: &'a Header,
     pub buffers: &'a mut Buffers<'w>,
     /// Tokens in this chunk.
@@ -74,7 +74,7 @@ impl<'q> Rows<'q> {
 
 /// Quantizes the first `cols` numbers of every row of `x (tokens, row)` into `buffer`.
 pub(crate) fn quantize_rows<'q>(
-    kernels: Kernels,
+    kernels: Kernels<'_>,
     x: &[f32],
     row: usize,
     cols: usize,

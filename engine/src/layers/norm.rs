@@ -5,7 +5,7 @@ use crate::kernels::{Kernels, Quantized};
 
 /// Normalises and quantizes the rows of the residual stream.
 pub(crate) fn normalize<'q>(
-    kernels: Kernels,
+    kernels: Kernels<'_>,
     residual: &[f32],
     (weight, eps): (&[f32], f32),
     group: usize,

@@ -42,6 +42,11 @@ impl<'m> QMatrix<'m> {
         self.group
     }
 
+    /// The tiles' bytes.
+    pub const fn bytes(&self) -> &'m [u8] {
+        self.bytes
+    }
+
     /// The tiles of 8 rows each; the last one may have rows of padding.
     pub fn tiles(&self) -> impl ExactSizeIterator<Item = &'m [u8]> + use<'m> {
         self.bytes.chunks_exact(tile_bytes(self.cols, self.group).max(1))

@@ -1,0 +1,96 @@
+//! Memory that several cores write at once, each its own part.
+
+use crate::image::TILE_ROWS;
+use core::marker::PhantomData;
+
+/// A slice that is cut into parts from several cores.
+pub(super) struct Shared<'a, T> {
+    start: *mut T,
+    length: usize,
+    lifetime: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: as for `&mut [T]`; the caller of `part` sees to it that parts don't overlap.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    pub(super) fn new(slice: &'a mut [T]) -> Self {
+        Self { start: slice.as_mut_ptr(), length: slice.len(), lifetime: PhantomData }
+    }
+
+    /// The elements `first .. first + count`, as far as there are any.
+    ///
+    /// # Safety
+    /// As long as the part lives, no other part has any of its elements.
+    #[expect(clippy::mut_from_ref, reason = "that is what the caller promises")]
+    pub(super) unsafe fn part(&self, first: usize, count: usize) -> &mut [T] {
+        let first = first.min(self.length);
+        let count = count.min(self.length - first);
+        // SAFETY: inside the slice that was borrowed, and by the caller's promise nobody else's.
+        unsafe { core::slice::from_raw_parts_mut(self.start.add(first), count) }
+    }
+}
+
+/// Some columns of a `(tokens, stride)` matrix.
+pub struct Columns<'a> {
+    start: *mut f32,
+    tokens: usize,
+    stride: usize,
+    count: usize,
+    lifetime: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: as for `&mut [f32]`; the caller of `part` sees to it that parts don't overlap.
+unsafe impl Sync for Columns<'_> {}
+
+impl<'a> Columns<'a> {
+    /// All columns of `matrix (tokens, stride)`.
+    pub fn new(matrix: &'a mut [f32], stride: usize) -> Self {
+        let tokens = matrix.len() / stride.max(1);
+        Self { start: matrix.as_mut_ptr(), tokens, stride, count: stride, lifetime: PhantomData }
+    }
+
+    /// Rows of the matrix.
+    pub const fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// The columns `first .. first + count` of these, as far as there are any.
+    ///
+    /// # Safety
+    /// As long as the part lives, no other part has any of its columns, and nothing is done with `self`.
+    pub(super) unsafe fn part(&self, first: usize, count: usize) -> Columns<'_> {
+        let first = first.min(self.count);
+        let count = count.min(self.count - first);
+        // `wrapping`, because a part of no columns may begin past the end.
+        Columns { start: self.start.wrapping_add(first), count, ..*self }
+    }
+
+    /// Writes a tile's eight numbers for one token from column `first` on, as far as there are columns.
+    #[inline(always)]
+    pub fn write(&mut self, token: usize, first: usize, y: &[f32; TILE_ROWS]) {
+        if token >= self.tokens || first >= self.count {
+            return;
+        }
+        let count = (self.count - first).min(TILE_ROWS);
+        // SAFETY: token and columns are inside the matrix that was borrowed, and by the promise to `part` ours alone.
+        unsafe {
+            let to = self.start.add(token * self.stride + first);
+            if count == TILE_ROWS {
+                to.cast::<[f32; TILE_ROWS]>().write(*y);
+            } else {
+                to.copy_from_nonoverlapping(y.as_ptr(), count);
+            }
+        }
+    }
+
+    /// Eight columns of one token from column `first` on; `None` where there aren't eight.
+    #[inline(always)]
+    pub fn block(&mut self, token: usize, first: usize) -> Option<&mut [f32; 8]> {
+        if token >= self.tokens || first + 8 > self.count {
+            return None;
+        }
+        // SAFETY: as in `write`; f32 arrays are aligned as f32 is.
+        Some(unsafe { &mut *self.start.add(token * self.stride + first).cast() })
+    }
+}

@@ -1,0 +1,14 @@
+//! Portable code for a richer instruction set.
+
+/// Compiles portable kernels for an instruction set: their loops over blocks of eight become vector instructions, and
+/// since nothing may be contracted or reassociated, their results stay.
+macro_rules! compiled {
+    ($features:literal: $(fn $kernel:ident $(<$generic:ident>)? ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        $(
+            #[target_feature(enable = $features)]
+            pub(super) fn $kernel $(<$generic: $crate::kernels::StateScalar>)? ($($argument: $type),*) $(-> $result)? {
+                $crate::kernels::portable::$kernel($($argument),*)
+            }
+        )*
+    };
+}

@@ -1,0 +1,373 @@
+//! Every kernel of every instruction set that this processor has computes exactly the bits of the portable one.
+
+use jamlet::image::{encode, groups, padded_cols, tile_bytes};
+use jamlet::kernels::{Columns, Executor, Kernels, Quantized, Scan, StateScalar};
+use jamlet::model::QMatrix;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> usize {
+        (self.bits() % n) as usize
+    }
+
+    /// Evenly from `low` to `high`.
+    fn between(&mut self, low: f32, high: f32) -> f32 {
+        low + (self.bits() >> 40) as f32 / 16_777_216.0 * (high - low)
+    }
+
+    /// Numbers of one kind: ordinary, tiny, huge, zeros, subnormal, or a mixture.
+    fn floats(&mut self, count: usize, kind: usize) -> Vec<f32> {
+        let one = |random: &mut Self, kind| match kind {
+            0 => random.between(-4.0, 4.0),
+            1 => random.between(-1e-30, 1e-30),
+            2 => random.between(-1e30, 1e30),
+            3 => [0.0, -0.0][random.below(2)],
+            4 => f32::from_bits(random.bits() as u32 & 0x807F_FFFF),
+            5 => [1.0, -1.0, 0.5, -127.0, 127.0, 63.5, f32::MIN_POSITIVE, -126.0, 128.0, -1e-45][random.below(10)],
+            6 => random.between(-300.0, 300.0),
+            _ => f32::from_bits(random.bits() as u32 & !0x7F80_0000 | (random.between(90.0, 160.0) as u32) << 23),
+        };
+        (0..count)
+            .map(|_| {
+                if kind == KINDS {
+                    let kind = self.below(KINDS as u64);
+                    one(self, kind)
+                } else {
+                    one(self, kind)
+                }
+            })
+            .collect()
+    }
+}
+
+/// Kinds of numbers; this one mixes them.
+const KINDS: usize = 8;
+
+/// All kernels of this processor beside the portable ones, each on one core and on three.
+fn others() -> Vec<Kernels<'static>> {
+    let one: Vec<_> = Kernels::all().collect();
+    let three = one.iter().map(|kernels| kernels.on_cores(&Threads));
+    one.iter().copied().skip(1).chain(three).collect()
+}
+
+/// Three cores, as a thread each.
+struct Threads;
+
+impl Executor for Threads {
+    fn cores(&self) -> usize {
+        3
+    }
+
+    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| (0..3).for_each(|core| drop(scope.spawn(move || task(core)))));
+    }
+}
+
+/// The same bits, NaNs being equal to NaNs.
+#[track_caller]
+fn same(right: &[f32], found: &[f32], what: &str) {
+    assert_eq!(right.len(), found.len(), "{what}");
+    for (index, (right, found)) in right.iter().zip(found).enumerate() {
+        let equal = right.to_bits() == found.to_bits() || right.is_nan() && found.is_nan();
+        assert!(
+            equal,
+            "{what}: number {index} is {found:e} ({:08x}), not {right:e} ({:08x})",
+            found.to_bits(),
+            right.to_bits()
+        );
+    }
+}
+
+/// A matrix in tiles whose weights are drawn by `weight`.
+fn matrix(rows: usize, cols: usize, group: usize, random: &mut Random, weight: fn(&mut Random) -> i8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for _ in 0..rows.div_ceil(8) {
+        for part in 0..groups(cols, group) {
+            for _ in 0..8 {
+                // Any finite f16, subnormal ones and zero among them.
+                let scale = match random.below(8) {
+                    0 => 0,
+                    1 => random.bits() as u16 & 0x83FF,
+                    2 => 0x7BFF,
+                    _ => random.bits() as u16 & 0xBFFF,
+                };
+                bytes.extend(scale.to_le_bytes());
+            }
+            let width = group.min(padded_cols(cols) - part * group);
+            for _ in 0..width / 4 * 8 {
+                bytes.extend(encode([0; 4].map(|_: i8| weight(random))));
+            }
+        }
+    }
+    assert_eq!(bytes.len(), rows.div_ceil(8) * tile_bytes(cols, group));
+    bytes
+}
+
+#[test]
+fn matmul() {
+    let random = &mut Random(1);
+    let weights: [fn(&mut Random) -> i8; 5] = [
+        |random| (random.below(255) as i32 - 127) as i8,
+        |random| [127, -127][random.below(2)],
+        |_| 127,
+        |_| -127,
+        // What no packer writes, but a damaged image may hold.
+        |random| [-128, -128, 127][random.below(3)],
+    ];
+    let shapes = [
+        (8, 8, 8),
+        (1, 1, 8),
+        (9, 24, 16),
+        (16, 64, 64),
+        (23, 100, 32),
+        (40, 72, 64),
+        (8, 2048, 1024),
+        (7, 40, 1024),
+        (128, 256, 64),
+        (200, 520, 256),
+    ];
+    for (rows, cols, group) in shapes {
+        for tokens in (1..=9).chain([15, 16, 17, 33]) {
+            let kind = random.below(weights.len() as u64);
+            let bytes = matrix(rows, cols, group, random, weights[kind]);
+            let w = QMatrix::new(&bytes, rows, cols, group);
+            let padded = padded_cols(cols);
+            let extreme = random.below(2) == 0;
+            let values: Vec<i8> = (0..tokens * padded)
+                .map(|_| if extreme { [127, -127][random.below(2)] } else { (random.below(255) as i32 - 127) as i8 })
+                .collect();
+            let kind = random.below(9);
+            let scales = random.floats(tokens * groups(cols, group), kind);
+            let x = Quantized { values: &values, scales: &scales, cols: padded, group };
+            let mut right = vec![0.0; tokens * rows];
+            Kernels::portable().matmul(&w, &x, &mut right);
+            for kernels in others() {
+                let mut found = vec![7.0; tokens * rows];
+                kernels.matmul(&w, &x, &mut found);
+                same(&right, &found, &format!("{kernels:?}: {tokens} x {rows} x {cols} in {group}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn matmul_is_what_it_says() {
+    let random = &mut Random(2);
+    let (rows, cols, group) = (11, 44, 32);
+    let bytes = matrix(rows, cols, group, random, |random| (random.below(255) as i32 - 127) as i8);
+    let w = QMatrix::new(&bytes, rows, cols, group);
+    let values: Vec<i8> = (0..padded_cols(cols)).map(|_| (random.below(255) as i32 - 127) as i8).collect();
+    let mut row = vec![0.0; padded_cols(cols)];
+    let mut y = vec![0.0; rows];
+    let x = Quantized { values: &values, scales: &[1.0, 0.5], cols: padded_cols(cols), group };
+    for kernels in Kernels::all() {
+        kernels.matmul(&w, &x, &mut y);
+        for (index, y) in y.iter().enumerate() {
+            w.dequantize_row(index, &mut row);
+            let terms = row.iter().zip(&values).enumerate();
+            let terms = terms.map(|(col, (w, x))| f64::from(*w) * f64::from(*x) * if col < group { 1.0 } else { 0.5 });
+            let (right, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+            assert!((f64::from(*y) - right).abs() <= size * 1e-6, "{kernels:?}: {y} {right}");
+        }
+    }
+}
+
+#[test]
+fn quantize() {
+    let random = &mut Random(3);
+    for kind in 0..=KINDS {
+        for cols in (1..40).chain([63, 64, 65, 200, 1000]) {
+            for group in [8, 16, 32, 64, 1024] {
+                let x = random.floats(cols, kind);
+                let run = |kernels: Kernels<'_>| {
+                    let mut values = vec![9; padded_cols(cols)];
+                    let mut scales = vec![9.0; groups(cols, group)];
+                    kernels.quantize(&x, group, &mut values, &mut scales);
+                    (values, scales)
+                };
+                let (values, scales) = run(Kernels::portable());
+                for kernels in others() {
+                    let (found, found_scales) = run(kernels);
+                    assert_eq!(values, found, "{kernels:?}: {cols} in {group}, kind {kind}");
+                    same(&scales, &found_scales, &format!("{kernels:?}: {cols} in {group}, kind {kind}"));
+                }
+            }
+        }
+    }
+}
+
+/// Runs a kernel on rows of many lengths and all kinds of numbers; it gets two rows and returns what is compared.
+fn on_rows(lengths: impl Iterator<Item = usize> + Clone, run: impl Fn(Kernels<'_>, &[f32], &[f32]) -> Vec<f32>) {
+    let random = &mut Random(4);
+    for kind in 0..=KINDS {
+        for length in lengths.clone() {
+            let (a, b) = (random.floats(length, kind), random.floats(length, kind));
+            let right = run(Kernels::portable(), &a, &b);
+            for kernels in others() {
+                same(&right, &run(kernels, &a, &b), &format!("{kernels:?}: {length} numbers of kind {kind}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn norms_and_sums() {
+    on_rows((1..40).chain([64, 100, 257]), |kernels, x, w| {
+        let mut out = vec![0.0; x.len()];
+        kernels.rms_norm(x, w, 1e-6, &mut out);
+        let mut in_place = x.to_vec();
+        kernels.rms_norm_in_place(&mut in_place, w, 1e-5);
+        out.extend(in_place);
+        out.push(kernels.dot(x, w));
+        out
+    });
+}
+
+#[test]
+fn activations() {
+    on_rows((1..40).chain([64, 100, 257]), |kernels, x, w| {
+        let mut gate = x.to_vec();
+        kernels.swiglu(&mut gate, w);
+        let mut dt = [x, x].concat();
+        kernels.softplus_bias(&mut dt, w);
+        gate.extend(dt);
+        let mut scores = x.to_vec();
+        let sum = kernels.softmax(&mut scores);
+        gate.extend(scores);
+        gate.push(sum);
+        gate
+    });
+}
+
+#[test]
+fn convolution() {
+    let random = &mut Random(5);
+    for kind in 0..=KINDS {
+        for (channels, taps) in [(8, 1), (8, 2), (24, 4), (64, 4), (80, 3), (16, 7)] {
+            for tokens in [1, 2, 3, 5, 8] {
+                let input = random.floats(tokens * channels, kind);
+                let weight = random.floats(taps * channels, 0);
+                let bias = random.floats(channels, kind);
+                let past = random.floats((taps - 1) * channels, kind);
+                let run = |kernels: Kernels<'_>| {
+                    let (mut u, mut history) = (input.clone(), past.clone());
+                    kernels.conv_silu(&mut u, &weight, &bias, &mut history);
+                    u.extend(history);
+                    u
+                };
+                let right = run(Kernels::portable());
+                for kernels in others() {
+                    same(&right, &run(kernels), &format!("{kernels:?}: {tokens} x {channels} x {taps}, kind {kind}"));
+                }
+            }
+        }
+    }
+}
+
+fn scan<S: StateScalar>(seed: u64, start: fn(f32) -> S) {
+    let random = &mut Random(seed);
+    for kind in 0..=KINDS {
+        for (e, n, rank) in [(8, 1, 1), (16, 16, 4), (24, 11, 3), (80, 16, 0), (512, 16, 16)] {
+            for tokens in [1, 3, 8] {
+                let row = rank + 2 * n;
+                let u = random.floats(tokens * e, kind);
+                let z = random.floats(tokens * e, kind);
+                let dt: Vec<f32> = random.floats(tokens * e, kind).iter().map(|x| x.abs()).collect();
+                let bc = random.floats(tokens * row, kind % 4);
+                // Negative, as exponentials make them; and anything, as a damaged image may hold it.
+                let mut a = random.floats(e * n, kind);
+                if random.below(2) == 0 {
+                    a.iter_mut().for_each(|a| *a = -a.abs());
+                }
+                let d = random.floats(e, 0);
+                let h: Vec<S> = random.floats(e * n, kind % 2 * 4).into_iter().map(start).collect();
+                let run = |kernels: Kernels<'_>| {
+                    let (mut u, mut state) = (u.clone(), h.clone());
+                    kernels.scan(Scan {
+                        u: Columns::new(&mut u, e),
+                        first: 0,
+                        dt: &dt,
+                        z: &z,
+                        stride: e,
+                        bc: &bc,
+                        row,
+                        a: &a,
+                        d: &d,
+                        state: &mut state,
+                        d_state: n,
+                    });
+                    u.extend(state.into_iter().map(S::load));
+                    u
+                };
+                let right = run(Kernels::portable());
+                for kernels in others() {
+                    same(&right, &run(kernels), &format!("{kernels:?}: {tokens} x {e} x {n}, kind {kind}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn scan_with_a_state_in_f32() {
+    scan::<f32>(6, |x| x);
+}
+
+#[test]
+fn scan_with_a_state_in_f16() {
+    scan::<u16>(7, u16::store);
+}
+
+#[test]
+fn attention() {
+    let random = &mut Random(8);
+    for kind in 0..=KINDS {
+        for dim in [1, 2, 7, 8, 10, 16, 31, 64, 80, 512] {
+            for slots in [1, 2, 3, 7, 8, 63, 64, 65, 130, 700] {
+                let q = random.floats(dim, kind);
+                let (keys, values): (Vec<i8>, Vec<i8>) = (0..slots * dim)
+                    .map(|_| {
+                        if kind % 2 == 0 {
+                            (127, -127)
+                        } else {
+                            ((random.bits() as i8).max(-127), (random.bits() as i8).max(-127))
+                        }
+                    })
+                    .collect();
+                let key_scales: Vec<f32> = random.floats(slots, kind).iter().map(|x| x.abs()).collect();
+                let value_scales: Vec<f32> = random.floats(slots, kind).iter().map(|x| x.abs()).collect();
+                let run = |kernels: Kernels<'_>| {
+                    let mut query = vec![0; dim];
+                    let scale = kernels.quantize_query(&q, &mut query);
+                    let mut head = vec![0; dim];
+                    let head_scale = kernels.quantize_head(&q, &mut head);
+                    let mut scores = vec![0.0; slots];
+                    kernels.scores(&query, scale, &keys, &key_scales, &mut scores);
+                    let mut all: Vec<f32> = head.iter().map(|&x| f32::from(x)).collect();
+                    all.extend([scale, head_scale]);
+                    all.extend(&scores);
+                    let sum = kernels.softmax(&mut scores);
+                    all.extend(&scores);
+                    let mut out = vec![9.0; dim];
+                    kernels.weighted_values(&mut scores, sum, &values, &value_scales, &mut out);
+                    all.extend(out);
+                    all
+                };
+                let right = run(Kernels::portable());
+                for kernels in others() {
+                    same(&right, &run(kernels), &format!("{kernels:?}: {slots} x {dim}, kind {kind}"));
+                }
+            }
+        }
+    }
+}
