@@ -1,0 +1,151 @@
+"""Collects Debian's package descriptions through apt: long description -> one-line synopsis.
+
+    collect.py OUT [--lists DIR]
+
+Works on any Debian machine, without root and without touching the system's own package lists: each
+release gets its own apt state below `--lists`. Writes `OUT/<release>.jsonl`, one unique pair a line:
+`{"name", "source", "text", "summaries"}`.
+"""
+
+import argparse
+import html
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import lz4.frame
+import yaml
+
+RELEASES = ["bullseye", "bookworm", "trixie", "sid"]
+MIRROR = "http://deb.debian.org/debian"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# Below these a pair says too little: "Foo library" for "See foo."
+MIN_TEXT_CHARS, MIN_SUMMARY_CHARS = 40, 8
+
+
+def update(release: str, lists: Path) -> None:
+    """Fetches the package lists of one release into `lists`."""
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
+    sources = lists.parent / f"{release}.list"
+    sources.write_text(f"deb [signed-by={KEYRING}] {MIRROR} {release} main\n")
+    options = {
+        "Acquire::Languages": "en",
+        "Acquire::GzipIndexes": "true",
+        "Acquire::CompressionTypes::Order": "gz",
+        "APT::Architecture": "amd64",
+        "Dir::State::Lists": lists,
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::Etc::Preferences": "/dev/null",
+    }
+    flags = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    subprocess.run(["apt-get", *flags, "update"], check=True, stdout=subprocess.DEVNULL)
+
+
+def read(path: Path) -> str:
+    """The text of a package list as apt left it: lz4, gzip or plain."""
+    raw = path.read_bytes()
+    if path.suffix == ".lz4":
+        raw = lz4.frame.decompress(raw)
+    elif path.suffix == ".gz":
+        import gzip
+
+        raw = gzip.decompress(raw)
+    return raw.decode("utf-8", "replace")
+
+
+def stanzas(lists: Path, pattern: str):
+    """Every stanza of the one file in `lists` that matches `pattern`."""
+    files = [f for f in lists.glob(pattern) if f.is_file()]
+    if not files:
+        raise SystemExit(f"{lists}: no file matches {pattern}; apt should have left one there")
+    for file in files:
+        yield from read(file).split("\n\n")
+
+
+def sources(lists: Path) -> dict[str, str]:
+    """Binary package -> source package."""
+    found = {}
+    for stanza in stanzas(lists, "*_Packages*"):
+        name = re.search(r"^Package: (.*)$", stanza, re.M)
+        if name:
+            source = re.search(r"^Source: (\S+)", stanza, re.M)
+            found[name[1]] = source[1] if source else name[1]
+    return found
+
+
+def reflow(lines: str) -> str:
+    """Joins the wrapped lines of each paragraph; list items and indented lines stay their own lines."""
+    out: list[str] = []
+    for line in lines.split("\n"):
+        line = "" if line.strip() == "." else line[1:]
+        if out and line and not line.startswith((" ", "*", "-")) and out[-1]:
+            out[-1] += " " + line
+        else:
+            out.append(line)
+    return "\n".join(out).strip()
+
+
+def descriptions(lists: Path):
+    """(package, synopsis, long description) of every package."""
+    entry = re.compile(r"^Description-en: (.*)\n((?: .*\n?)*)", re.M)
+    for stanza in stanzas(lists, "*Translation-en*"):
+        name = re.search(r"^Package: (.*)$", stanza, re.M)
+        found = entry.search(stanza)
+        if name and found:
+            yield name[1], found[1].strip(), reflow(found[2].rstrip("\n"))
+
+
+def components(lists: Path):
+    """(package, summary, description) of every application in the AppStream catalogue."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for file in lists.glob("*Components-*.yml*"):
+        for entry in yaml.load_all(read(file), Loader=loader):
+            summary = entry.get("Summary", {}).get("C")
+            markup = entry.get("Description", {}).get("C")
+            if "Package" not in entry or not summary or not markup:
+                continue
+            markup = re.sub(r"\s+", " ", markup)
+            markup = re.sub(r"<li>\s*", "\n * ", markup)
+            markup = re.sub(r"</(p|ul|ol)>", "\n\n", markup)
+            text = html.unescape(re.sub(r"<[^>]*>", "", markup))
+            text = re.sub(r"\n[ \n]*\n", "\n\n", re.sub(r"[ ]+\n", "\n", text))
+            text = re.sub(r"\n +(?=[^ *])", "\n", text)
+            yield entry["Package"], summary.strip(), text.strip()
+
+
+def pairs(lists: Path) -> list[dict]:
+    """Every unique pair of one release, worth learning from."""
+    source = sources(lists)
+    unique = {}
+    for origin, found in (("description", descriptions(lists)), ("appstream", components(lists))):
+        for name, synopsis, text in found:
+            if len(text) >= MIN_TEXT_CHARS and len(synopsis) >= MIN_SUMMARY_CHARS:
+                unique.setdefault((synopsis, text), (name, origin))
+    return [
+        {"name": name, "source": source.get(name, name), "origin": origin, "text": text, "summaries": [synopsis]}
+        for (synopsis, text), (name, origin) in unique.items()
+    ]
+
+
+def main() -> None:
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args.add_argument("out", type=Path)
+    args.add_argument("--lists", type=Path, help="where apt keeps its state (default: OUT/lists)")
+    args.add_argument("--offline", action="store_true", help="use the lists that are there, fetch nothing")
+    args = args.parse_args()
+    lists = (args.lists or args.out / "lists").resolve()
+    args.out.mkdir(parents=True, exist_ok=True)
+    for release in RELEASES:
+        if not args.offline:
+            update(release, lists / release)
+        rows = pairs(lists / release)
+        with open(args.out / f"{release}.jsonl", "w") as file:
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        print(f"{release}: {len(rows)} pairs", flush=True)
+
+
+if __name__ == "__main__":
+    main()
