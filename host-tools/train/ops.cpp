@@ -49,16 +49,17 @@ void check(const torch::Tensor &u, const torch::Tensor &A) {
 
 }  // namespace
 
-torch::Tensor scan_forward(torch::Tensor u, torch::Tensor dt, torch::Tensor A, torch::Tensor B, torch::Tensor C,
-                           torch::Tensor skip) {
+// y, and the state after the last step (batch, N, D).
+std::vector<torch::Tensor> scan_forward(torch::Tensor u, torch::Tensor dt, torch::Tensor A, torch::Tensor B,
+                                        torch::Tensor C, torch::Tensor skip) {
     check(u, A);
     const int64_t batch = u.size(0), time = u.size(1), D = u.size(2);
-    auto y = torch::empty_like(u);
+    auto y = torch::empty_like(u), last = torch::empty({batch, N, D}, u.options());
     auto At = A.t().contiguous();
     const float *pu = u.data_ptr<float>(), *pdt = dt.data_ptr<float>(), *pA = At.data_ptr<float>();
     const float *pB = B.data_ptr<float>(), *pC = C.data_ptr<float>();
     const float *pskip = skip.data_ptr<float>();
-    float *py = y.data_ptr<float>();
+    float *py = y.data_ptr<float>(), *plast = last.data_ptr<float>();
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t b = 0; b < batch; b++)
         for (int64_t d = 0; d < D; d += LANES) {
@@ -75,8 +76,9 @@ torch::Tensor scan_forward(torch::Tensor u, torch::Tensor dt, torch::Tensor A, t
                 }
                 store(py + i * D + d, sum);
             }
+            for (int n = 0; n < N; n++) store(plast + (b * N + n) * D + d, h[n]);
         }
-    return y;
+    return {y, last};
 }
 
 // Gradients of u, dt, A, B, C and D, given that of y.

@@ -31,6 +31,11 @@ def scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -
     return (_scan if u.device.type == "cpu" else scan_reference)(u, dt, A, B, C, skip)
 
 
+def scan_with_state(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+    """The scan's result, and its state after the last step (B, 16, D). CPUs only, without gradients."""
+    return tuple(extension().scan_forward(*_contiguous(u, dt, A, B, C, skip)))
+
+
 def conv_silu(x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
     """silu of the causal depthwise convolution: x, result (B, T, D); taps (D, 4); bias (D)."""
     return (_conv if x.device.type == "cpu" else conv_silu_reference)(x, taps, bias)
@@ -79,7 +84,7 @@ def _contiguous(*tensors: Tensor) -> list[Tensor]:
 
 @torch.library.custom_op("jamlet::scan", mutates_args=(), device_types="cpu")
 def _scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
-    return extension().scan_forward(*_contiguous(u, dt, A, B, C, skip))
+    return extension().scan_forward(*_contiguous(u, dt, A, B, C, skip))[0]
 
 
 @torch.library.custom_op("jamlet::scan_backward", mutates_args=(), device_types="cpu")
