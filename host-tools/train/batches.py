@@ -15,8 +15,8 @@ PAD, START, END, SUMMARY = 0, 1, 2, 3
 MAX_TEXT_TOKENS = 400
 SORT_WINDOW = 2048  # pairs that are sorted by length together
 
-# How often a pair of each kind is seen in one epoch.
-REPEATS = {"debian": 1, "scitldr": 1, "advisories": 1, "proposals": 1}
+# How often a pair of each kind is seen in one epoch: kinds with few pairs would else go unlearnt.
+REPEATS = {"debian": 1, "scitldr": 5, "advisories": 2, "proposals": 2}
 
 
 def load(path: Path) -> list[dict]:

@@ -39,7 +39,7 @@ def parse() -> argparse.Namespace:
     args.add_argument("--lr", type=float, default=3e-4)
     args.add_argument("--texts", type=int, default=24, help="texts a step")
     args.add_argument("--samples", type=int, default=4, help="summaries drawn of each")
-    args.add_argument("--temperature", type=float, default=1.0)
+    args.add_argument("--temperature", type=float, default=0.8)
     args.add_argument("--max-tokens", type=int, default=130, help="longer texts are left out here, for speed")
     args.add_argument("--rename", type=float, default=0.3)
     args.add_argument("--likelihood", type=float, default=0.2, help="weight of cross-entropy on the references")
@@ -57,7 +57,7 @@ class Reward:
     def __call__(self, summary: str, text: str, reference: str) -> float:
         found = scores.rouge(summary, [reference])
         value = 0.25 * found["rouge1"] + 0.25 * found["rouge2"] + 0.5 * found["rougeL"]
-        value -= 0.3 * scores.invents(summary, text, self.common)
+        value -= 0.3 * (scores.invents(summary, text) or scores.unfounded(summary, text, self.common))
         value -= 0.3 * (scores.repeats(summary) or not summary)
         return value
 

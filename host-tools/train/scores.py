@@ -23,8 +23,23 @@ def repeats(summary: str) -> bool:
     return len(set(grams)) < len(grams) or any(len(set(gram)) == 1 for gram in grams)
 
 
-def invents(summary: str, text: str, common: Callable[[str], bool]) -> bool:
-    """Has a word of 3 letters or more that the text does not contain and that is not common."""
+def invents(summary: str, text: str) -> bool:
+    """Has a name that is not in the text, as `jamlet score` defines it: a word with a capital behind its first letter or
+    with a digit, or that begins with a capital where no sentence begins."""
+    text, first = text.lower(), True
+    for word in summary.split():
+        begins, first = first, word[-1] in ".!?:"
+        name = re.sub(r"^\W+|\W+$", "", word)
+        inside = any(c.isupper() for c in name[1:]) or any(c.isdigit() for c in name)
+        if inside or (name[:1].isupper() and not begins):
+            lower = name.lower()
+            if lower not in text and lower.removesuffix("'s").removesuffix("s") not in text:
+                return True
+    return False
+
+
+def unfounded(summary: str, text: str, common: Callable[[str], bool]) -> bool:
+    """Has a word of 3 letters or more, capital or not, that is neither in the text nor common."""
     text = text.lower()
     return any(
         len(word) >= 3 and word.lower() not in text and not common(word.lower()) for word in WORD.findall(summary)
@@ -62,5 +77,6 @@ def table(rows: list[dict], summaries: list[str], common: Callable[[str], bool])
         **{name: 100 * sum(f[name] for f in found) / len(rows) for name in MEASURES},
         "repeats": share(repeats(s) for s in summaries),
         "empty": share(not s for s in summaries),
-        "invents": share(invents(s, row["text"], common) for row, s in zip(rows, summaries)),
+        "invents": share(invents(s, row["text"]) for row, s in zip(rows, summaries)),
+        "unfounded": share(unfounded(s, row["text"], common) for row, s in zip(rows, summaries)),
     }
