@@ -13,6 +13,7 @@ pub mod model;
 pub mod sampler;
 mod session;
 pub mod state;
+pub mod tokenizer;
 
 pub use image::ImageError;
 pub use model::Model;

@@ -343,6 +343,8 @@ pub enum ImageError {
     Misaligned,
     /// The section with the prompt and the stop tokens is malformed.
     Prompt,
+    /// The section with the tokenizer is malformed.
+    Tokenizer(crate::tokenizer::TokenizerError),
 }
 
 impl core::fmt::Display for ImageError {
@@ -374,6 +376,7 @@ impl core::fmt::Display for ImageError {
             }
             Self::Misaligned => write!(f, "the image must lie at a multiple of {IMAGE_ALIGN} bytes"),
             Self::Prompt => write!(f, "the prompt section is malformed"),
+            Self::Tokenizer(error) => error.fmt(f),
         }
     }
 }

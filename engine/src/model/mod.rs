@@ -9,12 +9,14 @@ pub use matrix::QMatrix;
 pub use prompt::Prompt;
 
 use crate::image::{Image, ImageError, Role, Section, features};
+use crate::tokenizer::Tokenizer;
 
 /// A checked image and its parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'m> {
     image: Image<'m>,
     prompt: Prompt<'m>,
+    tokenizer: Option<Tokenizer<'m>>,
 }
 
 impl<'m> Model<'m> {
@@ -37,7 +39,9 @@ impl<'m> Model<'m> {
     fn new(image: Image<'m>) -> Result<Self, ImageError> {
         let prompt = image.model_section(Role::Prompt).ok_or(ImageError::Prompt)?;
         let prompt = Prompt::parse(prompt.bytes, image.header().vocab).ok_or(ImageError::Prompt)?;
-        Ok(Self { image, prompt })
+        let tokenizer = image.model_section(Role::Tokenizer);
+        let tokenizer = tokenizer.map(|section| Tokenizer::parse(section.bytes, image.header().vocab)).transpose();
+        Ok(Self { image, prompt, tokenizer: tokenizer.map_err(ImageError::Tokenizer)? })
     }
 
     /// The image's sizes.
@@ -53,6 +57,11 @@ impl<'m> Model<'m> {
     /// What stands before and after a text that is to be summarized, and which tokens end the answer.
     pub fn prompt(&self) -> Prompt<'m> {
         self.prompt
+    }
+
+    /// The tokenizer, if the image carries one.
+    pub fn tokenizer(&self) -> Option<Tokenizer<'m>> {
+        self.tokenizer
     }
 
     /// Embedding of every token, `(vocab, hidden)`.

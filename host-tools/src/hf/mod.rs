@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod tokenizer;
 pub mod weights;
 
 pub use checkpoint::{Checkpoint, Tensor};

@@ -7,6 +7,7 @@ mod elf;
 mod images;
 mod process;
 mod setup;
+mod unicode;
 
 use clap::{Parser, Subcommand};
 
@@ -24,11 +25,14 @@ enum Task {
     Setup,
     /// Runs models on every emulated board and compares all bits with the committed goldens.
     Conformance(conformance::Args),
+    /// Writes the engine's tables of letters and numbers.
+    Unicode,
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Task::Setup => setup::run(),
         Task::Conformance(args) => conformance::run(&args),
+        Task::Unicode => unicode::run(),
     }
 }

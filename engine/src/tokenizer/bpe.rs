@@ -1,0 +1,149 @@
+//! Merges the symbols of a word to tokens, in a window of fixed size.
+//!
+//! Merging by rank, leftmost first, has two properties that make this possible:
+//!
+//! * Any run of tokens of a result is the result for its own text: no merge crossed its ends, so the merges within it
+//!   were the same as without what is around it.
+//! * So the result for a text is fixed by the last token of each of its prefixes: the last token of the whole text, then
+//!   the last token of what remains before it, and so on.
+//!
+//! [`Bpe`] keeps these last tokens. A new symbol's is found from those before it: the new symbol `y` can merge only with
+//! a token that was last in the text before it *at that time*, which is the last token there, or its right part until the
+//! merge that made the token happened, or the right part of that. The earliest such merge happens; the merged token is
+//! the new `y`, and so on until nothing merges.
+//!
+//! Every longer text has a token boundary within the last `longest` prefixes. Where the chains of last tokens from all
+//! of these meet, tokens are final whatever follows, and leave the window. If they don't meet within a full window, the
+//! word is cut at its end. Trained vocabularies meet within a few tokens: what comes later changes few of the earlier
+//! ones.
+
+use super::Tokenizer;
+
+/// Marks a prefix in [`Bpe::settled`]; ids have fewer bits.
+const MARK: u32 = 1 << 31;
+
+/// A word that is being merged, in a window of `N` symbols.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bpe<const N: usize> {
+    /// The last token of each prefix since the last final token.
+    last: heapless::Vec<u32, N>,
+    /// Tokens of this word are out.
+    begun: bool,
+}
+
+impl<const N: usize> Bpe<N> {
+    /// The next symbol of the word.
+    #[inline]
+    pub fn push(&mut self, tokenizer: &Tokenizer<'_>, symbol: u32, out: &mut impl FnMut(u32)) {
+        if self.last.is_full() {
+            let settled = self.settled(tokenizer);
+            self.emit(tokenizer, settled, out);
+            self.begun = true;
+        }
+        let token = self.last_token(tokenizer, symbol);
+        // Never full: at least one prefix is settled.
+        let _ = self.last.push(token);
+    }
+
+    /// The word ends here.
+    #[inline]
+    pub fn finish(&mut self, tokenizer: &Tokenizer<'_>, out: &mut impl FnMut(u32)) {
+        if self.last.is_empty() {
+            self.begun = false;
+            return;
+        }
+        if tokenizer.whole_len() > 0 && !self.begun {
+            self.compact(tokenizer, self.last.len(), |tokens| {
+                let text = tokens.iter().filter_map(|&id| tokenizer.piece(id)).flatten();
+                match tokenizer.whole_word(text) {
+                    Some(id) => out(id),
+                    None => tokens.iter().for_each(|&id| out(id)),
+                }
+            });
+        } else {
+            self.compact(tokenizer, self.last.len(), |tokens| tokens.iter().for_each(|&id| out(id)));
+        }
+        self.last.clear();
+        self.begun = false;
+    }
+
+    /// The last token of the word so far with `symbol` after it.
+    #[inline]
+    fn last_token(&self, tokenizer: &Tokenizer<'_>, symbol: u32) -> u32 {
+        let (mut token, mut rank) = (symbol, 0);
+        let mut before: &[u32] = &self.last;
+        while let Some(&last) = before.last() {
+            // Of `last`, its right part, the right part of that, …: the deepest merges first.
+            let (mut left, mut end) = (last, u32::MAX);
+            let mut merged = None;
+            loop {
+                if let Some(id) = tokenizer.merged(left, token)
+                    && tokenizer.rank(id) < end
+                {
+                    merged = Some((id, left));
+                }
+                if tokenizer.symbols(left) < 2 {
+                    break;
+                }
+                end = tokenizer.rank(left);
+                if end <= rank {
+                    // `left` was made before `token`.
+                    break;
+                }
+                left = tokenizer.parts(left).1;
+            }
+            let Some((id, left)) = merged else { break };
+            before = before.get(..before.len().saturating_sub(tokenizer.symbols(left).max(1))).unwrap_or(&[]);
+            (token, rank) = (id, tokenizer.rank(id));
+        }
+        token
+    }
+
+    /// The longest prefix whose tokens are final whatever follows; all of the window if there is none.
+    fn settled(&mut self, tokenizer: &Tokenizer<'_>) -> usize {
+        let mut live = tokenizer.longest().min(self.last.len());
+        self.last.iter_mut().rev().take(live).for_each(|token| *token |= MARK);
+        let mut settled = self.last.len();
+        for at in (0..self.last.len()).rev() {
+            let Some(token) = self.last.get_mut(at).filter(|token| **token & MARK != 0) else { continue };
+            *token &= !MARK;
+            if live == 1 {
+                settled = at + 1;
+                break;
+            }
+            let parent = (at + 1).saturating_sub(tokenizer.symbols(*token).max(1));
+            match parent.checked_sub(1).and_then(|at| self.last.get_mut(at)) {
+                Some(parent) if *parent & MARK != 0 => live -= 1,
+                Some(parent) => *parent |= MARK,
+                // A chain reaches the window's start before it meets the others.
+                None => break,
+            }
+        }
+        self.last.iter_mut().for_each(|token| *token &= !MARK);
+        settled
+    }
+
+    /// Puts out the tokens of the first `end` prefixes and forgets them.
+    fn emit(&mut self, tokenizer: &Tokenizer<'_>, end: usize, out: &mut impl FnMut(u32)) {
+        self.compact(tokenizer, end, |tokens| tokens.iter().for_each(|&id| out(id)));
+        let left = self.last.len().saturating_sub(end);
+        self.last.rotate_right(left);
+        self.last.truncate(left);
+    }
+
+    /// Gathers the tokens of the first `end` prefixes, whose entries it overwrites.
+    #[inline]
+    fn compact(&mut self, tokenizer: &Tokenizer<'_>, end: usize, read: impl FnOnce(&[u32])) {
+        // From the last token to the first, written at the end: tokens have at least one symbol, so what is written
+        // stays behind what is still to be read.
+        let (mut at, mut first) = (end, end);
+        while let Some(&token) = at.checked_sub(1).and_then(|at| self.last.get(at)) {
+            at = at.saturating_sub(tokenizer.symbols(token).max(1));
+            first -= 1;
+            if let Some(slot) = self.last.get_mut(first) {
+                *slot = token;
+            }
+        }
+        read(self.last.get(first..end).unwrap_or(&[]));
+    }
+}

@@ -1,0 +1,208 @@
+//! Text to token ids and back, read in place from an image: no heap, and memory that doesn't grow with the text.
+//!
+//! Two kinds of byte-pair encoding cover Jamba and its relatives: *byte-level* (GPT-2, Llama 3), whose symbols are bytes,
+//! and the *SentencePiece* kind (Llama 2, Jamba), whose symbols are characters, with byte tokens for those that the
+//! vocabulary lacks. Ids are those of the `tokenizers` library for the same `tokenizer.json`.
+//!
+//! A text passes through these steps, each a small state machine that is fed a byte or character at a time:
+//!
+//! 1. `added` finds special and other added tokens in the bytes;
+//! 2. `utf8` makes characters of the bytes between them;
+//! 3. `split` cuts these into words as the model's regular expression would;
+//! 4. `bpe` merges each word's symbols to tokens, in a window of fixed size ([`Encoder`] says what that means).
+//!
+//! # The section, version 1
+//!
+//! All integers are little-endian. `w` is the width of an id, 2 or 4 bytes; an id of all ones is "none".
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 32 | header, below |
+//! | vocabulary | *symbols*: u8 per token. 0 a literal, which no merge makes; 1 a symbol; n ≥ 2 merged from n symbols |
+//! | vocabulary × 2 w | *nodes*: of a merged token its left and right token; of others a u32 offset into the texts, or `FFFFFFFF` for no text (then zeros up to 2 w) |
+//! | vocabulary × w | *ranks*, only with flag 1: a merged token's place in the order of merges. Without it, the id is the rank |
+//! | slots × w | *lookup*: hash table of ids, see below |
+//! | 256 × w | *bytes*: the symbol of each byte |
+//! | added × 4 | *added tokens*, sorted by text: the id in the low 24 bits, and above them bits 0 special, 1 found in texts, 2 swallows the white space after it |
+//! | whole × w | *whole words*, sorted by text: literals that a word becomes when it equals their text, whatever the merges say |
+//! | texts | *texts*: of each symbol and literal a u8 length and its bytes |
+//!
+//! ## Header
+//!
+//! | offset | type | field |
+//! |---|---|---|
+//! | 0 | u16 | version, 1 |
+//! | 2 | u8 | w |
+//! | 3 | u8 | kind: 0 byte-level, 1 SentencePiece |
+//! | 4 | u8 | flags: 1 ranks |
+//! | 5 | u8 | words, see [`Words`] |
+//! | 6 | u8 | most digits in a word; 0 for any number |
+//! | 7 | u8 | digits cut before the words are: 0 no, 1 runs of digits, 2 single digits |
+//! | 8 | u8 | space before a text, see [`Prefix`] |
+//! | 9 | u8 | what decoding strips at the start, see [`Strip`] |
+//! | 10 | u8 | longest probe in the lookup |
+//! | 11 | u8 | most symbols of a token |
+//! | 12 | u32 | tokens |
+//! | 16 | u32 | slots |
+//! | 20 | u32 | added tokens |
+//! | 24 | u32 | whole words |
+//! | 28 | u32 | bytes of the texts |
+//!
+//! ## Lookup
+//!
+//! Every merged token is found under its (left, right), and in the SentencePiece kind every one-character symbol under
+//! (`FFFFFFFF`, character). The first slot is `(hash · slots) >> 32` with
+//! `hash = (a · 9E3779B1 + b) · 85EBCA6B; hash ^= hash >> 15; hash · 9E3779B1`, all modulo 2³²; a search goes on to the next slots, cyclically, up to the
+//! longest probe or a "none". Of the merges that make the same token only one can ever happen, so a token has one node.
+//!
+//! Texts of the SentencePiece kind hold a space where the vocabulary has `▁`.
+
+mod added;
+mod bpe;
+mod class;
+mod decoder;
+mod encoder;
+mod split;
+mod table;
+mod unicode;
+mod utf8;
+
+pub use decoder::Decoder;
+pub use encoder::Encoder;
+pub use table::{NONE, Piece, Tokenizer, hash, slot};
+
+/// Offsets of the header's fields, the only place that names them.
+pub mod field {
+    #![allow(missing_docs)]
+    pub const VERSION: usize = 0;
+    pub const WIDTH: usize = 2;
+    pub const KIND: usize = 3;
+    pub const FLAGS: usize = 4;
+    pub const WORDS: usize = 5;
+    pub const DIGITS: usize = 6;
+    pub const CUT_DIGITS: usize = 7;
+    pub const PREFIX: usize = 8;
+    pub const STRIP: usize = 9;
+    pub const PROBE: usize = 10;
+    pub const LONGEST: usize = 11;
+    pub const TOKENS: usize = 12;
+    pub const SLOTS: usize = 16;
+    pub const ADDED: usize = 20;
+    pub const WHOLE: usize = 24;
+    pub const TEXTS: usize = 28;
+    pub const HEADER_BYTES: usize = 32;
+}
+
+/// The section's version that this crate reads and writes.
+pub const VERSION: u16 = 1;
+/// Flag: the section has ranks.
+pub const RANKS: u8 = 1;
+/// Longest text of a symbol or literal in bytes.
+pub const MAX_TEXT: usize = 255;
+/// Longest text of an added token that is found in texts, in bytes.
+pub const MAX_ADDED: usize = 64;
+
+/// Bits of an added token's entry.
+pub mod flag {
+    /// The token is special: decoding can skip it.
+    pub const SPECIAL: u32 = 1 << 24;
+    /// The token is found in texts.
+    pub const IN_TEXT: u32 = 1 << 25;
+    /// White space after the token belongs to it.
+    pub const STRIP_RIGHT: u32 = 1 << 26;
+    /// The bits that are the id.
+    pub const ID: u32 = (1 << 24) - 1;
+    /// All flags.
+    pub const KNOWN: u32 = SPECIAL | IN_TEXT | STRIP_RIGHT;
+}
+
+/// What the symbols are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Bytes.
+    ByteLevel = 0,
+    /// Characters, and bytes of characters that are no symbol.
+    SentencePiece = 1,
+}
+
+/// How a text is cut into words. `N` is the header's most digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Words {
+    /// Not at all.
+    Whole = 0,
+    /// GPT-2: `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
+    Gpt2 = 1,
+    /// cl100k, Llama 3, Qwen 2: `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,N}|`
+    /// ` ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`.
+    Tiktoken = 2,
+    /// Every space begins a word.
+    Spaces = 3,
+}
+
+/// Where a space is put before a text. Added tokens cut a text into segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Prefix {
+    /// Nowhere.
+    Never = 0,
+    /// Before every segment.
+    Segments = 1,
+    /// Before every segment that doesn't begin with one.
+    BareSegments = 2,
+    /// Before the text, unless it begins with an added token.
+    Text = 3,
+    /// Before the text, unless it begins with a space or an added token.
+    BareText = 4,
+}
+
+/// What decoding strips at the start of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Strip {
+    /// Nothing.
+    Nothing = 0,
+    /// One space.
+    Space = 1,
+    /// All spaces of the first token.
+    FirstToken = 2,
+}
+
+/// Why a section is not a tokenizer that this crate can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenizerError {
+    /// Its length is not what the header implies.
+    Length {
+        /// Bytes that the header implies.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+    /// A header field has a value that can't be.
+    Field {
+        /// Name of the field.
+        name: &'static str,
+        /// What was found.
+        found: u32,
+    },
+    /// An entry of a table is wrong.
+    Entry {
+        /// Name of the table.
+        table: &'static str,
+        /// Index in it.
+        index: u32,
+    },
+}
+
+impl core::fmt::Display for TokenizerError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Length { expected, found } => write!(f, "tokenizer of {found} bytes; {expected} would be right"),
+            Self::Field { name, found } => write!(f, "tokenizer field {name} can't be {found}"),
+            Self::Entry { table, index } => write!(f, "entry {index} of the tokenizer's {table} is wrong"),
+        }
+    }
+}
+
+impl core::error::Error for TokenizerError {}

@@ -1,0 +1,310 @@
+//! From a vocabulary and its merges to the packed section.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use jamlet::tokenizer::{
+    Kind, MAX_ADDED, MAX_TEXT, NONE, Prefix, RANKS, Strip, Tokenizer, VERSION, Words, field, flag, hash, slot,
+};
+
+use super::{ImportError, PackedTokenizer, TokenizerError};
+
+/// A tokenizer, whatever file it came from.
+pub(super) struct Spec {
+    pub kind: Kind,
+    pub words: Words,
+    /// Most digits in a word; 0 for any number.
+    pub digits: u8,
+    /// Digits cut before words are: 0 no, 1 runs, 2 single.
+    pub cut_digits: u8,
+    pub prefix: Prefix,
+    pub strip: Strip,
+    /// Text of every id; `None` for ids without.
+    pub texts: Vec<Option<Vec<u8>>>,
+    /// Symbol of every byte.
+    pub bytes: [u32; 256],
+    /// Symbols that are characters, in the SentencePiece kind.
+    pub characters: HashMap<char, u32>,
+    /// All merges; a later one for the same pair stands for the earlier.
+    pub merges: Vec<Merge>,
+    /// A word that is a token becomes this token, whatever the merges say.
+    pub ignore_merges: bool,
+    pub added: Vec<Added>,
+}
+
+/// Two neighbours that become one token.
+pub(super) struct Merge {
+    pub left: u32,
+    pub right: u32,
+    /// What they become.
+    pub id: u32,
+    /// Of all merges that are possible the one with the lowest rank happens, and of those with the same the leftmost.
+    /// Only merges that make the same token may have the same.
+    pub rank: usize,
+}
+
+/// A special or other added token.
+pub(super) struct Added {
+    pub id: u32,
+    pub special: bool,
+    /// Found in texts.
+    pub in_text: bool,
+    /// Swallows the white space after it.
+    pub strip_right: bool,
+}
+
+/// How a token is made.
+#[derive(Clone, Copy)]
+enum Node {
+    /// No merge makes it.
+    Literal,
+    Symbol,
+    Merged {
+        left: u32,
+        right: u32,
+        rank: usize,
+    },
+}
+
+/// Packs a tokenizer. Errors name `file`.
+pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokenizer, TokenizerError> {
+    let merges: HashMap<(u32, u32), (usize, u32)> =
+        spec.merges.iter().map(|merge| ((merge.left, merge.right), (merge.rank, merge.id))).collect();
+    let nodes: Vec<Node> = (0..spec.texts.len() as u32).map(|id| node(spec, &merges, id)).collect();
+    let symbols = count_symbols(file, spec, &nodes)?;
+
+    let merged = || {
+        nodes.iter().zip(0u32..).filter_map(|(node, id)| match *node {
+            Node::Merged { left, right, rank } => Some((id, left, right, rank)),
+            _ => None,
+        })
+    };
+    for (id, left, right, rank) in merged() {
+        for part in [left, right] {
+            if let Node::Merged { rank: earlier, .. } = nodes[part as usize]
+                && earlier > rank
+            {
+                return Err(ImportError::field(
+                    file,
+                    &format!("merge {rank}, which makes {}", show(spec, id)),
+                    format!("before merge {earlier}, which makes its part {}", show(spec, part)),
+                    "merges that come after those that make their parts",
+                ));
+            }
+        }
+    }
+    let mut order: Vec<(usize, u32)> = merged().map(|(id, _, _, rank)| (rank, id)).collect();
+    order.sort_unstable();
+    let ranked = !order.is_sorted_by_key(|&(_, id)| id);
+
+    let entries: Vec<(u32, u32)> = merged()
+        .map(|(id, left, right, _)| (hash(left, right), id))
+        .chain(spec.characters.iter().map(|(&c, &id)| (hash(NONE, c.into()), id)))
+        .collect();
+    let (lookup, probe) = lookup(entries);
+    let added = added(file, spec)?;
+    let whole = whole(file, spec, &nodes)?;
+
+    let width = if spec.texts.len() < usize::from(u16::MAX) { 2 } else { 4 };
+    let mut out = Section { bytes: vec![0; field::HEADER_BYTES], width };
+    out.bytes.extend(&symbols);
+    let mut texts = Vec::new();
+    for (id, node) in nodes.iter().enumerate() {
+        match (*node, &spec.texts[id]) {
+            (Node::Merged { left, right, .. }, _) => [left, right].iter().for_each(|&part| out.id(part)),
+            (_, None) => out.offset(NONE),
+            (_, Some(text)) => {
+                if text.len() > MAX_TEXT {
+                    return Err(ImportError::field(
+                        file,
+                        "vocabulary",
+                        show(spec, id as u32),
+                        format!("tokens of at most {MAX_TEXT} bytes"),
+                    ));
+                }
+                out.offset(texts.len() as u32);
+                texts.push(text.len() as u8);
+                texts.extend(text);
+            }
+        }
+    }
+    if ranked {
+        let mut ranks = vec![0; nodes.len()];
+        order.iter().zip(1..).for_each(|(&(_, id), rank)| ranks[id as usize] = rank);
+        ranks.iter().for_each(|&rank| out.id(rank));
+    }
+    lookup.iter().for_each(|&id| out.id(id));
+    spec.bytes.iter().for_each(|&id| out.id(id));
+    added.iter().for_each(|entry| out.bytes.extend(entry.to_le_bytes()));
+    whole.iter().for_each(|&id| out.id(id));
+    out.bytes.extend(&texts);
+
+    let mut set = |at: usize, bytes: &[u8]| out.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+    set(field::VERSION, &VERSION.to_le_bytes());
+    set(field::WIDTH, &[width as u8]);
+    set(field::KIND, &[spec.kind as u8]);
+    set(field::FLAGS, &[if ranked { RANKS } else { 0 }]);
+    set(field::WORDS, &[spec.words as u8]);
+    set(field::DIGITS, &[spec.digits]);
+    set(field::CUT_DIGITS, &[spec.cut_digits]);
+    set(field::PREFIX, &[spec.prefix as u8]);
+    set(field::STRIP, &[spec.strip as u8]);
+    set(field::PROBE, &[probe]);
+    set(field::LONGEST, &[symbols.iter().copied().max().unwrap_or(1).max(1)]);
+    for (at, count) in [
+        (field::TOKENS, nodes.len()),
+        (field::SLOTS, lookup.len()),
+        (field::ADDED, added.len()),
+        (field::WHOLE, whole.len()),
+        (field::TEXTS, texts.len()),
+    ] {
+        set(at, &(count as u32).to_le_bytes());
+    }
+    let packed = PackedTokenizer { bytes: out.bytes, vocab };
+    match Tokenizer::parse(&packed.bytes, vocab) {
+        Ok(_) => Ok(packed),
+        Err(error) => Err(ImportError::file(file, format!("{error}; a vocabulary of at most {vocab} was expected"))),
+    }
+}
+
+/// A section being written.
+struct Section {
+    bytes: Vec<u8>,
+    width: usize,
+}
+
+impl Section {
+    fn id(&mut self, id: u32) {
+        self.bytes.extend(&id.to_le_bytes()[..self.width]);
+    }
+
+    /// An offset into the texts, in a node's place.
+    fn offset(&mut self, offset: u32) {
+        self.bytes.extend(offset.to_le_bytes());
+        self.bytes.extend(&[0; 8][..2 * self.width - 4]);
+    }
+}
+
+/// A token's text, for messages.
+fn show(spec: &Spec, id: u32) -> String {
+    let text = spec.texts.get(id as usize).and_then(Option::as_deref).unwrap_or_default();
+    format!("{:?} (id {id})", String::from_utf8_lossy(text))
+}
+
+/// How the merges make a token of its text, if they do.
+fn node(spec: &Spec, merges: &HashMap<(u32, u32), (usize, u32)>, id: u32) -> Node {
+    let Some(text) = &spec.texts[id as usize] else { return Node::Literal };
+    let is_symbol = match spec.kind {
+        Kind::ByteLevel => text.len() == 1 && spec.bytes[usize::from(text[0])] == id,
+        Kind::SentencePiece => spec.bytes.contains(&id) || spec.characters.values().any(|&symbol| symbol == id),
+    };
+    if is_symbol {
+        return Node::Symbol;
+    }
+    let mut word: Vec<u32> = match (spec.kind, str::from_utf8(text)) {
+        (Kind::SentencePiece, Ok(text)) => text
+            .chars()
+            .flat_map(|c| match spec.characters.get(&c) {
+                Some(&symbol) => vec![symbol],
+                None => c.encode_utf8(&mut [0; 4]).bytes().map(|byte| spec.bytes[usize::from(byte)]).collect(),
+            })
+            .collect(),
+        _ => text.iter().map(|&byte| spec.bytes[usize::from(byte)]).collect(),
+    };
+    // Only what merges to one token matters: stop at the last merge.
+    loop {
+        let first = word
+            .windows(2)
+            .enumerate()
+            .filter_map(|(at, pair)| merges.get(&(pair[0], pair[1])).map(|&(rank, merged)| (rank, at, merged)))
+            .min();
+        let Some((rank, at, merged)) = first else { return Node::Literal };
+        if word.len() == 2 {
+            let (left, right) = (word[0], word[1]);
+            return if merged == id { Node::Merged { left, right, rank } } else { Node::Literal };
+        }
+        word[at] = merged;
+        word.remove(at + 1);
+    }
+}
+
+/// The section's symbols table.
+fn count_symbols(file: &Path, spec: &Spec, nodes: &[Node]) -> Result<Vec<u8>, TokenizerError> {
+    fn count(nodes: &[Node], id: u32) -> usize {
+        match nodes[id as usize] {
+            Node::Literal => 0,
+            Node::Symbol => 1,
+            Node::Merged { left, right, .. } => count(nodes, left) + count(nodes, right),
+        }
+    }
+    (0..nodes.len() as u32)
+        .map(|id| {
+            u8::try_from(count(nodes, id)).map_err(|_| {
+                ImportError::field(file, "vocabulary", show(spec, id), "tokens of at most 255 bytes or characters")
+            })
+        })
+        .collect()
+}
+
+/// The hash table of `(hash, id)`, and its longest probe.
+fn lookup(mut entries: Vec<(u32, u32)>) -> (Vec<u32>, u8) {
+    entries.sort_unstable();
+    let mut slots = entries.len() * 5 / 4 + 1;
+    loop {
+        let mut table = vec![NONE; slots];
+        let mut longest = 1;
+        for &(hash, id) in &entries {
+            let mut at = slot(hash, slots as u32) as usize;
+            let mut probe = 1;
+            while table[at] != NONE {
+                at = (at + 1) % slots;
+                probe += 1;
+            }
+            table[at] = id;
+            longest = longest.max(probe);
+        }
+        match u8::try_from(longest) {
+            Ok(longest) => return (table, longest),
+            Err(_) => slots += slots / 4,
+        }
+    }
+}
+
+/// The section's added tokens.
+fn added(file: &Path, spec: &Spec) -> Result<Vec<u32>, TokenizerError> {
+    let mut added: Vec<(&[u8], u32)> = Vec::new();
+    for token in &spec.added {
+        let text = spec.texts[token.id as usize].as_deref().unwrap_or_default();
+        if token.in_text && text.len() > MAX_ADDED {
+            let expected = format!("added tokens of at most {MAX_ADDED} bytes");
+            return Err(ImportError::field(file, "added_tokens", show(spec, token.id), expected));
+        }
+        let flags =
+            [(token.special, flag::SPECIAL), (token.in_text, flag::IN_TEXT), (token.strip_right, flag::STRIP_RIGHT)];
+        let flags = flags.iter().filter(|(is, _)| *is).fold(0, |flags, (_, bit)| flags | bit);
+        added.push((text, token.id | flags));
+    }
+    added.sort_unstable();
+    Ok(added.into_iter().map(|(_, entry)| entry).collect())
+}
+
+/// Tokens that only a whole word can be.
+fn whole(file: &Path, spec: &Spec, nodes: &[Node]) -> Result<Vec<u32>, TokenizerError> {
+    if !spec.ignore_merges {
+        return Ok(Vec::new());
+    }
+    let mut whole: Vec<(&[u8], u32)> = Vec::new();
+    for (id, node) in (0..).zip(nodes) {
+        if let (Node::Literal, Some(text)) = (node, &spec.texts[id as usize])
+            && !spec.added.iter().any(|token| token.id == id && token.in_text)
+        {
+            if text.len() > MAX_TEXT {
+                let expected = format!("tokens of at most {MAX_TEXT} bytes");
+                return Err(ImportError::field(file, "vocabulary", show(spec, id), expected));
+            }
+            whole.push((text, id));
+        }
+    }
+    whole.sort_unstable();
+    Ok(whole.into_iter().map(|(_, id)| id).collect())
+}

@@ -1,0 +1,76 @@
+//! Packs the tokenizer of a Hugging Face folder into the section that [`jamlet::tokenizer`] reads.
+//!
+//! `tokenizer.json` decides where it exists, else `tokenizer.model`. What they may ask for stands in `json.rs` and
+//! `sentencepiece.rs`; anything else is refused by name.
+
+mod build;
+mod json;
+mod prompt;
+mod protobuf;
+mod sentencepiece;
+
+pub use prompt::{PromptIds, prompt};
+
+use std::path::{Path, PathBuf};
+
+use jamlet::tokenizer::{Prefix, Tokenizer};
+
+use super::ImportError;
+
+/// Why a tokenizer can't be packed.
+pub type TokenizerError = ImportError;
+
+/// A tokenizer section.
+#[derive(Clone, Debug)]
+pub struct PackedTokenizer {
+    /// The section's bytes.
+    pub bytes: Vec<u8>,
+    /// Vocabulary size of the model that it was packed for.
+    pub vocab: u32,
+}
+
+impl PackedTokenizer {
+    /// The engine's view of it.
+    ///
+    /// # Panics
+    /// If `bytes` isn't what [`load`] made.
+    pub fn view(&self) -> Tokenizer<'_> {
+        Tokenizer::parse(&self.bytes, self.vocab).expect("a packed tokenizer is valid")
+    }
+}
+
+/// Packs the tokenizer of the folder `dir` for a model of `vocab` tokens. `None` where there is none.
+///
+/// # Errors
+/// If a file can't be read, or asks for something that the engine's tokenizer doesn't do.
+pub fn load(dir: &Path, vocab: u32) -> Result<Option<PackedTokenizer>, TokenizerError> {
+    let Some((file, spec)) = read(dir, vocab)? else { return Ok(None) };
+    build::build(&file, &spec, vocab).map(Some)
+}
+
+/// As [`load`], but all added tokens are found in texts, and one at the start gets no space before it: prompts write them
+/// out, where texts may not.
+fn load_for_prompts(dir: &Path, vocab: u32) -> Result<Option<PackedTokenizer>, TokenizerError> {
+    let Some((file, mut spec)) = read(dir, vocab)? else { return Ok(None) };
+    spec.added.iter_mut().for_each(|token| token.in_text = true);
+    if spec.prefix == Prefix::Text {
+        spec.prefix = Prefix::BareText;
+    }
+    build::build(&file, &spec, vocab).map(Some)
+}
+
+/// The folder's tokenizer and the file that it is in.
+fn read(dir: &Path, vocab: u32) -> Result<Option<(PathBuf, build::Spec)>, TokenizerError> {
+    let exists = |file: &Path| file.try_exists().map_err(ImportError::io(file));
+    let file = dir.join("tokenizer.json");
+    if exists(&file)? {
+        let spec = json::read(&file, vocab)?;
+        return Ok(Some((file, spec)));
+    }
+    let file = dir.join("tokenizer.model");
+    if exists(&file)? {
+        let spec = sentencepiece::read(&file, vocab)?;
+        return Ok(Some((file, spec)));
+    }
+    Ok(None)
+}

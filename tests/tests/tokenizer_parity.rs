@@ -1,0 +1,180 @@
+//! Token ids and texts equal those of the `tokenizers` library for the same `tokenizer.json`.
+
+mod tokenizer_support;
+
+use jamlet::tokenizer::Decoder;
+use jamlet_tools::hf::tokenizer::{PackedTokenizer, load};
+use tokenizer_support::{Random, assert_ids, decode, dir, encode, encode_chunks, mixed_text};
+
+/// The same tokenizer twice.
+struct Both {
+    ours: PackedTokenizer,
+    theirs: tokenizers::Tokenizer,
+}
+
+impl Both {
+    fn open(name: &str) -> Self {
+        let theirs = tokenizers::Tokenizer::from_file(dir(name).join("tokenizer.json")).unwrap();
+        let vocab = theirs.get_vocab_size(true) as u32;
+        Self { ours: load(&dir(name), vocab).unwrap().expect("a tokenizer"), theirs }
+    }
+
+    fn right(&self, text: &str) -> Vec<u32> {
+        self.theirs.encode(text, false).unwrap().get_ids().into()
+    }
+
+    #[track_caller]
+    fn check_encode(&self, text: &str) -> Vec<u32> {
+        let ids = encode(self.ours.view(), text.as_bytes());
+        assert_ids(&ids, &self.right(text), |id| self.theirs.id_to_token(id).unwrap_or_default());
+        ids
+    }
+
+    /// Special tokens, and texts that look like them.
+    fn marks(&self) -> Vec<String> {
+        let mut marks: Vec<String> = self.theirs.get_added_vocabulary().get_vocab().keys().cloned().collect();
+        marks.sort();
+        marks.extend(["<|".into(), "<|start<|summary|>".into(), "<s".into(), "[INST]".into()]);
+        marks
+    }
+
+    fn check_mixed(&self) {
+        let marks = self.marks();
+        let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
+        let text = mixed_text(1 << 20, 1, &marks);
+        let ids = self.check_encode(&text);
+        for skip_special in [false, true] {
+            let right = self.theirs.decode(&ids, skip_special).unwrap();
+            assert!(decode(self.ours.view(), &ids, skip_special) == right, "decoding, skip_special {skip_special}");
+        }
+        // Pieces of every size, cut anywhere.
+        let mut random = Random(2);
+        let mut chunks = Vec::new();
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at((1 + random.below(24)).min(rest.len()));
+            chunks.push(chunk);
+            rest = after;
+        }
+        assert!(encode_chunks(self.ours.view(), chunks) == ids, "fed in pieces");
+    }
+
+    /// Words that are far longer than the window, and other texts where much depends on little.
+    fn check_long_words(&self) {
+        for unit in
+            ["a", " ", "\n", "\n ", "7", "=", "ab", "aab", "好", "\u{a0}", "é", "the", "' ", "\t", "-=", "\u{1f600}"]
+        {
+            for tail in ["", "x", " x", "\n", "\u{3b1}"] {
+                self.check_encode(&(unit.repeat(3000) + tail));
+            }
+        }
+        self.check_encode(&" ".repeat(100_000));
+        self.check_encode(&"a".repeat(1 << 20));
+    }
+}
+
+macro_rules! equal {
+    ($($test:ident: $folder:literal),+ $(,)?) => {
+        $(
+            #[test]
+            fn $test() {
+                let both = Both::open($folder);
+                both.check_mixed();
+                both.check_long_words();
+            }
+        )+
+    };
+}
+
+equal! {
+    byte_level: "byte-level-4096",
+    byte_level_with_prefix_space: "prefix-space",
+    byte_level_with_digits: "digits",
+    llama_3: "llama-3",
+    qwen_2: "qwen-2",
+    jamba: "jamba-json",
+    llama_2: "llama-2-json",
+    metaspace_first: "metaspace-first",
+    metaspace_always: "metaspace-always",
+}
+
+#[test]
+fn every_split_of_a_text() {
+    for name in ["byte-level-4096", "llama-3", "digits", "llama-2-json"] {
+        let both = Both::open(name);
+        let text = "It's 好 👩🏽\u{200d}🚀 <|summary|> x\r\n \n  y<|endoftext|>'re\u{301} <|user|> <|eot_id|> \n<|sum";
+        let right = both.right(text);
+        for at in 0..=text.len() {
+            let (a, b) = text.as_bytes().split_at(at);
+            assert_eq!(encode_chunks(both.ours.view(), [a, b]), right, "{name}, split at {at}");
+        }
+        assert_eq!(encode_chunks(both.ours.view(), text.as_bytes().chunks(1)), right, "{name}, byte by byte");
+    }
+}
+
+/// All characters of Unicode, alone, doubled and between others: each is of the right class.
+#[test]
+fn every_character() {
+    for name in ["byte-level-4096", "llama-3"] {
+        let both = Both::open(name);
+        for plane in 0..17 {
+            // Beyond the second plane there is little; samples do.
+            let step = if plane < 2 { 1 } else { 31 };
+            let mut text = String::new();
+            for c in (plane << 16..(plane + 1) << 16).step_by(step).filter_map(char::from_u32) {
+                text.extend(['a', c, '1', c, ' ', c, '!', c]);
+            }
+            both.check_encode(&text);
+        }
+    }
+}
+
+/// Whatever the bytes are, all of them come back.
+#[test]
+fn bytes_that_are_no_text_survive() {
+    let mut random = Random(3);
+    for name in ["byte-level-4096", "llama-3", "jamba-json"] {
+        let both = Both::open(name);
+        for _ in 0..2000 {
+            let bytes: Vec<u8> = (0..random.below(40))
+                .map(|_| match random.below(3) {
+                    0 => random.next() as u8,
+                    1 => b"\xe2\x96\xf0\x9f\xc3\x80"[random.below(6)],
+                    _ => b"a <|"[random.below(4)],
+                })
+                .collect();
+            let ids = encode(both.ours.view(), &bytes);
+            assert_eq!(encode_chunks(both.ours.view(), bytes.chunks(1)), ids, "{name}: {bytes:x?}");
+            let mut back = Vec::new();
+            let mut decoder = Decoder::new(both.ours.view(), false);
+            ids.iter().for_each(|&id| decoder.push_bytes(id, |byte| back.push(byte)));
+            // A space and its mark are one symbol in SentencePiece.
+            let marked = bytes.utf8_chunks().any(|chunk| chunk.valid().contains('▁'));
+            assert!(back == bytes || (name == "jamba-json" && marked), "{name}: {bytes:x?} became {back:x?}");
+            assert_eq!(decode(both.ours.view(), &ids, false), String::from_utf8_lossy(&back), "{name}: {bytes:x?}");
+        }
+    }
+}
+
+#[test]
+fn special_tokens_by_text() {
+    let both = Both::open("byte-level-4096");
+    let view = both.ours.view();
+    for (text, id) in [("<|pad|>", 0), ("<|startoftext|>", 1), ("<|endoftext|>", 2), ("<|summary|>", 3)] {
+        assert_eq!(view.added_token(text), Some(id));
+        assert!(view.is_special(id));
+        assert_eq!(view.piece(id).unwrap().collect::<Vec<u8>>(), text.as_bytes());
+    }
+    assert_eq!(view.added_token("the"), None);
+    assert_eq!(view.added_token(""), None);
+    assert!((4..view.tokens()).all(|id| !view.is_special(id)));
+    assert!(view.piece(view.tokens()).is_none());
+}
+
+/// For a 4,096-token vocabulary the section must stay small: it lies in the flash of a microcontroller.
+#[test]
+fn a_small_vocabulary_is_small() {
+    let size = Both::open("byte-level-4096").ours.bytes.len();
+    println!("{size} bytes");
+    assert!(size < 40_000, "{size} bytes");
+}
