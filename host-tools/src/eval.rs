@@ -2,7 +2,7 @@
 
 use crate::reference::Reference;
 use crate::workspace::HostWorkspace;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use jamlet::{Model, Options};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -14,9 +14,9 @@ pub struct Report {
     pub documents: usize,
     /// Tokens that were predicted: all but the first of each text.
     pub predictions: usize,
-    /// Perplexity of the int8 engine.
+    /// Perplexity of the one, usually the int8 engine.
     pub perplexity: f64,
-    /// Perplexity of the f32 reference.
+    /// Perplexity of the other, usually the f32 reference.
     pub reference_perplexity: f64,
     /// The one over the other.
     pub perplexity_ratio: f64,
@@ -37,54 +37,94 @@ struct Point {
     same_top: bool,
 }
 
+/// One of the two that are compared.
+#[derive(Clone, Copy)]
+pub enum Side<'a> {
+    /// An image on the int8 engine.
+    Engine(&'a Model<'a>),
+    /// The reference, rounded or not.
+    Reference(&'a Reference),
+}
+
+/// Logits of every one of the tokens that go on with a text, (T, V).
+type Predict<'p> = dyn FnMut(&[u32]) -> Result<Vec<f32>> + 'p;
+
+impl Side<'_> {
+    /// Hands out a text's beginning, to be gone on with; attention sees `window` tokens.
+    fn begin<T>(&self, window: u32, then: impl FnOnce(&mut Predict<'_>) -> Result<T>) -> Result<T> {
+        match *self {
+            Side::Reference(reference) => {
+                let mut state = reference.empty_state();
+                then(&mut |tokens| Ok(reference.extend(&mut state, tokens)?))
+            }
+            Side::Engine(model) => {
+                let mut workspace = HostWorkspace::new(model, Options::window(window).chunk(1))?;
+                let mut session = workspace.session(model)?;
+                then(&mut |tokens| {
+                    let mut all = Vec::with_capacity(tokens.len() * model.header().vocab as usize);
+                    for &token in tokens {
+                        session.feed(&[token])?;
+                        session.logits(|_, block| all.extend_from_slice(block))?;
+                    }
+                    Ok(all)
+                })
+            }
+        }
+    }
+}
+
 /// Runs both over `documents`, with an attention window that holds the longest. `tick` is called after each.
 ///
 /// # Errors
 /// When the two don't fit each other.
-pub fn compare(
-    model: &Model<'_>,
-    reference: &Reference,
-    documents: &[Vec<u32>],
-    tick: impl Fn() + Sync,
-) -> Result<Report> {
+pub fn compare(ours: Side<'_>, theirs: Side<'_>, documents: &[Vec<u32>], tick: impl Fn() + Sync) -> Result<Report> {
     let window = documents.iter().map(Vec::len).max().unwrap_or(1).max(1) as u32;
-    let options = Options::window(window).chunk(1);
-    let points = documents.par_iter().map_init(
-        || HostWorkspace::new(model, options),
-        |workspace, tokens| -> Result<Vec<Point>> {
-            let workspace = workspace.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-            let points = document(model, reference, workspace, tokens);
-            tick();
-            points
-        },
-    );
-    let points: Vec<Vec<Point>> = points.collect::<Result<_>>()?;
+    let document = |tokens: &Vec<u32>| {
+        let points = ours.begin(window, |ours| theirs.begin(window, |theirs| points(ours, theirs, tokens)));
+        tick();
+        points
+    };
+    let points: Vec<Vec<Point>> = documents.par_iter().map(document).collect::<Result<_>>()?;
     Ok(summarize(documents.len(), points.concat()))
 }
 
-fn document(
-    model: &Model<'_>,
-    reference: &Reference,
-    workspace: &mut HostWorkspace,
-    tokens: &[u32],
-) -> Result<Vec<Point>> {
-    let vocab = model.header().vocab as usize;
-    let mut session = workspace.session(model)?;
-    let mut state = reference.empty_state();
+/// Tokens that are predicted together, so that the logits of large vocabularies don't pile up.
+const PIECE: usize = 32;
+
+fn points(ours: &mut Predict<'_>, theirs: &mut Predict<'_>, tokens: &[u32]) -> Result<Vec<Point>> {
     let mut points = Vec::with_capacity(tokens.len());
-    let mut ours = vec![0.0; vocab];
-    // Some tokens at a time, so that large vocabularies don't pile up.
-    for (piece, inputs) in tokens.chunks(32).enumerate() {
-        let theirs = reference.extend(&mut state, inputs)?;
-        anyhow::ensure!(theirs.len() == inputs.len() * vocab, "the image has {vocab} tokens, the reference has others");
-        for (at, (&token, theirs)) in inputs.iter().zip(theirs.chunks_exact(vocab)).enumerate() {
-            session.feed(&[token])?;
-            let Some(&next) = tokens.get(32 * piece + at + 1) else { break };
-            session.logits(|first, logits| ours[first..first + logits.len()].copy_from_slice(logits))?;
-            points.push(point(&ours, theirs, next as usize));
+    for (piece, inputs) in tokens.chunks(PIECE).enumerate() {
+        let (ours, theirs) = (ours(inputs)?, theirs(inputs)?);
+        ensure!(
+            ours.len() == theirs.len(),
+            "one has a vocabulary of {}, the other of {}",
+            ours.len() / inputs.len(),
+            theirs.len() / inputs.len()
+        );
+        let vocab = ours.len() / inputs.len();
+        let next = tokens[PIECE * piece + 1..].iter();
+        for ((ours, theirs), &next) in ours.chunks_exact(vocab).zip(theirs.chunks_exact(vocab)).zip(next) {
+            points.push(point(ours, theirs, next as usize));
         }
     }
     Ok(points)
+}
+
+/// Cuts before every `bos`, and where a document would be longer than `context`. Pieces without a `bos` get one.
+pub fn documents(tokens: &[u32], bos: Option<u32>, context: usize) -> Vec<Vec<u32>> {
+    let starts = |token: &u32| Some(*token) == bos;
+    let mut documents = Vec::new();
+    let mut rest = tokens;
+    while !rest.is_empty() {
+        let own = bos.filter(|_| !starts(&rest[0]));
+        let room = context - usize::from(own.is_some());
+        let next = rest.iter().skip(1).position(starts).map_or(rest.len(), |at| at + 1).min(room);
+        let (document, tail) = rest.split_at(next);
+        documents.push(own.into_iter().chain(document.iter().copied()).collect());
+        rest = tail;
+    }
+    documents.retain(|document: &Vec<u32>| document.len() > 1);
+    documents
 }
 
 fn point(ours: &[f32], theirs: &[f32], next: usize) -> Point {
@@ -143,5 +183,13 @@ mod tests {
         let right = 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln();
         assert!((other.divergence - right).abs() < 1e-7, "{}", other.divergence);
         assert!((other.loss[0] - 2f64.ln()).abs() < 1e-7 && (other.loss[1] - (4.0f64 / 3.0).ln()).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_document_begins_at_its_bos_and_a_long_one_is_cut() {
+        let cut = documents(&[1, 5, 6, 1, 7, 8, 9, 10, 11], Some(1), 4);
+        assert_eq!(cut, [vec![1, 5, 6], vec![1, 7, 8, 9], vec![1, 10, 11]]);
+        assert_eq!(documents(&[5, 6, 7], Some(1), 8), [vec![1, 5, 6, 7]]);
+        assert_eq!(documents(&[5, 6, 7], None, 2), [vec![5, 6]]);
     }
 }

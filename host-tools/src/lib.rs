@@ -9,5 +9,6 @@ pub mod mapped;
 pub mod pack;
 pub mod progress;
 pub mod reference;
+pub mod score;
 pub mod text;
 pub mod workspace;

@@ -20,6 +20,9 @@ enum Command {
     Inspect(commands::inspect::Inspect),
     Verify(commands::verify::Verify),
     Plan(commands::plan::PlanCommand),
+    Run(commands::run::Run),
+    Summarize(commands::summarize::Summarize),
+    Score(commands::score::Score),
     Eval(commands::eval::Eval),
 }
 
@@ -32,6 +35,9 @@ fn main() -> ExitCode {
         Command::Inspect(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Plan(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Summarize(command) => command.run(),
+        Command::Score(command) => command.run(),
         Command::Eval(command) => command.run(),
     };
     match result {

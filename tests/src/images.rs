@@ -4,7 +4,8 @@ use std::path::Path;
 
 use jamlet::{Model, Options, Plan, Session};
 use jamlet_tools::hf::Weights;
-use jamlet_tools::pack::{self, Blobs, PromptIds};
+use jamlet_tools::hf::tokenizer::PromptIds;
+use jamlet_tools::pack::{self, Blobs};
 
 /// Bytes that lie on a multiple of 16.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ impl AlignedBytes {
 pub fn pack(dir: &Path, group: u32) -> AlignedBytes {
     let weights = Weights::open(dir).expect("a checkpoint");
     let stops = weights.config().eos_token_ids.clone();
-    let prompt = PromptIds { stops, ..PromptIds::default() }.to_bytes();
+    let prompt = pack::prompt_section(&PromptIds { stops, ..PromptIds::default() });
     let blobs = Blobs { tokenizer: Vec::new(), prompt, provenance: b"{}".to_vec() };
     let out = tempfile::NamedTempFile::new().expect("a temporary file");
     pack::pack(&weights, &blobs, pack::Options { group }, out.path(), |_, _| ()).expect("an image");

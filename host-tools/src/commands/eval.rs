@@ -4,7 +4,7 @@ use super::print_json;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::Model;
-use jamlet_tools::eval::{Report, compare};
+use jamlet_tools::eval::{Report, Side, compare, documents};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::progress;
 use jamlet_tools::reference::Reference;
@@ -40,46 +40,29 @@ impl Eval {
         let file = ImageFile::open(self.image.as_deref())?;
         let model = file.model()?;
         let reference = Reference::load(&self.reference)?;
-        let documents = self.documents(&model)?;
-        ensure!(!documents.is_empty(), "there is no document of two tokens or more");
-        let bar = progress::count("evaluating", documents.len() as u64);
-        let report = compare(&model, &reference, &documents, || bar.inc(1));
+        let texts = self.texts(&model)?;
+        ensure!(!texts.is_empty(), "there is no document of two tokens or more");
+        let bar = progress::count("evaluating", texts.len() as u64);
+        let report = compare(Side::Engine(&model), Side::Reference(&reference), &texts, || bar.inc(1));
         bar.finish_and_clear();
         let report = report?;
         if self.json { print_json(&report) } else { print(&report) }
     }
 
-    fn documents(&self, model: &Model<'_>) -> Result<Vec<Vec<u32>>> {
+    fn texts(&self, model: &Model<'_>) -> Result<Vec<Vec<u32>>> {
         let (bos, context) = (model.header().bos, self.context.max(2));
         if let Some(path) = &self.tokens {
             let lines = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             let document = |(number, line)| {
                 serde_json::from_str(line).with_context(|| format!("{}: line {}", path.display(), number + 1))
             };
-            let documents: Vec<Vec<u32>> = lines.lines().enumerate().map(document).collect::<Result<_>>()?;
-            return Ok(documents.iter().flat_map(|tokens| cut(tokens, bos, context)).collect());
+            let texts: Vec<Vec<u32>> = lines.lines().enumerate().map(document).collect::<Result<_>>()?;
+            return Ok(texts.iter().flat_map(|tokens| documents(tokens, bos, context)).collect());
         }
         let Some(path) = &self.text else { return Ok(Vec::new()) };
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Ok(cut(&encode(model, &text)?, bos, context))
+        Ok(documents(&encode(model, &text)?, bos, context))
     }
-}
-
-/// Cuts before every `bos`, and where a document would be longer than `context`. Pieces without a `bos` get one.
-fn cut(tokens: &[u32], bos: Option<u32>, context: usize) -> Vec<Vec<u32>> {
-    let starts = |token: &u32| Some(*token) == bos;
-    let mut documents = Vec::new();
-    let mut rest = tokens;
-    while !rest.is_empty() {
-        let own = bos.filter(|_| !starts(&rest[0]));
-        let room = context - usize::from(own.is_some());
-        let next = rest.iter().skip(1).position(starts).map_or(rest.len(), |at| at + 1).min(room);
-        let (document, tail) = rest.split_at(next);
-        documents.push(own.into_iter().chain(document.iter().copied()).collect());
-        rest = tail;
-    }
-    documents.retain(|document: &Vec<u32>| document.len() > 1);
-    documents
 }
 
 fn print(report: &Report) -> Result<()> {
@@ -94,17 +77,4 @@ fn print(report: &Report) -> Result<()> {
     )?;
     writeln!(out, "  same top token     {:.2} %", 100.0 * report.top1_agreement)?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut;
-
-    #[test]
-    fn a_document_begins_at_its_bos_and_a_long_one_is_cut() {
-        let documents = cut(&[1, 5, 6, 1, 7, 8, 9, 10, 11], Some(1), 4);
-        assert_eq!(documents, [vec![1, 5, 6], vec![1, 7, 8, 9], vec![1, 10, 11]]);
-        assert_eq!(cut(&[5, 6, 7], Some(1), 8), [vec![1, 5, 6, 7]]);
-        assert_eq!(cut(&[5, 6, 7], None, 2), [vec![5, 6]]);
-    }
 }

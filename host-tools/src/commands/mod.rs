@@ -1,9 +1,13 @@
 //! The commands of `jamlet`, one a file: arguments, and what is printed.
 
 pub mod eval;
+pub mod generate;
 pub mod inspect;
 pub mod pack;
 pub mod plan;
+pub mod run;
+pub mod score;
+pub mod summarize;
 pub mod verify;
 
 use anyhow::Result;

@@ -1,10 +1,11 @@
 //! `jamlet pack`.
 
 use super::{print_bars, print_json, size};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use jamlet_tools::hf::Weights;
-use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed, PromptIds};
+use jamlet_tools::hf::tokenizer::{self, PromptIds};
+use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed};
 use jamlet_tools::progress;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -68,9 +69,23 @@ impl Pack {
     /// Tokenizer, prompt and provenance.
     fn blobs(&self, weights: &Weights) -> Result<Blobs> {
         let config = weights.config();
-        let (tokenizer, prompt) = {
-            let prefix = config.bos_token_id.into_iter().collect();
-            (Vec::new(), PromptIds { prefix, suffix: Vec::new(), stops: config.eos_token_ids.clone() })
+        let tokenizer = match self.no_tokenizer {
+            true => None,
+            false => tokenizer::load(&self.folder, config.vocab_size as u32)?,
+        };
+        if tokenizer.is_none() && !self.no_tokenizer {
+            bail!(
+                "{}: neither tokenizer.json nor tokenizer.model; --no-tokenizer packs a model that runs token ids only",
+                self.folder.display()
+            );
+        }
+        let prompt = match &tokenizer {
+            Some(tokenizer) => tokenizer::prompt(&self.folder, tokenizer, config)?,
+            None => PromptIds {
+                prefix: config.bos_token_id.into_iter().collect(),
+                suffix: Vec::new(),
+                stops: config.eos_token_ids.clone(),
+            },
         };
         let provenance = serde_json::json!({
             "source": self.folder.canonicalize().ok().as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy()),
@@ -78,7 +93,8 @@ impl Pack {
             "parameters": pack::parameters(weights),
             "packer": concat!("jamlet ", env!("CARGO_PKG_VERSION")),
         });
-        Ok(Blobs { tokenizer, prompt: prompt.to_bytes(), provenance: provenance.to_string().into_bytes() })
+        let tokenizer = tokenizer.map_or_else(Vec::new, |tokenizer| tokenizer.bytes);
+        Ok(Blobs { tokenizer, prompt: pack::prompt_section(&prompt), provenance: provenance.to_string().into_bytes() })
     }
 
     fn report(&self, output: &Path, packed: &Packed) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use jamlet::image::{Encoding, TILE_ROWS, groups, padded_cols};
+use jamlet::image::{Encoding, TILE_COLS, TILE_ROWS, decode, groups, padded_cols};
 use jamlet_tools::image_file::ImageFile;
 use std::io::Write;
 use std::path::PathBuf;
@@ -60,7 +60,8 @@ fn bad_weight(bytes: &[u8], cols: usize, group: usize) -> Option<usize> {
             let (weights, rest) = rest.split_at_checked(TILE_ROWS * width)?;
             let scale = |s: &[u8; 2]| half::f16::from_le_bytes(*s);
             let sound = scales.as_chunks::<2>().0.iter().all(|s| scale(s).is_finite() && !(scale(s).to_f32() < 0.0));
-            if !sound || weights.contains(&0x80) {
+            let clipped = weights.as_chunks::<TILE_COLS>().0.iter().any(|stored| decode(*stored).contains(&i8::MIN));
+            if !sound || clipped {
                 return Some(at);
             }
             at += weights.len();

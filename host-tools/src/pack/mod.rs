@@ -6,6 +6,7 @@ mod quantize;
 mod source;
 mod writer;
 
+use crate::hf::tokenizer::PromptIds;
 use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
 use jamlet::image::{Header, LayerKind, Role, features};
@@ -15,28 +16,14 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 pub use writer::{Blobs, Source, Written, write};
 
-/// Columns that share a scale where nothing else is asked for; see `docs` in this folder's `quantization.md` for the
-/// measurements behind it.
+/// Columns that share a scale where nothing else is asked for; see `quantization.md` beside this file.
 pub const DEFAULT_GROUP: u32 = 32;
 
-/// What stands around a text, as token ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PromptIds {
-    /// Before the text.
-    pub prefix: Vec<u32>,
-    /// After it, where the answer begins.
-    pub suffix: Vec<u32>,
-    /// Tokens that end an answer.
-    pub stops: Vec<u32>,
-}
-
-impl PromptIds {
-    /// As the image's section [`Role::Prompt`] has it.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let counts = [&self.prefix, &self.suffix, &self.stops].map(|ids| ids.len() as u32);
-        let ids = self.prefix.iter().chain(&self.suffix).chain(&self.stops);
-        counts.iter().chain(ids).flat_map(|word| word.to_le_bytes()).collect()
-    }
+/// Token ids around a text as the image's section [`Role::Prompt`] has them.
+pub fn prompt_section(ids: &PromptIds) -> Vec<u8> {
+    let counts = [&ids.prefix, &ids.suffix, &ids.stops].map(|ids| ids.len() as u32);
+    let ids = ids.prefix.iter().chain(&ids.suffix).chain(&ids.stops);
+    counts.iter().chain(ids).flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// What a caller chooses.

@@ -102,7 +102,15 @@ fn scale(weights: &[f32]) -> f16 {
     let noise = |scale: f16| {
         let scale = scale.to_f32();
         let inverse = 1.0 / scale;
-        weights.iter().map(|w| (w - step(w * inverse) * scale).powi(2)).sum::<f32>()
+        // Eight sums, so that it vectorises: packing spends its time here.
+        let mut sums = [0f32; 8];
+        for weights in weights.chunks(8) {
+            for (sum, w) in sums.iter_mut().zip(weights) {
+                let lost = w - step(w * inverse) * scale;
+                *sum += lost * lost;
+            }
+        }
+        sums.iter().sum::<f32>()
     };
     let mut best = f16::from_f32(max / 127.0);
     if best.to_f32() == 0.0 {
@@ -124,7 +132,9 @@ const CANDIDATES: [f32; 12] = [117.0, 119.0, 121.0, 123.0, 125.0, 126.0, 126.5, 
 
 /// The whole number of steps nearest to `x`, as far as int8 goes.
 fn step(x: f32) -> f32 {
-    x.round_ties_even().clamp(-127.0, 127.0)
+    // Adding 1.5 · 2²³ leaves no room for a fraction; ties go to even. `round_ties_even` is a call on plain x86-64.
+    const ROUND: f32 = 12_582_912.0;
+    (x.clamp(-127.0, 127.0) + ROUND) - ROUND
 }
 
 /// The largest weight that a scale of 16 bits can express.

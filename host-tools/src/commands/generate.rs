@@ -1,0 +1,139 @@
+//! What `run` and `summarize` share: how tokens are chosen, where texts come from, where answers go.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use jamlet::{Sampler, SamplerOptions, Session};
+use jamlet_tools::{progress, text};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+/// How tokens are chosen.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct SamplerArgs {
+    /// 0 always takes the most probable token
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f32,
+    /// Only the so many most probable tokens, at most 64; 0 for 64
+    #[arg(long, default_value_t = 0)]
+    top_k: usize,
+    /// Only the most probable tokens that together have this probability
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f32,
+    /// Only tokens with at least this share of the best one's probability
+    #[arg(long, default_value_t = 0.0)]
+    min_p: f32,
+    /// Makes tokens that were chosen before less probable; 1 is off
+    #[arg(long, default_value_t = 1.0)]
+    repetition_penalty: f32,
+    /// No sequence of so many tokens twice; 0 is off [default: 0 in run, 3 in summarize]
+    #[arg(long)]
+    no_repeat_ngram: Option<usize>,
+    /// The same seed gives the same tokens, on every board
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+impl SamplerArgs {
+    /// As the engine has them, where `no_repeat_ngram` isn't given.
+    pub fn sampler(&self, no_repeat_ngram: usize) -> Sampler {
+        Sampler::new(SamplerOptions {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            no_repeat_ngram: self.no_repeat_ngram.unwrap_or(no_repeat_ngram),
+            seed: self.seed,
+        })
+    }
+}
+
+/// A file, or standard input for none and for `-`.
+pub fn input(path: Option<&Path>) -> Result<Box<dyn Read>> {
+    Ok(match path {
+        Some(path) if path != Path::new("-") => Box::new(File::open(path).with_context(|| path.display().to_string())?),
+        _ => Box::new(std::io::stdin().lock()),
+    })
+}
+
+/// What a run took, for `--json`.
+#[derive(Serialize)]
+pub struct Answer {
+    /// What the model wrote.
+    pub text: String,
+    /// Tokens that were read.
+    pub prompt_tokens: u64,
+    /// Tokens that were written.
+    pub tokens: usize,
+    /// Seconds of reading.
+    pub prefill_seconds: f64,
+    /// Seconds of writing.
+    pub decode_seconds: f64,
+    /// Bytes of the workspace, which are the same for every text.
+    pub workspace_bytes: usize,
+}
+
+/// Feeds `input` between the model's prefix and suffix where `template` is set (else only begins a sequence), and writes
+/// the answer to standard output as it comes, unless `quiet`.
+pub fn answer(
+    session: &mut Session<'_, '_>,
+    sampler: &mut Sampler,
+    input: &mut dyn Read,
+    template: bool,
+    limit: usize,
+    quiet: bool,
+) -> Result<Answer> {
+    let start = Instant::now();
+    if template {
+        text::begin(session)?;
+    } else if let Some(bos) = session.model().header().bos {
+        session.feed(&[bos])?;
+    }
+    let bar = progress::tokens("reading");
+    let fed = text::feed(session, input, |tokens| bar.set_position(tokens));
+    bar.finish_and_clear();
+    fed?;
+    if template {
+        text::ask(session)?;
+    }
+    let prefill_seconds = start.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    let mut out = std::io::stdout().lock();
+    let mut written = String::new();
+    let mut failed = None;
+    let prompt_tokens = session.position();
+    let tokens = text::generate(session, sampler, limit, |part| {
+        // A tokenizer may put a space before the first word.
+        let part = if template && written.is_empty() { part.trim_start() } else { part };
+        written.push_str(part);
+        if quiet {
+            return ControlFlow::Continue(());
+        }
+        match out.write_all(part.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if !quiet && failed.is_none() {
+        failed = writeln!(out).err();
+    }
+    match failed {
+        Some(error) => Err(error).context("writing to standard output"),
+        None => Ok(Answer {
+            text: written,
+            prompt_tokens,
+            tokens,
+            prefill_seconds,
+            decode_seconds: start.elapsed().as_secs_f64(),
+            workspace_bytes: session.plan().bytes(),
+        }),
+    }
+}

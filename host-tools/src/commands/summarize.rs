@@ -1,0 +1,46 @@
+//! `jamlet summarize`.
+
+use super::generate::{SamplerArgs, answer, input};
+use super::{PlanArgs, print_json};
+use anyhow::Result;
+use clap::Args;
+use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::workspace::HostWorkspace;
+use std::path::PathBuf;
+
+/// Summarizes a text, as a board with the same image would
+#[derive(Args, Debug)]
+pub struct Summarize {
+    /// The text [default: standard input]
+    file: Option<PathBuf>,
+    /// The image [default: the built-in model]
+    #[arg(short, long, value_name = "IMAGE")]
+    model: Option<PathBuf>,
+    /// Longest summary in tokens
+    #[arg(short = 'n', long, default_value_t = 64)]
+    max_tokens: usize,
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    sampler: SamplerArgs,
+    /// Print as JSON, with what it took
+    #[arg(long)]
+    json: bool,
+}
+
+/// No three tokens twice: summaries are short, and a model that is unsure otherwise goes round in circles.
+pub const NO_REPEAT: usize = 3;
+
+impl Summarize {
+    /// Reads, then writes.
+    pub fn run(&self) -> Result<()> {
+        let file = ImageFile::open(self.model.as_deref())?;
+        let model = file.model()?;
+        let mut workspace = HostWorkspace::new(&model, self.plan.options())?;
+        let mut session = workspace.session(&model)?;
+        let mut sampler = self.sampler.sampler(NO_REPEAT);
+        let mut text = input(self.file.as_deref())?;
+        let answer = answer(&mut session, &mut sampler, &mut text, true, self.max_tokens, self.json)?;
+        if self.json { print_json(&answer) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,149 @@
+//! How good summaries are: scores beside what a reader would do without a model, and faults.
+
+pub mod baselines;
+pub mod faults;
+pub mod rouge;
+mod stem;
+
+pub use faults::Faults;
+pub use rouge::Rouge;
+pub use stem::stem;
+
+use crate::text;
+use crate::workspace::HostWorkspace;
+use anyhow::{Context, Result, ensure};
+use jamlet::{Model, Options, Sampler};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A text and its right summaries.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Pair {
+    /// The text.
+    pub text: String,
+    /// One or more right summaries.
+    pub summaries: Vec<String>,
+}
+
+/// A text's summary, and how good it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Scored {
+    /// Number of the pair in the file, from 0.
+    pub index: usize,
+    /// What the model wrote.
+    pub summary: String,
+    /// The first right summary.
+    pub reference: String,
+    /// Scores over all right summaries.
+    #[serde(flatten)]
+    pub rouge: Rouge,
+    /// What is wrong with it.
+    #[serde(flatten)]
+    pub faults: Faults,
+}
+
+/// Mean scores, 0 to 100.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Report {
+    /// Texts.
+    pub texts: usize,
+    /// The model.
+    pub model: Rouge,
+    /// The first sentence of each text.
+    pub first_sentence: Rouge,
+    /// The first 12 words.
+    pub first_words: Rouge,
+    /// The best simple rule found, see [`baselines::heuristic`].
+    pub heuristic: Rouge,
+    /// The best sentence, chosen by someone who knows the answer.
+    pub best_sentence: Rouge,
+    /// Share of summaries without a word, in percent.
+    pub empty: f64,
+    /// Share that repeat themselves, in percent.
+    pub repeats: f64,
+    /// Share with a name or number that isn't in the text, in percent.
+    pub invents: f64,
+    /// The same share of the right summaries: people know more than the text says.
+    pub reference_invents: f64,
+}
+
+/// Reads lines of `{"text": .., "summaries": [..]}`.
+///
+/// # Errors
+/// Names the file and the line.
+pub fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
+    let lines = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let mut pairs = Vec::new();
+    for (number, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let place = || format!("{}: line {}", path.display(), number + 1);
+        let pair: Pair = serde_json::from_str(line).with_context(place)?;
+        ensure!(!pair.summaries.is_empty(), "{}: summaries is empty; at least one is needed", place());
+        pairs.push(pair);
+    }
+    ensure!(!pairs.is_empty(), "{}: no pairs", path.display());
+    Ok(pairs)
+}
+
+/// Summarizes every text on the int8 engine. `tick` is called after each.
+///
+/// # Errors
+/// When the model can't be run or has no tokenizer.
+pub fn summarize(
+    model: &Model<'_>,
+    options: Options,
+    sampler: &Sampler,
+    limit: usize,
+    pairs: &[Pair],
+    tick: impl Fn() + Sync,
+) -> Result<Vec<Scored>> {
+    let one = |workspace: &mut HostWorkspace, (index, pair): (usize, &Pair)| -> Result<Scored> {
+        let mut session = workspace.session(model)?;
+        let summary = text::summarize(&mut session, &mut sampler.clone(), &pair.text, limit)?;
+        tick();
+        Ok(Scored {
+            index,
+            rouge: rouge::score(&summary, &pair.summaries),
+            faults: faults::faults(&pair.text, &summary),
+            summary,
+            reference: pair.summaries[0].clone(),
+        })
+    };
+    pairs
+        .par_iter()
+        .enumerate()
+        .map_init(
+            || HostWorkspace::new(model, options),
+            |workspace, pair| one(workspace.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?, pair),
+        )
+        .collect()
+}
+
+/// Means over all texts, and of the baselines.
+pub fn report(pairs: &[Pair], scored: &[Scored]) -> Report {
+    let mean = |summary: &(dyn Fn(&Pair) -> String + Sync)| {
+        let all: Vec<Rouge> = pairs.par_iter().map(|pair| rouge::score(&summary(pair), &pair.summaries)).collect();
+        sum(all.into_iter()).over(pairs.len())
+    };
+    let share = |count: usize| 100.0 * count as f64 / pairs.len().max(1) as f64;
+    let faulty = |which: fn(&Faults) -> bool| share(scored.iter().filter(|s| which(&s.faults)).count());
+    let invent = |pair: &&Pair| faults::faults(&pair.text, &pair.summaries[0]).invents;
+    Report {
+        texts: pairs.len(),
+        model: sum(scored.iter().map(|s| s.rouge)).over(scored.len()),
+        first_sentence: mean(&|pair| baselines::first_sentence(&pair.text)),
+        first_words: mean(&|pair| baselines::first_words(&pair.text)),
+        heuristic: mean(&|pair| baselines::heuristic(&pair.text)),
+        best_sentence: mean(&|pair| baselines::best_sentence(&pair.text, &pair.summaries)),
+        empty: faulty(|f| f.empty),
+        repeats: faulty(|f| f.repeats),
+        invents: faulty(|f| f.invents),
+        reference_invents: share(pairs.iter().filter(invent).count()),
+    }
+}
+
+fn sum(scores: impl Iterator<Item = Rouge>) -> Rouge {
+    let mut total = Rouge::default();
+    scores.for_each(|rouge| total += rouge);
+    total
+}

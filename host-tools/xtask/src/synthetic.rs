@@ -1,0 +1,214 @@
+//! Random checkpoints of given sizes, as Hugging Face folders: for measuring speed and memory, which don't depend on what
+//! the weights are. Tensors are made when they are written, so that a model may be larger than memory.
+
+use anyhow::{Context, Result};
+use clap::{Args as ClapArgs, ValueEnum};
+use safetensors::{Dtype, View};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Writes a random checkpoint.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Its size.
+    #[arg(value_enum)]
+    size: Size,
+    /// The folder.
+    folder: PathBuf,
+}
+
+/// Sizes at which other engines were measured.
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "verbatim")]
+enum Size {
+    /// 7.2M parameters.
+    S,
+    /// 319M parameters, 8 experts, like Jamba-tiny-dev.
+    M,
+    /// 304M parameters, dense.
+    D,
+    /// 3.03B parameters (6 GB), like Jamba-Reasoning-3B.
+    L,
+}
+
+/// Layers in a file.
+const SHARD: u64 = 7;
+
+pub fn run(args: &Args) -> Result<()> {
+    std::fs::create_dir_all(&args.folder).with_context(|| args.folder.display().to_string())?;
+    let config = config(args.size);
+    let write = |name: &str, bytes: &[u8]| {
+        let path = args.folder.join(name);
+        std::fs::write(&path, bytes).with_context(|| path.display().to_string())
+    };
+    write("config.json", &serde_json::to_vec_pretty(&config)?)?;
+    let layers = config["num_hidden_layers"].as_u64().context("num_hidden_layers")?;
+    let files = layers.div_ceil(SHARD);
+    let mut map = BTreeMap::new();
+    let mut parameters = 0;
+    for file in 0..files {
+        let mut tensors = Vec::new();
+        if file == 0 {
+            outer(&config, &mut tensors);
+        }
+        for layer in file * SHARD..((file + 1) * SHARD).min(layers) {
+            self::layer(&config, layer, &mut tensors);
+        }
+        let name = format!("model-{:05}-of-{files:05}.safetensors", file + 1);
+        for (tensor, random) in &tensors {
+            parameters += random.shape.iter().product::<usize>();
+            map.insert(tensor.clone(), name.clone());
+        }
+        let path = args.folder.join(&name);
+        eprintln!("{}", path.display());
+        safetensors::serialize_to_file(tensors, None, &path).with_context(|| path.display().to_string())?;
+    }
+    let index = json!({ "metadata": { "total_size": 2 * parameters }, "weight_map": map });
+    write("model.safetensors.index.json", &serde_json::to_vec(&index)?)?;
+    eprintln!("{parameters} parameters");
+    Ok(())
+}
+
+fn config(size: Size) -> Value {
+    let sizes = match size {
+        Size::S => json!({ "vocab_size": 4096, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 8,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "attn_layer_period": 4, "attn_layer_offset": 2,
+            "num_experts": 1, "num_experts_per_tok": 1, "mamba_dt_rank": 16, "tie_word_embeddings": true }),
+        Size::M => json!({ "vocab_size": 65536, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 16,
+            "num_attention_heads": 8, "num_key_value_heads": 2, "attn_layer_period": 8, "attn_layer_offset": 4,
+            "num_experts": 8, "num_experts_per_tok": 2, "mamba_dt_rank": 32, "tie_word_embeddings": false }),
+        Size::D => {
+            json!({ "vocab_size": 65536, "hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 16,
+            "num_attention_heads": 16, "num_key_value_heads": 4, "attn_layer_period": 8, "attn_layer_offset": 4,
+            "num_experts": 1, "num_experts_per_tok": 1, "mamba_dt_rank": 64, "tie_word_embeddings": true })
+        }
+        Size::L => {
+            json!({ "vocab_size": 65536, "hidden_size": 2560, "intermediate_size": 8192, "num_hidden_layers": 28,
+            "num_attention_heads": 20, "num_key_value_heads": 1, "attn_layer_period": 14, "attn_layer_offset": 7,
+            "num_experts": 1, "num_experts_per_tok": 1, "mamba_dt_rank": 160, "tie_word_embeddings": true })
+        }
+    };
+    let mut config = json!({ "architectures": ["JambaForCausalLM"], "model_type": "jamba", "dtype": "bfloat16",
+        "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_conv_bias": true, "mamba_proj_bias": false,
+        "expert_layer_period": 2, "expert_layer_offset": 1, "rms_norm_eps": 1e-6, "hidden_act": "silu",
+        "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0 });
+    if let (Value::Object(all), Value::Object(sizes)) = (&mut config, sizes) {
+        all.extend(sizes);
+    }
+    config
+}
+
+/// A tensor that is made when it is asked for.
+struct Random {
+    shape: Vec<usize>,
+    fill: Fill,
+    seed: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Fill {
+    /// Evenly around zero, with this standard deviation.
+    Spread(f32),
+    /// The same everywhere.
+    All(f32),
+    /// ln 1, ln 2, …, ln N in every row.
+    Logs,
+}
+
+type Tensors = Vec<(String, Random)>;
+
+fn add(tensors: &mut Tensors, name: String, shape: &[u64], fill: Fill) {
+    // FNV-1a of the name: every tensor has numbers of its own.
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let shape = shape.iter().map(|&n| n as usize).collect();
+    tensors.push((name, Random { shape, fill, seed }));
+}
+
+fn outer(c: &Value, tensors: &mut Tensors) {
+    let (vocab, hidden) = (size(c, "vocab_size"), size(c, "hidden_size"));
+    add(tensors, "model.embed_tokens.weight".into(), &[vocab, hidden], Fill::Spread(0.02));
+    add(tensors, "model.final_layernorm.weight".into(), &[hidden], Fill::All(1.0));
+    if c["tie_word_embeddings"] == false {
+        add(tensors, "lm_head.weight".into(), &[vocab, hidden], Fill::Spread(0.02));
+    }
+}
+
+fn layer(c: &Value, index: u64, tensors: &mut Tensors) {
+    let (h, i, e) = (size(c, "hidden_size"), size(c, "intermediate_size"), 2 * size(c, "hidden_size"));
+    let (r, n, k) = (size(c, "mamba_dt_rank"), size(c, "mamba_d_state"), size(c, "mamba_d_conv"));
+    let (spread, one) = (Fill::Spread(0.02), Fill::All(1.0));
+    let mut put = |name: &str, shape: &[u64], fill| add(tensors, format!("model.layers.{index}.{name}"), shape, fill);
+    put("input_layernorm.weight", &[h], one);
+    put("pre_ff_layernorm.weight", &[h], one);
+    if index % size(c, "attn_layer_period") == size(c, "attn_layer_offset") {
+        let kv = h / size(c, "num_attention_heads") * size(c, "num_key_value_heads");
+        for (name, shape) in [("q", [h, h]), ("k", [kv, h]), ("v", [kv, h]), ("o", [h, h])] {
+            put(&format!("self_attn.{name}_proj.weight"), &shape, spread);
+        }
+    } else {
+        for (name, shape) in [("in", [2 * e, h]), ("out", [h, e]), ("x", [r + 2 * n, e]), ("dt", [e, r])] {
+            put(&format!("mamba.{name}_proj.weight"), &shape, spread);
+        }
+        put("mamba.dt_proj.bias", &[e], Fill::All(-4.6));
+        put("mamba.conv1d.weight", &[e, 1, k], Fill::Spread(0.29));
+        put("mamba.conv1d.bias", &[e], Fill::All(0.0));
+        put("mamba.A_log", &[e, n], Fill::Logs);
+        put("mamba.D", &[e], one);
+        for (name, size) in [("dt", r), ("b", n), ("c", n)] {
+            put(&format!("mamba.{name}_layernorm.weight"), &[size], one);
+        }
+    }
+    let experts = size(c, "num_experts");
+    let mixture = experts > 1 && index % size(c, "expert_layer_period") == size(c, "expert_layer_offset");
+    let projections = [("gate", [i, h]), ("up", [i, h]), ("down", [h, i])];
+    if mixture {
+        put("feed_forward.router.weight", &[experts, h], spread);
+        for expert in 0..experts {
+            for (name, shape) in projections {
+                put(&format!("feed_forward.experts.{expert}.{name}_proj.weight"), &shape, spread);
+            }
+        }
+    } else {
+        for (name, shape) in projections {
+            put(&format!("feed_forward.{name}_proj.weight"), &shape, spread);
+        }
+    }
+}
+
+/// A size of the config above.
+fn size(config: &Value, name: &str) -> u64 {
+    config[name].as_u64().unwrap_or_default()
+}
+
+impl View for Random {
+    fn dtype(&self) -> Dtype {
+        Dtype::BF16
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let count: usize = self.shape.iter().product();
+        let columns = self.shape.last().copied().unwrap_or(1);
+        let bytes = |x: f32| [(x.to_bits() >> 16) as u8, (x.to_bits() >> 24) as u8];
+        let mut state = self.seed;
+        let number = |at: usize| match self.fill {
+            Fill::All(x) => bytes(x),
+            Fill::Logs => bytes(((at % columns + 1) as f32).ln()),
+            Fill::Spread(deviation) => {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // Evenly from −√3 to √3 deviates by one.
+                bytes(((state >> 40) as f32 / 8_388_608.0 - 1.0) * 1.732_050_8 * deviation)
+            }
+        };
+        Cow::Owned((0..count).flat_map(number).collect())
+    }
+
+    fn data_len(&self) -> usize {
+        2 * self.shape.iter().product::<usize>()
+    }
+}

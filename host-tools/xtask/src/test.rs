@@ -1,0 +1,53 @@
+//! All checks, as continuous integration runs them.
+
+use crate::{conformance, setup};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Installs what is missing, then checks and tests everything: host, boards and emulators.
+///
+/// # Errors
+/// The first step that fails, by name.
+pub fn run() -> Result<()> {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    let mut step = |name: &'static str, run: &dyn Fn() -> Result<()>| -> Result<()> {
+        eprintln!("\n== {name}");
+        let begin = Instant::now();
+        run().with_context(|| format!("step \"{name}\""))?;
+        times.push((name, begin.elapsed()));
+        Ok(())
+    };
+    step("set-up", &setup::run)?;
+    step("format", &|| optional("fmt", &["--all", "--check"]))?;
+    step("lints", &|| optional("clippy", &["--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+    step("tests on the host", &|| cargo(&["test", "--workspace", "--quiet"]))?;
+    step("conformance on emulated boards", &|| conformance::run(&conformance::Args::default()))?;
+    eprintln!("\n== passed in {:.0} s", start.elapsed().as_secs_f64());
+    for (name, time) in times {
+        eprintln!("{:6.0} s  {name}", time.as_secs_f64());
+    }
+    Ok(())
+}
+
+/// A cargo command that not every toolchain has.
+fn optional(command: &str, arguments: &[&str]) -> Result<()> {
+    let there = Command::new("cargo").args([command, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        eprintln!("cargo {command} isn't installed: skipped (rustup component add {command} brings it)");
+        return Ok(());
+    }
+    let all: Vec<&str> = [command].iter().chain(arguments).copied().collect();
+    cargo(&all)
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let status = Command::new("cargo").args(arguments).current_dir(root).stdin(Stdio::null()).status()?;
+    if !status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
