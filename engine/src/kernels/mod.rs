@@ -44,8 +44,12 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod columns;
+#[cfg(target_arch = "aarch64")]
+mod dotprod;
 mod executor;
 pub mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod portable;
 mod tile;
 
@@ -149,6 +153,10 @@ enum Isa {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    #[cfg(target_arch = "aarch64")]
+    Dotprod,
 }
 
 /// Calls a kernel of the processor's instruction set.
@@ -162,6 +170,14 @@ macro_rules! call {
             // SAFETY: `Kernels` holds this only where the processor was seen to have AVX-512 F, BW, VL and VNNI.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            // SAFETY: every aarch64 processor that this is compiled for has NEON.
+            #[cfg(target_arch = "aarch64")]
+            #[allow(unused_unsafe)]
+            Isa::Neon => unsafe { neon::$kernel($($argument),*) },
+            // SAFETY: `Kernels` holds this only where the processor was seen to have SDOT.
+            #[cfg(target_arch = "aarch64")]
+            #[allow(unused_unsafe)]
+            Isa::Dotprod => unsafe { dotprod::$kernel($($argument),*) },
         }
     };
 }
@@ -211,6 +227,10 @@ impl<'e> Kernels<'e> {
             avx2::available().then_some(Isa::Avx2),
             #[cfg(target_arch = "x86_64")]
             avx512::available().then_some(Isa::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            Some(Isa::Neon),
+            #[cfg(target_arch = "aarch64")]
+            dotprod::available().then_some(Isa::Dotprod),
         ];
         all.into_iter().flatten().map(Self::on)
     }
@@ -228,6 +248,10 @@ impl<'e> Kernels<'e> {
             Isa::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => "avx512vnni",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => "dotprod",
         }
     }
 
