@@ -85,16 +85,18 @@ impl<'m> Decoder<'m> {
 /// Puts out what is whole or wrong.
 fn flush(buffer: &mut heapless::Vec<u8, BUFFER>, out: &mut impl FnMut(&str)) {
     let mut left = 0;
-    for chunk in buffer.utf8_chunks() {
+    let mut chunks = buffer.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
         if !chunk.valid().is_empty() {
             out(chunk.valid());
         }
         let invalid = chunk.invalid();
-        match core::str::from_utf8(invalid) {
-            // Only the last chunk can be a beginning of a character.
-            Err(error) if error.error_len().is_none() => left = invalid.len(),
-            Err(_) => out(REPLACEMENT),
-            Ok(_) => {}
+        // At the end it may be the beginning of a character.
+        let begun = chunks.peek().is_none() && core::str::from_utf8(invalid).is_err_and(|e| e.error_len().is_none());
+        match begun {
+            true => left = invalid.len(),
+            false if !invalid.is_empty() => out(REPLACEMENT),
+            false => {}
         }
     }
     buffer.rotate_right(left);
