@@ -23,7 +23,8 @@ fn whole(fixture: &Fixture) -> Options {
 }
 
 /// Where the engine and a reference that rounds as it does fall on two sides of a rounding step, they part by a step,
-/// and these random models are chaotic enough to carry that on. A wrong formula parts them from the first tokens on.
+/// and these random models are chaotic enough to carry that on. A wrong formula parts them from the first tokens on, in
+/// every fixture that has it.
 const AFTER_A_STEP: f64 = 0.06;
 
 /// The checkpoint of a fixture, rounded where the engine rounds.
@@ -34,19 +35,23 @@ fn rounded(fixture: &Fixture) -> Reference {
 
 #[test]
 fn every_fixture_computes_what_transformers_computes_but_for_rounding() {
+    let mut parted = 0;
     for fixture in fixtures::all() {
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(&fixture.name);
         let ours = logits(&model, whole(&fixture), &fixture.tokens);
         let right = rounded(&fixture).forward(&fixture.tokens).expect(&fixture.name);
-        let first = 3 * right.len() / fixture.tokens.len();
-        let (begin, all) = (distance(&ours[..first], &right[..first]), distance(&ours, &right));
-        let unrounded = distance(&ours, &fixture.logits);
-        println!("{:24} {begin:.6} in 3 tokens, {all:.4} in all, {unrounded:.4} from f32", fixture.name);
-        assert!(begin < 1e-4, "{}: {begin} within three tokens", fixture.name);
+        let vocab = model.header().vocab as usize;
+        let tokens = ours.chunks_exact(vocab).zip(right.chunks_exact(vocab));
+        let equal = tokens.take_while(|(ours, right)| distance(ours, right) < 1e-5).count();
+        let (all, unrounded) = (distance(&ours, &right), distance(&ours, &fixture.logits));
+        println!("{:24} equal for {equal:2} tokens, {all:.4} in all, {unrounded:.4} from f32", fixture.name);
+        assert!(equal >= 1, "{}: not even the first token", fixture.name);
+        parted += usize::from(equal < 4);
         assert!(all < AFTER_A_STEP, "{}: {all}", fixture.name);
         assert!(unrounded < 0.3, "{}: {unrounded}", fixture.name);
     }
+    assert!(parted <= 4, "{parted} fixtures part within four tokens: more than rounding explains");
 }
 
 #[test]
