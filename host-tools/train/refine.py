@@ -28,6 +28,8 @@ from train import optimizers
 WARMUP_STEPS = 20
 EMA_STEPS = 60
 SAVE_SECONDS = 180
+MIN_ADVANTAGE = 0.02
+MAX_PAPER_TOKENS = 300
 
 
 def parse() -> argparse.Namespace:
@@ -36,11 +38,12 @@ def parse() -> argparse.Namespace:
     args.add_argument("out", type=Path, help="Hugging Face folder to write")
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--minutes", type=float, required=True)
-    args.add_argument("--lr", type=float, default=3e-4)
+    args.add_argument("--lr", type=float, default=2e-4)
     args.add_argument("--texts", type=int, default=24, help="texts a step")
     args.add_argument("--samples", type=int, default=4, help="summaries drawn of each")
     args.add_argument("--temperature", type=float, default=0.8)
-    args.add_argument("--max-tokens", type=int, default=130, help="longer texts are left out here, for speed")
+    args.add_argument("--max-tokens", type=int, default=130, help="longer texts are left out here, for speed ..")
+    args.add_argument("--papers", type=float, default=0.08, help=".. except this share: abstracts up to 300 tokens")
     args.add_argument("--rename", type=float, default=0.3)
     args.add_argument("--likelihood", type=float, default=0.2, help="weight of cross-entropy on the references")
     args.add_argument("--int8", action="store_true", help="with int8 simulated, groups of 32")
@@ -79,6 +82,7 @@ def main() -> None:
     tokenizer = args.init / "tokenizer.json"
     encoder = Encoder(tokenizer)
     rows = load(args.data / "train.jsonl")
+    papers = [row for row in rows if row["kind"] == "scitldr"]
     names = Names(rows)
     reward = Reward(names)
     validation = load(args.data / "debian-val.jsonl")[:100]
@@ -93,13 +97,14 @@ def main() -> None:
         print("validation", {key: round(value, 2) for key, value in found.items()}, flush=True)
 
     def draw() -> tuple[str, str, list[int]]:
+        paper = rng.random() < args.papers
         while True:
-            row = rng.choice(rows)
+            row = rng.choice(papers if paper else rows)
             text, summary = row["text"], rng.choice(row["summaries"])
             if rng.random() < args.rename:
                 text, summary = names.replace(text, summary, rng, share=0.5)
             head, _ = encoder(text, "")
-            if len(head) <= args.max_tokens:
+            if len(head) <= (MAX_PAPER_TOKENS if paper else args.max_tokens):
                 return text, summary, head
 
     start = saved = time.monotonic()
@@ -118,8 +123,9 @@ def main() -> None:
         pairs += [encoder(text, summary) for text, summary, _ in drawn]
         weights = torch.cat([advantage, torch.full((args.texts,), args.likelihood)])
         model.train()
-        # By length, so that little of a batch is padding.
-        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
+        # What is as good as the others teaches nothing. By length, so that little of a batch is padding.
+        telling = [i for i in range(len(pairs)) if weights[i].abs() > MIN_ADVANTAGE]
+        order = sorted(telling, key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
         size = (len(order) + 2) // 3
         for part in (order[i : i + size] for i in range(0, len(order), size)):
             batch = collate([pairs[i] for i in part])
