@@ -1,4 +1,4 @@
-"""Made-up names: teaches a model to copy what it cannot know.
+"""Made-up names: teaches a model to copy what it cannot know. And the ways in which a text may lie in a file.
 
 A name in a text (a rare word, or one that its spelling marks as a name) is replaced by another one, the same in the
 text and in its summary, drawn afresh each time. Whoever learns the names of the training set by heart gains nothing;
@@ -7,6 +7,7 @@ copying from the text is all that helps.
 
 import random
 import re
+import textwrap
 from collections import Counter
 
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9+]*")
@@ -84,3 +85,12 @@ def like(pattern: str, word: str) -> str:
         middle = len(out) // 2
         out = out[:middle] + out[middle].upper() + out[middle + 1 :]
     return out
+
+
+def lay_out(text: str, rng: random.Random) -> str:
+    """One text in three as files have it: lines wrapped at some width, or a newline at the end, or both."""
+    kind = rng.randrange(9)
+    if kind < 2:
+        width = rng.randint(56, 80)
+        text = "\n".join(textwrap.fill(line, width, replace_whitespace=False) for line in text.split("\n"))
+    return text + "\n" if kind in (1, 2) else text

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.utils.data import IterableDataset
 
-from augment import Names
+from augment import Names, lay_out
 
 PAD, START, END, SUMMARY = 0, 1, 2, 3
 MAX_TEXT_TOKENS = 400
@@ -95,6 +95,7 @@ class Epoch(IterableDataset):
         text, summary = row["text"], self.rng.choice(row["summaries"])
         if self.names and self.rng.random() < self.rename:
             text, summary = self.names.replace(text, summary, self.rng, share=0.5)
+        text = lay_out(text, self.rng)
         return self.encoder(text, summary, drop=self.rng.random() < self.bpe_dropout)
 
     def __iter__(self):

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 import export
 import quantize
 import scores
-from augment import RARE, Names
+from augment import RARE, Names, lay_out
 from batches import END, Encoder, collate, load
 from decode import generate, summarize
 from train import optimizers
@@ -103,6 +103,7 @@ def main() -> None:
             text, summary = row["text"], rng.choice(row["summaries"])
             if rng.random() < args.rename:
                 text, summary = names.replace(text, summary, rng, share=0.5)
+            text = lay_out(text, rng)
             head, _ = encoder(text, "")
             if len(head) <= (MAX_PAPER_TOKENS if paper else args.max_tokens):
                 return text, summary, head
