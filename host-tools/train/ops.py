@@ -1,7 +1,6 @@
 """The operations of Mamba as differentiable PyTorch operations.
 
-On CPUs: the C++ extension ops.cpp, built on first use. Elsewhere: plain PyTorch, with a loop over time that is right but
-slow.
+On CPUs: the C++ extension ops.cpp, built on first use. Elsewhere: plain PyTorch, the scan in log2(T) parallel steps.
 """
 
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 
 @cache
@@ -28,7 +28,10 @@ def extension():
 
 def scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
     """The selective scan: y (B, T, D) from u, dt (B, T, D), A (D, 16), B, C (B, T, 16), skip (D); all float32."""
-    return (_scan if u.device.type == "cpu" else scan_reference)(u, dt, A, B, C, skip)
+    if u.device.type == "cpu":
+        return _scan(u, dt, A, B, C, skip)
+    # Its (B, T, D, 16) intermediates are computed again in the backward pass instead of kept for every layer.
+    return checkpoint(scan_parallel, u, dt, A, B, C, skip, use_reentrant=False)
 
 
 def scan_with_state(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,6 +42,19 @@ def scan_with_state(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip
 def conv_silu(x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
     """silu of the causal depthwise convolution: x, result (B, T, D); taps (D, 4); bias (D)."""
     return (_conv if x.device.type == "cpu" else conv_silu_reference)(x, taps, bias)
+
+
+def scan_parallel(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
+    """The scan as an associative one (Hillis and Steele 1986): after the step of distance k, `h` at t is the state that
+    the last 2k inputs alone would have left, and `decay` what is left of an older state."""
+    decay = torch.exp(dt[..., None] * A)  # (B, T, D, N)
+    h = (dt * u)[..., None] * B[:, :, None, :]
+    distance = 1
+    while distance < u.shape[1]:
+        h = torch.cat([h[:, :distance], h[:, distance:] + decay[:, distance:] * h[:, :-distance]], 1)
+        decay = torch.cat([decay[:, :distance], decay[:, distance:] * decay[:, :-distance]], 1)
+        distance *= 2
+    return (h * C[:, :, None, :]).sum(-1) + skip * u
 
 
 def scan_reference(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
