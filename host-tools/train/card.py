@@ -45,7 +45,7 @@ def main() -> None:
     args.add_argument("--folder", type=Path, required=True, help="the Hugging Face folder that was packed")
     args.add_argument("--eval", type=Path, required=True, help="folder with the evaluation pairs")
     args.add_argument("--jamlet", type=Path, required=True)
-    args.add_argument("--history", type=Path, required=True, help="Markdown: how this model was trained, and its limits")
+    args.add_argument("--history", type=Path, required=True, help="Markdown: its training and its limits")
     args = args.parse_args()
 
     c = json.loads((args.folder / "config.json").read_text())
@@ -68,7 +68,7 @@ A Jamba that writes a one-line summary of a short English text: a package descri
 | attention | {c['num_attention_heads']} query heads, {c['num_key_value_heads']} key-value head |
 | Mamba | state {c['mamba_d_state']}, convolution {c['mamba_d_conv']}, dt rank {c['mamba_dt_rank']} |
 | vocabulary | {c['vocab_size']:,}, byte-level BPE |
-| prompt | `<\\|startoftext\\|>` text `<\\|summary\\|>`; it ends with `<\\|endoftext\\|>`; texts were cut at 400 tokens |
+| prompt | `<\\|startoftext\\|>` text `<\\|summary\\|>`; ends with `<\\|endoftext\\|>`; texts were cut at 400 tokens |
 | licence | as this repository's; the data's licences are in [the data card](../train/DATA.md) |
 
 {args.history.read_text().strip()}
@@ -93,8 +93,8 @@ By the int8 engine (`jamlet score`, its defaults), over all pairs; ROUGE F-measu
         ):
             rouge = report[key]
             print(f"| {label} | {rouge['rouge1']:.1f} | {rouge['rouge2']:.1f} | {rouge['rouge_l']:.1f} |")
-        print(f"\nEmpty {report['empty']:.1f} %, repeats itself {report['repeats']:.1f} %, has a name or number that is "
-              f"not in the text {report['invents']:.1f} % (people's summaries: {report['reference_invents']:.1f} %).\n")
+        print(f"\nEmpty {report['empty']:.1f} %, repeats itself {report['repeats']:.1f} %, has a name or number that "
+              f"is not in the text {report['invents']:.1f} % (people's summaries: {report['reference_invents']:.1f} %).\n")
 
     name, pairs, lines = first
     texts = [json.loads(line)["text"] for line in pairs.read_text().splitlines()]

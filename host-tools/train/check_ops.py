@@ -1,4 +1,4 @@
-"""Checks the fast operations against their definitions, values and gradients: prints the largest relative differences."""
+"""Checks the fast operations against their definitions, values and gradients: prints relative differences."""
 
 import torch
 

@@ -8,6 +8,7 @@ release gets its own apt state below `--lists`. Writes `OUT/<release>.jsonl`, on
 """
 
 import argparse
+import gzip
 import html
 import json
 import re
@@ -49,8 +50,6 @@ def read(path: Path) -> str:
     if path.suffix == ".lz4":
         raw = lz4.frame.decompress(raw)
     elif path.suffix == ".gz":
-        import gzip
-
         raw = gzip.decompress(raw)
     return raw.decode("utf-8", "replace")
 

@@ -24,8 +24,8 @@ def repeats(summary: str) -> bool:
 
 
 def invents(summary: str, text: str) -> bool:
-    """Has a name that is not in the text, as `jamlet score` defines it: a word with a capital behind its first letter or
-    with a digit, or that begins with a capital where no sentence begins."""
+    """Has a name that is not in the text. As for `jamlet score`, that is a word with a capital behind its first letter
+    or with a digit, or one that begins with a capital where no sentence begins."""
     text, first = text.lower(), True
     for word in summary.split():
         begins, first = first, word[-1] in ".!?:"
