@@ -94,7 +94,7 @@ By the int8 engine (`jamlet score`, its defaults), over all pairs; ROUGE F-measu
             rouge = report[key]
             print(f"| {label} | {rouge['rouge1']:.1f} | {rouge['rouge2']:.1f} | {rouge['rouge_l']:.1f} |")
         print(f"\nEmpty {report['empty']:.1f} %, repeats itself {report['repeats']:.1f} %, has a name or number that "
-              f"is not in the text {report['invents']:.1f} % (people's summaries: {report['reference_invents']:.1f} %).\n")
+              f"is not in the text {report['invents']:.1f} % (people: {report['reference_invents']:.1f} %).\n")
 
     name, pairs, lines = first
     texts = [json.loads(line)["text"] for line in pairs.read_text().splitlines()]
