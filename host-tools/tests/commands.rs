@@ -1,0 +1,179 @@
+//! The `jamlet` command as a user or script meets it: output, errors, exit codes, pipes.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn jamlet() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jamlet"));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &[&str]) -> Output {
+    jamlet().args(arguments).output().expect("jamlet")
+}
+
+/// Standard output of a run that must succeed and must not complain.
+fn ok(arguments: &[&str]) -> String {
+    let output = output(arguments);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaints}");
+    assert_eq!(complaints, "", "no progress bar in a pipe");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// What a run that must fail says.
+fn error(arguments: &[&str]) -> String {
+    let output = output(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// A text in the manner of those that the default model was trained on.
+fn sample() -> PathBuf {
+    root("tests/texts/tidewatch.txt")
+}
+
+#[test]
+fn a_text_is_summarized_by_the_built_in_model() {
+    let from_file = ok(&["summarize", text(&sample())]);
+    assert!(from_file.trim().split_whitespace().count() >= 2, "{from_file:?}");
+    assert!(from_file.len() < 300 && from_file.ends_with('\n'));
+
+    let mut child = jamlet().arg("summarize").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("jamlet");
+    let file = std::fs::read(sample()).expect("the sample");
+    child.stdin.take().expect("a pipe").write_all(&file).expect("a pipe");
+    let from_pipe = child.wait_with_output().expect("jamlet");
+    assert_eq!(String::from_utf8_lossy(&from_pipe.stdout), from_file);
+
+    // Neither the chunk nor a window that holds the text changes a bit.
+    for options in [["--chunk", "1"], ["--chunk", "64"], ["--window", "4096"]] {
+        assert_eq!(ok(&["summarize", text(&sample()), options[0], options[1]]), from_file);
+    }
+    let report = json(&ok(&["summarize", text(&sample()), "--json"]));
+    assert_eq!(report["text"].as_str().map(str::trim), Some(from_file.trim()));
+    assert!(report["prompt_tokens"].as_u64() > Some(50));
+}
+
+#[test]
+fn any_bytes_are_a_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("text");
+    let long_line: Vec<u8> = b"no end of a line ".iter().copied().cycle().take(20_000).collect();
+    for bytes in [&b""[..], b"\xff\xfe\x00\x80abc\xf0\x9f", "\u{1F469}\u{200D}\u{1F4BB}".as_bytes(), &long_line] {
+        std::fs::write(&file, bytes).expect("a file");
+        ok(&["summarize", text(&file), "-n", "4"]);
+    }
+}
+
+#[test]
+fn sampling_is_repeatable() {
+    let run = |seed: &str| ok(&["run", "A small library for", "-n", "12", "--temperature", "1", "--seed", seed]);
+    assert_eq!(run("7"), run("7"));
+    assert!((0..4).any(|seed| run(&seed.to_string()) != run("7")));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_quietly() {
+    let mut child = jamlet()
+        .args(["run", "A library", "-n", "2000", "--temperature", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("jamlet");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    let mut some = [0; 4];
+    stdout.read_exact(&mut some).expect("some text");
+    drop(stdout);
+    let output = child.wait_with_output().expect("jamlet");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(!output.status.success());
+}
+
+#[test]
+fn a_folder_is_packed_inspected_planned_and_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("small.jamlet");
+    let checkpoint = root("tests/fixtures/checkpoints/moe-in-attention");
+    let report = ok(&["pack", text(&checkpoint), "--no-tokenizer", "-o", text(&image), "--json"]);
+    let report = json(&report);
+    assert_eq!(report["bytes"].as_u64(), std::fs::metadata(&image).ok().map(|file| file.len()));
+    let quantized = report["quantized"].as_array().expect("tensors");
+    let noise: Vec<f64> = quantized.iter().filter_map(|tensor| tensor["snr_db"].as_f64()).collect();
+    assert!(noise.len() > 10 && noise.is_sorted() && noise[0] > 35.0, "{noise:?}");
+
+    let inspected = json(&ok(&["inspect", text(&image), "--json"]));
+    assert_eq!(inspected["sizes"]["hidden_size"], config(&checkpoint)["hidden_size"]);
+    assert_eq!(inspected["provenance"]["source"], "moe-in-attention");
+    assert!(inspected["layers"].as_str().is_some_and(|layers| layers.contains('a')), "attention with experts");
+    assert!(ok(&["inspect", text(&image)]).contains("moe-in-attention"));
+
+    let plan = json(&ok(&["plan", text(&image), "--json", "--window", "64"]));
+    let parts = plan["ram_by_part"].as_object().expect("parts");
+    assert_eq!(plan["ram"].as_u64(), Some(parts.values().filter_map(serde_json::Value::as_u64).sum()));
+    assert!(plan["boards"].as_array().is_some_and(|boards| boards.iter().any(|board| board["fits"] == true)));
+    assert!(ok(&["plan", text(&image)]).contains('█'));
+
+    assert!(ok(&["verify", text(&image)]).contains("sound"));
+    let mut bytes = std::fs::read(&image).expect("the image");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&image, &bytes).expect("an image");
+    let says = error(&["verify", text(&image)]);
+    assert!(says.contains("small.jamlet") && says.contains("damaged"), "{says}");
+    bytes.truncate(1000);
+    std::fs::write(&image, &bytes).expect("an image");
+    assert!(error(&["run", "-m", text(&image), "x"]).contains("cut off"));
+}
+
+fn config(checkpoint: &Path) -> serde_json::Value {
+    json(&std::fs::read_to_string(checkpoint.join("config.json")).expect("a config"))
+}
+
+#[test]
+fn a_failed_pack_leaves_the_old_image_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("image.jamlet");
+    std::fs::write(&image, "precious").expect("a file");
+    let checkpoint = folder.path().join("hf");
+    std::fs::create_dir(&checkpoint).expect("a folder");
+    let source = root("tests/fixtures/checkpoints/dense-odd");
+    std::fs::copy(source.join("config.json"), checkpoint.join("config.json")).expect("a copy");
+    let mut weights = std::fs::read(source.join("model.safetensors")).expect("weights");
+    // The last number of the last tensor, whatever its type: all ones are NaN.
+    let end = weights.len();
+    weights[end - 4..].fill(0xFF);
+    std::fs::write(checkpoint.join("model.safetensors"), weights).expect("weights");
+    let says = error(&["pack", text(&checkpoint), "--no-tokenizer", "-o", text(&image)]);
+    assert!(says.contains("model.safetensors") && says.contains("NaN"), "{says}");
+    assert_eq!(std::fs::read(&image).expect("the old image"), b"precious");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 2, "no half of an image stays behind");
+}
+
+#[test]
+fn errors_name_what_is_wrong() {
+    assert!(error(&["summarize", "/no/such/text"]).contains("/no/such/text"));
+    assert!(error(&["inspect", "/no/such/image"]).contains("/no/such/image"));
+    assert!(error(&["inspect", text(&sample())]).contains("not a jamlet image"));
+    assert!(error(&["inspect", "/"]).contains("folder"));
+    assert!(error(&["pack", text(&root("tests")), "-o", "/tmp/x"]).contains("config.json"));
+    let checkpoint = root("tests/fixtures/checkpoints/dense");
+    let says = error(&["pack", text(&checkpoint), "-o", "/tmp/x"]);
+    assert!(says.contains("tokenizer.json") && says.contains("--no-tokenizer"), "{says}");
+    assert!(error(&["plan", "--window", "0"]).contains("window"));
+    assert_eq!(output(&["summarize", "--nonsense"]).status.code(), Some(2));
+    assert_eq!(output(&[]).status.code(), Some(2));
+}
