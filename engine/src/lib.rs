@@ -1,4 +1,66 @@
 //! jamlet: int8 Jamba language models without heap or operating system.
+//!
+//! A model is one packed file, the *image* ([`image`] specifies it), that lies in flash or in a mapped file and is read in
+//! place. Everything that changes lies in one *workspace*, whose size is a `const fn` of the image and of the attention
+//! window ([`Plan`]): firmware that links has the memory that it needs, for a text of any length.
+//!
+//! ```
+//! use jamlet::tokenizer::{Decoder, Encoder};
+//! use jamlet::{Model, Options, Sampler, Session};
+//!
+//! fn summarize(image: &[u8], workspace: &mut [u8], text: &str, mut print: impl FnMut(&str)) -> Option<()> {
+//!     let model = Model::parse(image).ok()?; // checked once; nothing behind it can fail or panic
+//!     let tokenizer = model.tokenizer()?;
+//!     let mut session = Session::new(&model, Options::window(256), workspace).ok()?;
+//!
+//!     // Prefill: the text may come in pieces, from a serial port say, and be as long as it likes.
+//!     for id in model.prompt().prefix() {
+//!         session.feed(&[id]).ok()?;
+//!     }
+//!     let mut encoder = Encoder::<512>::new(tokenizer);
+//!     encoder.feed(text.as_bytes(), |id| _ = session.feed(&[id]));
+//!     encoder.finish(|id| _ = session.feed(&[id]));
+//!     for id in model.prompt().suffix() {
+//!         session.feed(&[id]).ok()?;
+//!     }
+//!
+//!     // Decode.
+//!     let (mut sampler, mut decoder) = (Sampler::greedy(), Decoder::new(tokenizer, true));
+//!     for _ in 0..64 {
+//!         let id = session.next(&mut sampler).ok()?;
+//!         if model.prompt().is_stop(id) {
+//!             break;
+//!         }
+//!         decoder.push(id, &mut print);
+//!     }
+//!     decoder.finish(print);
+//!     Some(())
+//! }
+//! # assert!(summarize(&[], &mut [], "", |_| ()).is_none());
+//! ```
+//!
+//! On a board, image and workspace are statics, and the linker proves that they fit:
+//!
+//! ```ignore
+//! static IMAGE: &[u8] = jamlet::include_image!("model.jamlet");
+//! const PLAN: Plan = Plan::of(IMAGE, Options::window(256));
+//! static WORKSPACE: StaticCell<Workspace<{ PLAN.bytes() }>> = StaticCell::new();
+//! ```
+//!
+//! # From top to bottom
+//!
+//! Most users need only [`Model`], [`Session`], [`Sampler`] and [`tokenizer`]. Below them, each module uses only those
+//! that follow it:
+//!
+//! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets.
+//! * [`Sampler`]: from logits to a token, without ever holding all logits.
+//! * [`tokenizer`]: text to ids and back, streaming, read from the image.
+//! * `layers`: Mamba, attention, MLP and mixture of experts, each readable beside its paper.
+//! * [`state`]: the memory plan, the workspace and how it is divided, the attention cache.
+//! * [`model`]: the weights of an image by name and shape.
+//! * [`image`]: the format, and the checks that make everything above infallible.
+//! * [`kernels`]: all arithmetic, with the contract that makes it bit-identical on every target. The only module that knows
+//!   about processors, and the only place for `unsafe`.
 #![no_std]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
