@@ -143,7 +143,6 @@ impl<'m, 'w> Session<'m, 'w> {
     ///
     /// # Errors
     /// [`SessionError::NothingFed`].
-    #[expect(clippy::should_implement_trait, reason = "a token always follows: this is no iterator")]
     pub fn next(&mut self, sampler: &mut Sampler) -> Result<u32, SessionError> {
         self.feed_pending();
         sampler.begin();

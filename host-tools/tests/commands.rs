@@ -50,7 +50,7 @@ fn sample() -> PathBuf {
 #[test]
 fn a_text_is_summarized_by_the_built_in_model() {
     let from_file = ok(&["summarize", text(&sample())]);
-    assert!(from_file.trim().split_whitespace().count() >= 2, "{from_file:?}");
+    assert!(from_file.split_whitespace().count() >= 2, "{from_file:?}");
     assert!(from_file.len() < 300 && from_file.ends_with('\n'));
 
     let mut child = jamlet().arg("summarize").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("jamlet");

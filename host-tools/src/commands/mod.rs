@@ -75,7 +75,7 @@ pub fn bar(part: u64, whole: u64, width: usize) -> String {
     const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (8.0 * width as f64 * part as f64 / whole.max(1) as f64).round() as usize;
     let mut bar = "█".repeat((eighths / 8).min(width));
-    if eighths < 8 * width && eighths % 8 > 0 {
+    if eighths < 8 * width && !eighths.is_multiple_of(8) {
         bar.push(EIGHTHS[eighths % 8 - 1]);
     }
     // What is there is seen.

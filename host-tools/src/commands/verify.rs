@@ -59,7 +59,7 @@ fn bad_weight(bytes: &[u8], cols: usize, group: usize) -> Option<usize> {
             let (scales, rest) = left.split_at_checked(2 * TILE_ROWS)?;
             let (weights, rest) = rest.split_at_checked(TILE_ROWS * width)?;
             let scale = |s: &[u8; 2]| half::f16::from_le_bytes(*s);
-            let sound = scales.as_chunks::<2>().0.iter().all(|s| scale(s).is_finite() && !(scale(s).to_f32() < 0.0));
+            let sound = scales.as_chunks::<2>().0.iter().all(|s| scale(s).is_finite() && scale(s).to_f32() >= 0.0);
             let clipped = weights.as_chunks::<TILE_COLS>().0.iter().any(|stored| decode(*stored).contains(&i8::MIN));
             if !sound || clipped {
                 return Some(at);
