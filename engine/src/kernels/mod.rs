@@ -46,6 +46,8 @@ mod avx512;
 mod columns;
 #[cfg(target_arch = "aarch64")]
 mod dotprod;
+#[cfg(dsp)]
+mod dsp;
 mod executor;
 pub mod math;
 #[cfg(target_arch = "aarch64")]
@@ -157,6 +159,8 @@ enum Isa {
     Neon,
     #[cfg(target_arch = "aarch64")]
     Dotprod,
+    #[cfg(dsp)]
+    Dsp,
 }
 
 /// Calls a kernel of the processor's instruction set.
@@ -178,6 +182,8 @@ macro_rules! call {
             #[cfg(target_arch = "aarch64")]
             #[allow(unused_unsafe)]
             Isa::Dotprod => unsafe { dotprod::$kernel($($argument),*) },
+            #[cfg(dsp)]
+            Isa::Dsp => dsp::$kernel($($argument),*),
         }
     };
 }
@@ -231,6 +237,8 @@ impl<'e> Kernels<'e> {
             Some(Isa::Neon),
             #[cfg(target_arch = "aarch64")]
             dotprod::available().then_some(Isa::Dotprod),
+            #[cfg(dsp)]
+            Some(Isa::Dsp),
         ];
         all.into_iter().flatten().map(Self::on)
     }
@@ -252,6 +260,8 @@ impl<'e> Kernels<'e> {
             Isa::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Isa::Dotprod => "dotprod",
+            #[cfg(dsp)]
+            Isa::Dsp => "dsp",
         }
     }
 
