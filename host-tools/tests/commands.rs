@@ -164,6 +164,46 @@ fn a_failed_pack_leaves_the_old_image_alone() {
 }
 
 #[test]
+fn an_image_is_measured_against_its_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (image, tokens) = (folder.path().join("image.jamlet"), folder.path().join("tokens.jsonl"));
+    let checkpoint = root("tests/fixtures/checkpoints/dense-expand-3");
+    ok(&["pack", text(&checkpoint), "--no-tokenizer", "-o", text(&image)]);
+    std::fs::write(&tokens, "[1, 5, 9, 33, 17, 20, 8]\n[1, 40, 41]\n").expect("a file");
+    let reference = ["--reference", text(&checkpoint), "--tokens", text(&tokens)];
+    let report = json(&ok(&[&["eval", text(&image), "--json"], &reference[..]].concat()));
+    assert_eq!((report["documents"].as_u64(), report["predictions"].as_u64()), (Some(2), Some(8)));
+    let number = |name: &str| report[name].as_f64().expect("a number");
+    assert!(number("kl_divergence") > 0.0 && number("kl_divergence") < 0.05, "{report}");
+    assert!((number("perplexity") / number("reference_perplexity") - number("perplexity_ratio")).abs() < 1e-9);
+
+    let other = root("tests/fixtures/checkpoints/dense-odd");
+    let says = error(&["eval", text(&image), "--reference", text(&other), "--tokens", text(&tokens)]);
+    assert!(says.contains("vocabulary"), "{says}");
+    let says = error(&["eval", text(&image), "--reference", text(&checkpoint), "--text", text(&sample())]);
+    assert!(says.contains("no tokenizer"), "{says}");
+}
+
+#[test]
+fn summaries_are_scored_beside_simple_rules() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (pairs, summaries) = (folder.path().join("pairs.jsonl"), folder.path().join("summaries.jsonl"));
+    let first = "Tidewatch shows tide levels. It runs on small computers.";
+    let line = serde_json::json!({ "text": first, "summaries": ["shows tide levels", "tide display"] });
+    std::fs::write(&pairs, format!("{line}\n{line}\n")).expect("a file");
+    let report = json(&ok(&["score", "--pairs", text(&pairs), "--summaries", text(&summaries), "--json"]));
+    assert_eq!(report["texts"].as_u64(), Some(2));
+    // Three of the first sentence's four words.
+    let right = 200.0 * 3.0 / 7.0;
+    assert!(report["first_sentence"]["rouge_l"].as_f64().is_some_and(|score| (score - right).abs() < 1e-9));
+    assert_eq!(std::fs::read_to_string(&summaries).expect("summaries").lines().count(), 2);
+
+    std::fs::write(&pairs, format!("{line}\n{{\"text\": 3}}\n")).expect("a file");
+    let says = error(&["score", "--pairs", text(&pairs)]);
+    assert!(says.contains("pairs.jsonl: line 2"), "{says}");
+}
+
+#[test]
 fn errors_name_what_is_wrong() {
     assert!(error(&["summarize", "/no/such/text"]).contains("/no/such/text"));
     assert!(error(&["inspect", "/no/such/image"]).contains("/no/such/image"));
