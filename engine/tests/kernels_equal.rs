@@ -371,3 +371,30 @@ fn attention() {
         }
     }
 }
+
+#[test]
+fn a_crew_does_every_share_once() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let crew = jamlet::kernels::Crew::new(3, |_| std::thread::yield_now());
+    let counts = [const { AtomicUsize::new(0) }; 3];
+    std::thread::scope(|scope| {
+        (1..3).for_each(|core| {
+            drop(scope.spawn({
+                let crew = &crew;
+                move || crew.work(core)
+            }))
+        });
+        for round in 1..=1000 {
+            crew.run(&|core| drop(counts[core].fetch_add(1, Ordering::Relaxed)));
+            assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == round));
+        }
+        // A task within a task.
+        crew.run(&|core| {
+            if core == 1 {
+                crew.run(&|core| drop(counts[core].fetch_add(1, Ordering::Relaxed)));
+            }
+        });
+        crew.dismiss();
+    });
+    assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1001));
+}

@@ -1,7 +1,9 @@
 //! What the `jamlet` command does, as a library that its tests and `xtask` share.
 #![deny(unsafe_code)]
 
+pub mod bench;
 pub mod boards;
+pub mod cores;
 pub mod eval;
 pub mod hf;
 pub mod image_file;

@@ -24,6 +24,7 @@ enum Command {
     Summarize(commands::summarize::Summarize),
     Score(commands::score::Score),
     Eval(commands::eval::Eval),
+    Bench(commands::bench::Bench),
 }
 
 /// 0: done. 1: it could not be done, and standard error says why. 2: the arguments are wrong.
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Summarize(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! Memory for a session on a machine that has a heap.
 
 use anyhow::{Context, Result};
+use jamlet::kernels::Kernels;
 use jamlet::{Model, Options, Plan, Session};
 
 /// A workspace as large as a plan needs, aligned as the engine wants it.
@@ -25,7 +26,16 @@ impl HostWorkspace {
     /// # Errors
     /// When `model` isn't the one that the workspace was made for.
     pub fn session<'m>(&mut self, model: &Model<'m>) -> Result<Session<'m, '_>> {
+        self.session_on(model, Kernels::detect())
+    }
+
+    /// A session in this memory with kernels of the caller's choice.
+    ///
+    /// # Errors
+    /// When `model` isn't the one that the workspace was made for.
+    pub fn session_on<'m>(&mut self, model: &Model<'m>, kernels: Kernels<'m>) -> Result<Session<'m, '_>> {
         let bytes = bytemuck::cast_slice_mut(&mut self.words);
-        Session::new(model, self.options, bytes).context("the workspace was planned for another model")
+        Session::with_kernels(model, self.options, bytes, kernels)
+            .context("the workspace was planned for another model")
     }
 }

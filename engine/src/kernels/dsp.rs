@@ -120,7 +120,9 @@ fn pass(w: &QMatrix<'_>, x: &Quantized<'_>, first: usize, count: usize, e: &mut 
                 } else {
                     let Some(y) = results(token) else { return };
                     // SAFETY: as above.
-                    one_token(scales, weights, e.token(token, length), (e.offsets[token], e.scales[token]), unsafe { &mut *y });
+                    one_token(scales, weights, e.token(token, length), (e.offsets[token], e.scales[token]), unsafe {
+                        &mut *y
+                    });
                 }
             }
         }
@@ -165,7 +167,8 @@ fn one_token(scales: &[u8; 16], weights: &[Fours], x: &[u32], (offset, scale): (
         let mut sums = [offset; 4];
         // SAFETY: there are as many words of x as fours of weights ask for, at least two fours, an even number.
         unsafe { four_rows(weights.as_flattened().as_ptr().wrapping_add(16 * half), x, &mut sums) };
-        let (Some(scales), Some(y)) = (scales.as_chunks::<8>().0.get(half), y.as_chunks_mut::<4>().0.get_mut(half)) else {
+        let (Some(scales), Some(y)) = (scales.as_chunks::<8>().0.get(half), y.as_chunks_mut::<4>().0.get_mut(half))
+        else {
             return;
         };
         accumulate(sums, scales, scale, y);

@@ -44,6 +44,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod columns;
+#[cfg(target_has_atomic = "ptr")]
+mod crew;
 #[cfg(target_arch = "aarch64")]
 mod dotprod;
 #[cfg(dsp)]
@@ -56,6 +58,8 @@ pub mod portable;
 mod tile;
 
 pub use columns::Columns;
+#[cfg(target_has_atomic = "ptr")]
+pub use crew::Crew;
 pub use executor::{Executor, OneCore};
 
 use crate::image::TILE_ROWS;

@@ -1,0 +1,225 @@
+//! How fast a model runs here, beside how fast this machine reads memory.
+
+use crate::cores::on_threads;
+use crate::workspace::HostWorkspace;
+use anyhow::{Context, Result};
+use jamlet::kernels::Kernels;
+use jamlet::model::Header;
+use jamlet::{Model, Options, Sampler};
+use serde::Serialize;
+use std::time::Instant;
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Numbers of threads.
+    pub threads: Vec<usize>,
+    /// Sizes of prefill's chunks.
+    pub chunks: Vec<u32>,
+    /// Tokens that were read before decoding begins.
+    pub depths: Vec<usize>,
+    /// Tokens that are read, in a prefill.
+    pub prompt: usize,
+    /// Tokens that are decoded.
+    pub tokens: usize,
+    /// Times that everything is done; the fastest counts, since whatever else runs only makes it slower.
+    pub repeat: usize,
+    /// What the session remembers.
+    pub options: Options,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The instruction set.
+    pub kernels: &'static str,
+    /// Bytes of the image.
+    pub image_bytes: usize,
+    /// Bytes of weights that a decoded token reads.
+    pub weight_bytes_per_token: u64,
+    /// Bytes of the workspace, with the last chunk size.
+    pub workspace_bytes: usize,
+    /// The most memory that this process had, in bytes, where the system tells.
+    pub peak_rss_bytes: Option<u64>,
+    /// Reading memory.
+    pub reads: Vec<Read>,
+    /// Prefills.
+    pub prefills: Vec<Prefill>,
+    /// Decodes.
+    pub decodes: Vec<Decode>,
+}
+
+/// How fast memory is read.
+#[derive(Debug, Serialize)]
+pub struct Read {
+    /// Threads that read, each its part.
+    pub threads: usize,
+    /// Bytes a second.
+    pub bytes_per_second: f64,
+}
+
+/// How fast a prompt is read.
+#[derive(Debug, Serialize)]
+pub struct Prefill {
+    /// Threads.
+    pub threads: usize,
+    /// Chunk size.
+    pub chunk: u32,
+    /// Tokens of the prompt.
+    pub tokens: usize,
+    /// Tokens a second.
+    pub tokens_per_second: f64,
+}
+
+/// How fast tokens follow.
+#[derive(Debug, Serialize)]
+pub struct Decode {
+    /// Threads.
+    pub threads: usize,
+    /// Tokens read before.
+    pub depth: usize,
+    /// Tokens a second.
+    pub tokens_per_second: f64,
+    /// Bytes of weights a second.
+    pub weight_bytes_per_second: f64,
+    /// The same as a share of the read bandwidth of as many threads.
+    pub share_of_read_bandwidth: f64,
+}
+
+/// Measures everything, `repeat` times in turns.
+///
+/// # Errors
+/// When the model can't run with these options.
+pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
+    let kernels = Kernels::detect();
+    let mut report = Report {
+        kernels: kernels.name(),
+        image_bytes: model.image().bytes().len(),
+        weight_bytes_per_token: weight_bytes(model),
+        workspace_bytes: 0,
+        peak_rss_bytes: None,
+        reads: Vec::new(),
+        prefills: Vec::new(),
+        decodes: Vec::new(),
+    };
+    for &threads in &plan.threads {
+        report.reads.push(Read { threads, bytes_per_second: 0.0 });
+        for &chunk in &plan.chunks {
+            report.prefills.push(Prefill { threads, chunk, tokens: plan.prompt, tokens_per_second: 0.0 });
+        }
+        for &depth in &plan.depths {
+            report.decodes.push(Decode {
+                threads,
+                depth,
+                tokens_per_second: 0.0,
+                weight_bytes_per_second: 0.0,
+                share_of_read_bandwidth: 0.0,
+            });
+        }
+    }
+    let widest = plan.chunks.iter().copied().max().unwrap_or(8);
+    for _ in 0..plan.repeat.max(1) {
+        for prefill in &mut report.prefills {
+            let mut workspace = HostWorkspace::new(model, plan.options.chunk(prefill.chunk))?;
+            let rate = on_threads(prefill.threads, kernels, |kernels| {
+                let mut session = workspace.session_on(model, kernels)?;
+                let start = Instant::now();
+                session.feed(&prompt(model.header(), plan.prompt))?;
+                anyhow::Ok(plan.prompt as f64 / start.elapsed().as_secs_f64())
+            })?;
+            prefill.tokens_per_second = prefill.tokens_per_second.max(rate);
+        }
+        for decode in &mut report.decodes {
+            let mut workspace = HostWorkspace::new(model, plan.options.chunk(widest))?;
+            let rate = on_threads(decode.threads, kernels, |kernels| {
+                let mut session = workspace.session_on(model, kernels)?;
+                session.feed(&prompt(model.header(), decode.depth.max(1)))?;
+                let mut sampler = Sampler::greedy();
+                session.next(&mut sampler)?;
+                let start = Instant::now();
+                for _ in 0..plan.tokens {
+                    session.next(&mut sampler)?;
+                }
+                anyhow::Ok(plan.tokens as f64 / start.elapsed().as_secs_f64())
+            })?;
+            decode.tokens_per_second = decode.tokens_per_second.max(rate);
+        }
+    }
+    report.workspace_bytes = jamlet::Plan::new(model.image().bytes(), plan.options.chunk(widest))?.bytes();
+    report.peak_rss_bytes = peak_rss();
+    // Last, because its buffer is none of the model's memory.
+    let buffer = vec![1u64; READ_BYTES / size_of::<u64>()];
+    for read in &mut report.reads {
+        read.bytes_per_second =
+            (0..5 * plan.repeat.max(1)).map(|_| read_bandwidth(&buffer, read.threads)).fold(0.0, f64::max);
+    }
+    for decode in &mut report.decodes {
+        decode.weight_bytes_per_second = decode.tokens_per_second * report.weight_bytes_per_token as f64;
+        let read = report
+            .reads
+            .iter()
+            .find(|read| read.threads == decode.threads)
+            .context("every count of threads is read with")?;
+        decode.share_of_read_bandwidth = decode.weight_bytes_per_second / read.bytes_per_second;
+    }
+    Ok(report)
+}
+
+/// More than any cache holds.
+const READ_BYTES: usize = 256 << 20;
+
+/// Bytes a second at which the buffer is read by `threads`.
+fn read_bandwidth(buffer: &[u64], threads: usize) -> f64 {
+    let part = buffer.len().div_ceil(threads.max(1));
+    let start = Instant::now();
+    let sum: u64 = std::thread::scope(|scope| {
+        let readers: Vec<_> = buffer.chunks(part).map(|part| scope.spawn(move || read(part))).collect();
+        readers.into_iter().map(|reader| reader.join().unwrap_or(0)).sum()
+    });
+    std::hint::black_box(sum);
+    size_of_val(buffer) as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Reads in a few streams, so that no addition waits for the one before.
+fn read(part: &[u64]) -> u64 {
+    let mut sums = [0u64; 32];
+    for block in part.as_chunks::<32>().0 {
+        for (sum, word) in sums.iter_mut().zip(block) {
+            *sum = sum.wrapping_add(*word);
+        }
+    }
+    sums.iter().fold(0, |sum, word| sum.wrapping_add(*word))
+}
+
+/// Any tokens do; these go through the vocabulary in no order.
+fn prompt(header: &Header, tokens: usize) -> Vec<u32> {
+    (0..tokens as u64).map(|i| (i * 7919 % u64::from(header.vocab)) as u32).collect()
+}
+
+/// Bytes of matrices that one token reads: of an embedding that isn't the head next to nothing, of the experts those that
+/// are chosen.
+fn weight_bytes(model: &Model<'_>) -> u64 {
+    use jamlet::model::{FfnWeights, MixerWeights, MlpWeights, QMatrix};
+    let bytes = |matrices: &[QMatrix<'_>]| matrices.iter().map(|w| w.bytes().len() as u64).sum::<u64>();
+    let mlp = |w: &MlpWeights<'_>| bytes(&[w.gate, w.up, w.down]);
+    let layers = model.layers().map(|layer| {
+        let mixer = match &layer.mixer {
+            MixerWeights::Mamba(w) => bytes(&[w.in_x, w.in_z, w.x_proj, w.dt_proj, w.out]),
+            MixerWeights::Attention(w) => bytes(&[w.q, w.k, w.v, w.o]),
+        };
+        let ffn = match &layer.ffn {
+            FfnWeights::None => 0,
+            FfnWeights::Mlp { mlp: w, .. } => mlp(w),
+            FfnWeights::Moe { moe, .. } => u64::from(model.header().top_k) * mlp(&moe.experts.get(0)),
+        };
+        mixer + ffn
+    });
+    layers.sum::<u64>() + bytes(&[model.head()])
+}
+
+/// The most memory that this process had so far, as Linux tells it.
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?)
+}

@@ -1,0 +1,91 @@
+//! `jamlet bench`.
+
+use super::{PlanArgs, print_json, size};
+use anyhow::Result;
+use clap::Args;
+use jamlet_tools::bench::{Plan, Report, measure};
+use jamlet_tools::image_file::ImageFile;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Measures speed: tokens a second, and how much of the memory's bandwidth that takes
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// The image [default: the built-in model]
+    image: Option<PathBuf>,
+    /// Numbers of threads
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    threads: Vec<usize>,
+    /// Tokens that prefill reads together
+    #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
+    chunks: Vec<u32>,
+    /// Tokens read before decoding begins
+    #[arg(long, value_delimiter = ',', default_value = "0,1000")]
+    depths: Vec<usize>,
+    /// Tokens of the prompt
+    #[arg(long, default_value_t = 512)]
+    prompt: usize,
+    /// Tokens to decode
+    #[arg(short = 'n', long, default_value_t = 64)]
+    tokens: usize,
+    /// Times that all is measured; the fastest counts
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Bench {
+    /// Measures, and prints the figures.
+    pub fn run(&self) -> Result<()> {
+        let file = ImageFile::open(self.image.as_deref())?;
+        let model = file.model()?;
+        let plan = Plan {
+            threads: self.threads.clone(),
+            chunks: self.chunks.clone(),
+            depths: self.depths.clone(),
+            prompt: self.prompt,
+            tokens: self.tokens,
+            repeat: self.repeat,
+            options: self.plan.options(),
+        };
+        let report = measure(&model, &plan)?;
+        if self.json { print_json(&report) } else { print(&report) }
+    }
+}
+
+fn print(report: &Report) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "kernels    {}", report.kernels)?;
+    writeln!(out, "image      {}", size(report.image_bytes as u64))?;
+    writeln!(out, "a token    {} of weights", size(report.weight_bytes_per_token))?;
+    writeln!(out, "workspace  {}", size(report.workspace_bytes as u64))?;
+    if let Some(bytes) = report.peak_rss_bytes {
+        writeln!(out, "peak RSS   {}", size(bytes))?;
+    }
+    for read in &report.reads {
+        writeln!(out, "read       {} thread(s)  {:.1} GB/s", read.threads, read.bytes_per_second / 1e9)?;
+    }
+    for p in &report.prefills {
+        writeln!(
+            out,
+            "prefill    {} thread(s)  chunk {:>4}  {:>10.1} tokens/s",
+            p.threads, p.chunk, p.tokens_per_second
+        )?;
+    }
+    for d in &report.decodes {
+        writeln!(
+            out,
+            "decode     {} thread(s)  depth {:>6}  {:>8.1} tokens/s  {:.1} GB/s, {:.0} % of the read bandwidth",
+            d.threads,
+            d.depth,
+            d.tokens_per_second,
+            d.weight_bytes_per_second / 1e9,
+            100.0 * d.share_of_read_bandwidth
+        )?;
+    }
+    Ok(())
+}

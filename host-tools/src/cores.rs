@@ -1,0 +1,40 @@
+//! Threads as the engine's cores.
+
+use jamlet::kernels::{Crew, Kernels};
+use std::thread;
+use std::time::Duration;
+
+/// Waits that only spin: about as long as the single-core work between two tasks of a token takes.
+const SPIN: u32 = 20_000;
+/// Waits after which nobody seems to decode any more.
+const YIELD: u32 = 40_000;
+
+fn idle(waits: u32) {
+    match waits {
+        0..SPIN => std::hint::spin_loop(),
+        SPIN..YIELD => thread::yield_now(),
+        _ => thread::sleep(Duration::from_micros(200)),
+    }
+}
+
+/// Dismisses the crew, even if the work panics.
+struct Dismiss<'a>(&'a Crew);
+
+impl Drop for Dismiss<'_> {
+    fn drop(&mut self) {
+        self.0.dismiss();
+    }
+}
+
+/// Calls `work` with `kernels` on as many threads, the caller's included.
+pub fn on_threads<R>(threads: usize, kernels: Kernels<'static>, work: impl FnOnce(Kernels<'_>) -> R) -> R {
+    let crew = Crew::new(threads.max(1), idle);
+    thread::scope(|scope| {
+        let crew = &crew;
+        let _dismiss = Dismiss(crew);
+        for core in 1..threads {
+            scope.spawn(move || crew.work(core));
+        }
+        work(kernels.on_cores(crew))
+    })
+}
