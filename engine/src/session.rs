@@ -5,6 +5,7 @@ use crate::layers::{self, Pass};
 use crate::model::{FfnWeights, MixerWeights, Model};
 use crate::sampler::Sampler;
 use crate::state::cache::Cache;
+use crate::state::snapshot::{Memory, SnapshotError};
 use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError, Ssm};
 
 /// Why a session can't do what was asked.
@@ -179,6 +180,40 @@ impl<'m, 'w> Session<'m, 'w> {
             first += block;
         }
         Ok(())
+    }
+
+    /// Saves what the session remembers into `out` and returns the length: see [`crate::state::snapshot`] for the format.
+    /// It grows with the text until the attention cache is full; [`Plan::snapshot_bytes`] is enough for any text.
+    ///
+    /// # Errors
+    /// [`SnapshotError::TooSmall`], which says the size needed.
+    pub fn snapshot(&mut self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        self.feed_pending();
+        let position = self.position;
+        self.memory(self.last).save(position, out)
+    }
+
+    /// Goes on from a state that [`Session::snapshot`] saved, on this machine or another, with the same image, window,
+    /// sinks and state width. What the session remembered before is gone; on an error, it is as it was.
+    ///
+    /// # Errors
+    /// What is wrong with the snapshot.
+    pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), SnapshotError> {
+        let position = self.memory(0).restore(snapshot)?;
+        (self.position, self.last, self.pending) = (position, 0, None);
+        Ok(())
+    }
+
+    /// What a snapshot holds, the last token being in row `row` of the residual stream.
+    fn memory(&mut self, row: usize) -> Memory<'_, 'w> {
+        let hidden = self.model.header().hidden as usize;
+        Memory {
+            plan: &self.plan,
+            image: self.model.image().checksum(),
+            mamba: &mut self.mamba,
+            cache: &mut self.cache,
+            residual: self.buffers.residual.get_mut(row * hidden..(row + 1) * hidden).unwrap_or(&mut []),
+        }
     }
 
     fn feed_pending(&mut self) {

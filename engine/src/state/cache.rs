@@ -61,6 +61,19 @@ impl Cache<'_> {
         self.next = if slot + 1 >= self.slots { self.sinks } else { slot + 1 };
     }
 
+    /// As if `position` tokens had been stored from the beginning.
+    pub(crate) fn seek(&mut self, position: u64) {
+        let (slots, sinks) = (self.slots as u64, self.sinks as u64);
+        // A plan has more slots than sinks, but a model without attention has no slots.
+        let ring = slots.saturating_sub(sinks).max(1);
+        self.filled = position.min(slots) as usize;
+        self.next = match position.checked_sub(slots) {
+            Some(beyond) if slots > 0 => (sinks + beyond % ring) as usize,
+            Some(_) => 0,
+            None => position as usize,
+        };
+    }
+
     /// Head `head` of attention layer `layer`.
     pub(crate) fn head(&mut self, layer: usize, head: usize) -> Option<Head<'_>> {
         let index = layer * self.kv_heads + head;

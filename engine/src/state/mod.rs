@@ -2,8 +2,10 @@
 
 pub mod cache;
 mod plan;
+pub mod snapshot;
 mod workspace;
 
 pub use plan::{Options, Parts, Plan, PlanError, StateWidth};
+pub use snapshot::SnapshotError;
 pub use workspace::{Aligned, Workspace};
 pub(crate) use workspace::{Arena, Buffers, MambaState, Ssm};

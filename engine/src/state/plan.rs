@@ -313,6 +313,12 @@ impl Plan {
         self.total() as usize
     }
 
+    /// Bytes that suffice for a snapshot, whatever was fed.
+    pub const fn snapshot_bytes(&self) -> usize {
+        // Header, checksum and the last token's row; parts are padded here and not there.
+        64 + 4 * self.normed as usize + (self.ssm_bytes() + self.conv_bytes() + self.cache_bytes()) as usize
+    }
+
     /// The same bytes, by part.
     pub const fn parts(&self) -> Parts {
         let (ssm, conv, cache) = (self.ssm_bytes(), self.conv_bytes(), self.cache_bytes());
