@@ -1,9 +1,10 @@
 //! The emulated boards, and how each is built and started.
 
+use crate::build::Build;
 use crate::elf;
 use crate::process::{self, Run};
 use crate::setup;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -98,24 +99,13 @@ impl Board {
         }
     }
 
-    /// Builds a binary of the board's folder and says where it is.
+    /// Builds a program of the board's folder for the emulator and says where it is.
     ///
     /// # Errors
     /// The compiler's, or that the target isn't set up.
-    pub fn build(&self, binary: &str) -> Result<PathBuf> {
-        let folder = targets_folder().join(self.folder);
-        let mut cargo = Command::new("cargo");
-        // What cargo set for this program isn't meant for another workspace.
-        cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
-        if let Some(toolchain) = setup::toolchain_for(self.triple)? {
-            cargo.env("RUSTUP_TOOLCHAIN", toolchain);
-        }
-        cargo.current_dir(&folder).args(["build", "--quiet", "--release", "--locked", "--bin", binary]);
-        if matches!(self.machine, Machine::Pi { .. }) {
-            cargo.args(["--features", "emulated"]);
-        }
-        process::output(&mut cargo).with_context(|| format!("building {binary} for {}", self.name))?;
-        Ok(targets_folder().join("target").join(self.triple).join("release").join(binary))
+    pub fn build(&self, binary: &str, model: Option<&Path>) -> Result<PathBuf> {
+        let Self { folder, triple, .. } = *self;
+        Build { folder, triple, binary, emulated: true, model, window: None }.run()
     }
 
     /// Runs the conformance program with a case from a file.
@@ -144,6 +134,28 @@ impl Board {
             _ => command.arg("-kernel").arg(program),
         };
         process::run(&mut command, limit)
+    }
+
+    /// QEMU with the board's application and its serial port on standard input and output.
+    ///
+    /// # Panics
+    /// For machines without a serial port.
+    pub fn serial(&self, program: &Path, model: &Path) -> Command {
+        let (qemu, machine) = match self.machine {
+            Machine::Cortex { machine, .. } => ("qemu-system-arm", machine),
+            Machine::Pi { machine } => ("qemu-system-aarch64", machine),
+            Machine::Host | Machine::Linux { .. } => panic!("{} has no serial port", self.name),
+        };
+        let mut command = Command::new(setup::qemu(qemu));
+        command.args(["-machine", machine, "-display", "none", "-monitor", "none"]);
+        command.args(["-chardev", "stdio,id=port,signal=off", "-serial", "chardev:port"]);
+        // The log has a place of its own: nothing of it may reach the port.
+        command.args(["-chardev", "null,id=log", "-semihosting-config", "enable=on,target=native,chardev=log"]);
+        if let Machine::Pi { .. } = self.machine {
+            command.args(["-device", &format!("loader,file={},addr=0x08000000,force-raw=on", model.display())]);
+        }
+        command.arg("-kernel").arg(program);
+        command
     }
 }
 

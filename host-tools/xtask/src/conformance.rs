@@ -1,5 +1,6 @@
 //! `cargo xtask conformance`: every target must compute exactly the bits of the goldens.
 
+use crate::aligned::Aligned;
 use crate::board::{ALL, Board, Machine, targets_folder};
 use crate::images;
 use anyhow::{Context, Result, bail, ensure};
@@ -29,10 +30,14 @@ pub struct Args {
     #[arg(long)]
     bless: bool,
     /// Seconds that a run may take before it is killed.
-    #[arg(long, default_value_t = 120)]
-    limit: u64,
+    #[arg(long)]
+    limit: Option<u64>,
 }
 
+/// What a run may take unless told otherwise: twenty times what it takes on a machine that does nothing else.
+const LIMIT: u64 = 240;
+/// The default model takes part beside the fixtures.
+const DEFAULT_MODEL: &str = "pico";
 const CHUNKS: [u32; 4] = [1, 3, 8, 64];
 const DECODE: u32 = 32;
 const PROMPT: usize = 70; // longer than the largest chunk, and than the window
@@ -90,7 +95,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut models: Vec<(String, Vec<u8>)> =
         images::all().into_iter().map(|(name, bytes)| (name.into(), bytes)).collect();
-    if let Some(path) = &args.image {
+    let default = targets_folder().join("../host-tools/models").join(DEFAULT_MODEL).with_extension("jamlet");
+    for path in [Some(&default), args.image.as_ref()].into_iter().flatten() {
         let bytes = fs::read(path).with_context(|| path.display().to_string())?;
         models.push((path.file_stem().unwrap_or_default().display().to_string(), bytes));
     }
@@ -116,7 +122,7 @@ pub fn run(args: &Args) -> Result<()> {
     {
         let program = match board.machine {
             Machine::Host => PathBuf::new(),
-            _ => board.build(if board.folder == "linux" { "linux" } else { "conformance" })?,
+            _ => board.build(if board.folder == "linux" { "linux" } else { "conformance" }, None)?,
         };
         for (name, image) in &models {
             for chunk in CHUNKS {
@@ -151,16 +157,38 @@ fn golden(args: &Args, name: &str, image: &[u8]) -> Result<Golden> {
         let golden = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         return serde_json::from_str(&golden).with_context(|| path.display().to_string());
     }
-    let vocab = jamlet::model::Header::read(image).map_err(anyhow::Error::msg)?.vocab;
-    // Any tokens do; these go through the vocabulary in no order.
-    let prompt: Vec<u32> = (0..PROMPT as u32).map(|i| 3 + i * 7919 % (vocab - 3)).collect();
-    let report = on_host(&blob(image, &prompt, 1))?;
-    let golden = Golden { prompt, ids: report.ids, hash: report.hash };
-    if args.bless && args.image.as_ref().is_none_or(|image| image.file_stem().is_none_or(|stem| stem != name)) {
+    let golden = on_this_machine(image)?;
+    let own = args.image.as_ref().is_some_and(|image| image.file_stem().is_some_and(|stem| stem == name));
+    if args.bless && !own {
         fs::create_dir_all(targets_folder().join("../tests/goldens"))?;
         fs::write(&path, serde_json::to_string(&golden)? + "\n").with_context(|| path.display().to_string())?;
     }
     Ok(golden)
+}
+
+fn on_this_machine(image: &[u8]) -> Result<Golden> {
+    let vocab = jamlet::model::Header::read(image).map_err(anyhow::Error::msg)?.vocab;
+    // Any tokens do; these go through the vocabulary in no order.
+    let prompt: Vec<u32> = (0..PROMPT as u32).map(|i| 3 + i * 7919 % (vocab - 3)).collect();
+    let report = on_host(&blob(image, &prompt, 1))?;
+    Ok(Golden { prompt, ids: report.ids, hash: report.hash })
+}
+
+/// Instructions a token of this image on an emulated board, in chunks of 8: prefilled and decoded. `None` where they can't be
+/// counted.
+///
+/// # Errors
+/// When the board can't be run, or computes other bits than this machine.
+pub fn instructions(board: &Board, image: &[u8]) -> Result<Option<(u64, u64)>> {
+    let golden = on_this_machine(image)?;
+    let program = board.build("conformance", None)?;
+    let scratch = tempfile::tempdir()?;
+    let finding = run_one(&Args::default(), board, &program, "", image, &golden, 8, scratch.path())?;
+    let finding = finding.with_context(|| format!("the model doesn't fit {}", board.name))?;
+    match finding.problem {
+        Some(problem) => bail!("{}: {problem}", board.name),
+        None => Ok(finding.prefill.zip(finding.decode)),
+    }
 }
 
 fn options(chunk: u32) -> Options {
@@ -203,7 +231,8 @@ fn run_one(
             fs::write(&file, &case)?;
             // A run that dies must not be credited with the counts of the one before.
             let _ = fs::remove_file(&counts);
-            let run = board.run_case(program, &file, Some(&counts), Duration::from_secs(args.limit))?;
+            let run =
+                board.run_case(program, &file, Some(&counts), Duration::from_secs(args.limit.unwrap_or(LIMIT)))?;
             let problem = match run.status {
                 None => Some(format!("killed after {} seconds", run.time.as_secs())),
                 Some(status) if !status.success() => Some(format!("{status}: {}", run.stderr.trim())),
@@ -245,20 +274,13 @@ fn region(counts: &Path, region: u32, tokens: u64) -> Option<u64> {
 }
 
 fn on_host(case: &[u8]) -> Result<Report> {
-    // An image must lie at a multiple of 16, and a Vec of bytes needn't.
-    let mut lines = vec![Line([0; 64]); case.len().div_ceil(64)];
-    bytemuck::cast_slice_mut(&mut lines)[..case.len()].copy_from_slice(case);
-    let case = Case::parse(bytemuck::cast_slice(&lines)).context("the case is malformed")?;
+    let case = Aligned::copy(case);
+    let case = Case::parse(case.bytes()).context("the case is malformed")?;
     let bytes = Plan::new(case.image, case.options).map_err(anyhow::Error::msg)?.bytes();
-    let mut workspace = vec![Line([0; 64]); bytes.div_ceil(64)];
     let mut report = String::new();
-    jamlet_app::conformance::run(&case, bytemuck::cast_slice_mut(&mut workspace), &mut (), &mut report)?;
+    jamlet_app::conformance::run(&case, Aligned::zeroed(bytes).bytes_mut(), &mut (), &mut report)?;
     read_report(&(report + "end\n"))
 }
-
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
 
 fn read_report(text: &str) -> Result<Report> {
     let mut report = Report::default();

@@ -45,7 +45,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// SplitMix64, and from it numbers that are exact in f32.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn bits(&mut self) -> u64 {
@@ -57,7 +57,7 @@ impl Random {
     }
 
     /// Evenly from `low` to `high`.
-    fn between(&mut self, low: f32, high: f32) -> f32 {
+    pub fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (self.bits() >> 40) as f32 / 16_777_216.0 * (high - low)
     }
 }

@@ -1,15 +1,26 @@
 //! jamlet's developer commands: `cargo xtask COMMAND`.
 #![forbid(unsafe_code)]
 
+mod aligned;
 mod board;
+mod build;
 mod conformance;
+mod console;
 mod elf;
+mod firmware;
 mod images;
+mod layout;
 mod process;
+mod program;
 mod quantization;
+mod serial;
 mod setup;
+mod sizes;
+mod symbols;
 mod synthetic;
+mod talker;
 mod test;
+mod uf2;
 mod unicode;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +47,12 @@ enum Task {
     Conformance(conformance::Args),
     /// Writes the engine's tables of letters and numbers.
     Unicode,
+    /// Types texts into the serial port of every emulated board, and compares the summaries with this machine's.
+    Serial(serial::Args),
+    /// Builds every board, checks layout and limits, and prints what takes how much memory.
+    Sizes(sizes::Args),
+    /// Writes what a board's users flash.
+    Firmware(firmware::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -46,5 +63,8 @@ fn main() -> anyhow::Result<()> {
         Task::Quantization(args) => quantization::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Unicode => unicode::run(),
+        Task::Serial(args) => serial::run(&args),
+        Task::Sizes(args) => sizes::run(&args),
+        Task::Firmware(args) => firmware::run(&args),
     }
 }

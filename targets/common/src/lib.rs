@@ -2,5 +2,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod board;
 pub mod conformance;
 pub mod hash;
+mod input;
+mod line;
+mod log;
+mod rate;
+pub mod settings;
+mod terminal;

@@ -7,7 +7,6 @@ use jamlet_app::conformance::{Case, run};
 
 /// Runs the case and ends QEMU.
 pub fn main(blob: &[u8], workspace: &mut [u8]) -> ! {
-    stack::paint();
     let status = report(blob, workspace);
     loop {
         debug::exit(status);

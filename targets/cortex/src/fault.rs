@@ -1,7 +1,27 @@
-//! Nothing hangs silently: in QEMU a fault or panic prints where and ends the run with an error; on hardware it resets.
+//! Nothing hangs silently: a fault or panic says where in the log; in QEMU it ends the run with an error, on hardware it
+//! resets the board.
+//!
+//! No message is formatted, so that formatting isn't linked: a panic is told by its place, a fault by its addresses.
 
 use core::panic::PanicInfo;
 use cortex_m_rt::{ExceptionFrame, exception};
+
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    defmt::error!("hard fault at {=u32:#010x}, called from {=u32:#010x}", frame.pc(), frame.lr());
+    #[cfg(feature = "emulated")]
+    say(&[b"error hard fault at 0x", &hex(frame.pc()), b", called from 0x", &hex(frame.lr()), b"\n"]);
+    end()
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
+    defmt::error!("panic at {=str}:{=u32}", file, line);
+    #[cfg(feature = "emulated")]
+    say(&[b"error panic at ", file.as_bytes(), b" line 0x", &hex(line), b"\n"]);
+    end()
+}
 
 #[cfg(feature = "emulated")]
 fn end() -> ! {
@@ -10,29 +30,25 @@ fn end() -> ! {
     }
 }
 
-#[cfg(feature = "emulated")]
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    cortex_m_semihosting::hprintln!("error hard fault at {:#010x}, called from {:#010x}", frame.pc(), frame.lr());
-    end()
-}
-
-#[cfg(feature = "emulated")]
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    cortex_m_semihosting::hprintln!("error {}", info);
-    end()
-}
-
 #[cfg(not(feature = "emulated"))]
-#[exception]
-unsafe fn HardFault(_: &ExceptionFrame) -> ! {
+fn end() -> ! {
+    defmt::flush();
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-// The message is not formatted, so that formatting is not linked.
-#[cfg(not(feature = "emulated"))]
-#[panic_handler]
-fn panic(_: &PanicInfo) -> ! {
-    cortex_m::peripheral::SCB::sys_reset()
+#[cfg(feature = "emulated")]
+fn say(parts: &[&[u8]]) {
+    let Ok(mut out) = cortex_m_semihosting::hio::hstderr() else { return };
+    for part in parts {
+        // Where nothing can be said, the status that follows still says that it failed.
+        let _ = out.write_all(part);
+    }
+}
+
+#[cfg(feature = "emulated")]
+fn hex(word: u32) -> [u8; 8] {
+    core::array::from_fn(|i| {
+        let digit = (word >> (28 - 4 * i) & 15) as u8;
+        if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }
+    })
 }

@@ -1,9 +1,18 @@
 //! What the Cortex-M boards share.
 #![no_std]
 
+pub mod board;
+pub mod clock;
 pub mod cmsdk;
 #[cfg(feature = "emulated")]
 pub mod conformance;
 mod fault;
+#[cfg(feature = "emulated")]
 pub mod marks;
 pub mod stack;
+
+// The log: binary records that `defmt-print` and probe-rs turn into text, never on the serial port.
+#[cfg(not(feature = "emulated"))]
+use defmt_rtt as _;
+#[cfg(feature = "emulated")]
+mod console_log;

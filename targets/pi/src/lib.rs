@@ -2,6 +2,7 @@
 #![no_std]
 
 pub mod boot;
+pub mod clock;
 pub mod exit;
 pub mod marks;
 pub mod memory;

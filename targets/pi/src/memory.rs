@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use embedded_alloc::LlffHeap;
+use jamlet::model::Header;
 
 extern crate alloc;
 use alloc::vec::Vec;
@@ -26,6 +27,12 @@ pub fn init_heap() {
 pub fn model() -> &'static [u8] {
     // SAFETY: nothing writes here once the kernel runs.
     unsafe { core::slice::from_raw_parts(core::ptr::without_provenance(MODEL), MODEL_BYTES) }
+}
+
+/// The model there, if it is whole.
+pub fn image() -> Option<&'static [u8]> {
+    let length = Header::read(model()).ok()?.length;
+    model().get(..usize::try_from(length).ok()?)
 }
 
 #[derive(Clone, Copy, Pod, Zeroable)]

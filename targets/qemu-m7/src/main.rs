@@ -1,7 +1,29 @@
+//! Texts and summaries over the board's first UART.
 #![no_std]
 #![no_main]
-use jamlet_cortex as _;
-#[cortex_m_rt::entry]
+
+use cortex_m_rt::entry;
+use jamlet::{Options, Plan, Workspace, include_image};
+use jamlet_app::{app, settings};
+use jamlet_cortex::{
+    board::{CortexBoard, rest},
+    cmsdk::Uart,
+};
+
+const UART0: usize = 0x4000_4000;
+const CORE_HERTZ: u32 = 25_000_000;
+
+static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
+const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
+const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
+
+#[entry]
 fn main() -> ! {
-    loop {}
+    static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
+    let board = CortexBoard::start(CORE_HERTZ);
+    // SAFETY: the address of UART 0 on this board; nothing else uses it.
+    let uart = unsafe { Uart::new(UART0) };
+    // This port never fails, and never ends.
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), uart, board);
+    rest()
 }

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Cross targets and emulators on Debian 12 (amd64, root) from Debian's own archive, for machines that reach no Rust
-# download server. `cargo xtask setup` runs this only where `rustup target add` can't help. Running it again is free.
+# Emulators on Debian 12 (amd64, root) from Debian's own archive; with targets named, cross targets too, for machines
+# that reach no Rust download server. `cargo xtask setup` runs this only where something is missing. Running it again is
+# free.
 #
-# The trick: Debian ships rustc and, as rust-web-src, the source of its standard library. core and alloc are built from
+# The trick for targets: Debian ships rustc and, as rust-web-src, the source of its standard library. core and alloc are built from
 # that once for each bare-metal target and put where rustc looks for a target's libraries; rustup then knows the result
 # as the toolchain "debian".
 #
-# usage: debian.sh TOOLS_FOLDER TARGET...
+# usage: debian.sh TOOLS_FOLDER [TARGET...]
 set -euo pipefail
 tools=$1; shift
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
@@ -26,8 +27,9 @@ if ! grep -rqs bookworm-backports /etc/apt/sources.list /etc/apt/sources.list.d;
   printf '%s\n' 'Types: deb' "URIs: $mirror" 'Suites: bookworm-backports' 'Components: main' \
     'Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg' > "$backports"
 fi
-stable=$(missing rustc-web cargo-web rust-web-src rust-web-clippy gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
-  libcapstone4)
+rust=
+if [ $# -gt 0 ]; then rust="rustc-web cargo-web rust-web-src rust-web-clippy"; fi
+stable=$(missing $rust gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross libcapstone4)
 newer=$(missing qemu-system-arm)
 if [ -n "$stable$newer" ] || [ ! -x "$tools/qemu-aarch64" ]; then say "reading package lists"; apt update; fi
 if [ -n "$stable" ]; then say "installing" $stable; apt install -y --no-install-recommends $stable > /dev/null; fi
@@ -35,6 +37,16 @@ if [ -n "$newer" ]; then
   say "installing" $newer
   apt install -y --no-install-recommends -t bookworm-backports $newer > /dev/null
 fi
+
+# ---- qemu-aarch64 of bookworm: the one of backports is linked statically and can't load plugins
+if [ ! -x "$tools/qemu-aarch64" ]; then
+  say "fetching qemu-aarch64"
+  mkdir -p "$scratch/user"
+  (cd "$scratch/user" && apt -o APT::Sandbox::User=root download qemu-user/bookworm && dpkg -x ./*.deb .)
+  cp "$scratch/user/usr/bin/qemu-aarch64" "$tools/"
+fi
+
+if [ $# = 0 ]; then exit; fi
 rustc=/usr/bin/rustc cargo=/usr/bin/cargo
 info=$($rustc -vV)
 host=$(sed -n 's/^host: //p' <<< "$info")
@@ -106,14 +118,6 @@ if [ ! -e "$linux/lib/.built-by-$commit" ]; then
   rm -rf "$linux"
   cp -r "$scratch/std/usr/lib/rustlib/aarch64-unknown-linux-gnu" "$linux"
   touch "$linux/lib/.built-by-$commit"
-fi
-
-# ---- qemu-aarch64 of bookworm: the one of backports is linked statically and can't load plugins
-if [ ! -x "$tools/qemu-aarch64" ]; then
-  say "fetching qemu-aarch64"
-  mkdir -p "$scratch/user"
-  (cd "$scratch/user" && apt -o APT::Sandbox::User=root download qemu-user/bookworm && dpkg -x ./*.deb .)
-  cp "$scratch/user/usr/bin/qemu-aarch64" "$tools/"
 fi
 
 if command -v rustup > /dev/null && ! rustup toolchain list | grep -q '^debian'; then rustup toolchain link debian /usr; fi

@@ -4,7 +4,7 @@ use crate::process::{self, output};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Every target that firmware or the Linux binary is built for.
@@ -113,7 +113,13 @@ fn by_debian(tools: &Path, targets_are_there: bool) -> Result<()> {
         );
     }
     eprintln!("setup: the Debian way; the first time takes a few minutes");
-    let status = Command::new("bash").args(["-c", DEBIAN_SCRIPT, "debian.sh"]).arg(tools).args(TARGETS).status()?;
+    let targets = if targets_are_there { &[] } else { &TARGETS[..] };
+    let status = Command::new("bash")
+        .args(["-c", DEBIAN_SCRIPT, "debian.sh"])
+        .arg(tools)
+        .args(targets)
+        .stdin(Stdio::null())
+        .status()?;
     if !status.success() {
         bail!("debian.sh failed: {status}");
     }

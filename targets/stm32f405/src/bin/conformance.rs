@@ -3,6 +3,8 @@
 #![no_main]
 
 use cortex_m_rt::entry;
+// For the interrupt vectors of the chip.
+use embassy_stm32 as _;
 use jamlet::Workspace;
 
 /// The upper three quarters of flash.

@@ -1,0 +1,120 @@
+//! Building firmware, and understanding the linker where it doesn't fit.
+
+use crate::board::targets_folder;
+use crate::process;
+use crate::setup;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// What to build.
+#[derive(Clone, Copy, Debug)]
+pub struct Build<'a> {
+    /// Folder in `targets/`.
+    pub folder: &'a str,
+    /// What it is compiled for.
+    pub triple: &'a str,
+    /// Name of the program.
+    pub binary: &'a str,
+    /// Whether it will run in QEMU instead of on hardware.
+    pub emulated: bool,
+    /// Image to embed; the board's own if none is given.
+    pub model: Option<&'a Path>,
+    /// Attention window; the board's own if none is given.
+    pub window: Option<u32>,
+}
+
+/// The longest that a build may take: on a busy machine the HALs take minutes.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+impl Build<'_> {
+    /// Builds and says where the program is.
+    ///
+    /// # Errors
+    /// The compiler's; that the target isn't set up; by how much the program doesn't fit the board.
+    pub fn run(&self) -> Result<PathBuf> {
+        let folder = targets_folder().join(self.folder);
+        let mut cargo = Command::new("cargo");
+        // What cargo set for this program isn't meant for another workspace.
+        cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+        if let Some(toolchain) = setup::toolchain_for(self.triple)? {
+            cargo.env("RUSTUP_TOOLCHAIN", toolchain);
+        }
+        cargo.current_dir(&folder).args(["build", "--quiet", "--release", "--locked", "--bin", self.binary]);
+        if self.emulated && has_feature(&folder, "emulated")? {
+            cargo.args(["--features", "emulated"]);
+        }
+        if let Some(model) = self.model {
+            cargo.env("JAMLET_MODEL", model.canonicalize().with_context(|| model.display().to_string())?);
+        }
+        if let Some(window) = self.window {
+            cargo.env("JAMLET_WINDOW", window.to_string());
+        }
+        let run = process::run(&mut cargo, LIMIT)?;
+        if !run.status.is_some_and(|status| status.success()) {
+            let script = fs::read_to_string(folder.join("memory.x")).unwrap_or_default();
+            match overflow(&run.stderr, &memories(&script)) {
+                Some(message) => bail!("{} does not fit {}: {message}", self.binary, self.folder),
+                None => bail!("building {} for {} failed:\n{}", self.binary, self.folder, run.stderr.trim()),
+            }
+        }
+        Ok(targets_folder().join("target").join(self.triple).join("release").join(self.binary))
+    }
+}
+
+fn has_feature(folder: &Path, feature: &str) -> Result<bool> {
+    let manifest = folder.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
+    Ok(text.lines().any(|line| line.starts_with(&format!("{feature} = ["))))
+}
+
+/// Memories by name with their sizes as memory.x writes them.
+fn memories(script: &str) -> BTreeMap<&str, &str> {
+    let memory = |line| -> Option<_> {
+        let (name, rest) = str::split_once(line, " : ORIGIN")?;
+        Some((name.trim(), rest.split_once("LENGTH = ")?.1.trim()))
+    };
+    script.lines().filter_map(memory).collect()
+}
+
+/// What the linker says about memories that are too small: how many bytes too many, by memory.
+fn overflow(stderr: &str, memories: &BTreeMap<&str, &str>) -> Option<String> {
+    let mut most: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in stderr.lines() {
+        let Some((_, rest)) = line.split_once("will not fit in region '") else { continue };
+        let (region, rest) = rest.split_once('\'')?;
+        let bytes: u64 = rest.rsplit("overflowed by ").next()?.split(' ').next()?.parse().ok()?;
+        // Each section that is past the end says so; the last says it for all.
+        most.entry(region).and_modify(|most| *most = bytes.max(*most)).or_insert(bytes);
+    }
+    let parts: Vec<String> = most
+        .iter()
+        .map(|(region, bytes)| {
+            format!("{bytes} bytes too many for {region} ({})", memories.get(region).unwrap_or(&"?"))
+        })
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_linkers_complaint_becomes_bytes_and_memory() {
+        let script = "MEMORY\n{\n  FLASH : ORIGIN = 0x10000000, LENGTH = 4M\n  \
+                      RAM   : ORIGIN = ORIGIN(STACK) + LENGTH(STACK), LENGTH = 520K - 16K\n}\n";
+        let stderr = "  = note: rust-lld: error: section '.rodata' will not fit in region 'FLASH': overflowed by 100 bytes\n\
+                      rust-lld: error: section '.data' will not fit in region 'FLASH': overflowed by 164 bytes\n\
+                      rust-lld: error: section '.bss' will not fit in region 'RAM': overflowed by 7 bytes\n";
+        let memories = memories(script);
+        assert_eq!(
+            overflow(stderr, &memories).unwrap(),
+            "164 bytes too many for FLASH (4M), 7 bytes too many for RAM (520K - 16K)"
+        );
+        assert_eq!(overflow("error[E0425]: cannot find value", &memories), None);
+    }
+}

@@ -1,0 +1,351 @@
+//! `cargo xtask serial`: someone types at every emulated board, and reads the same summaries as on this machine.
+
+use crate::board::{ALL, Board, Machine};
+use crate::console::Console;
+use crate::talker;
+use anyhow::{Context, Result, bail, ensure};
+use jamlet::Options;
+use jamlet_app::app::LONGEST_SUMMARY;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Arguments of the command.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Boards by name; all emulated ones if none is given.
+    boards: Vec<String>,
+    /// Also types a text at boards that run this image, and interrupts its summary.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Seconds that the board may take to answer.
+    #[arg(long)]
+    limit: Option<u64>,
+}
+
+/// What an answer may take unless told otherwise.
+const LIMIT: u64 = 300;
+
+/// The window of a board's firmware unless told otherwise; the Raspberry Pi's own is larger, and a text of this length is
+/// far beyond both.
+fn options(board: &Board) -> Options {
+    match board.machine {
+        Machine::Pi { .. } => Options::default(),
+        _ => Options::window(256),
+    }
+}
+
+const FIRST: &str = "The quick brown fox jumps over the lazy dog.\nIt is not the first time: the dog never minds.";
+const SECOND: &str =
+    "Package that provides the shared files of the other packages. Änderungen: größer → schöner, 日本語 too.";
+
+/// Runs the session on every board.
+///
+/// # Errors
+/// The first thing that a board did otherwise than this machine.
+pub fn run(args: &Args) -> Result<()> {
+    let emulated = |board: &&Board| matches!(board.machine, Machine::Cortex { .. } | Machine::Pi { .. });
+    let known: Vec<&Board> = ALL.iter().filter(emulated).collect();
+    for name in &args.boards {
+        let names: Vec<_> = known.iter().map(|board| board.name).collect();
+        ensure!(names.contains(&name.as_str()), "{name} has no serial port in QEMU; {} have", names.join(", "));
+    }
+    let limit = Duration::from_secs(args.limit.unwrap_or(LIMIT));
+    let scratch = tempfile::tempdir()?;
+    let image = talker::image()?;
+    let path = scratch.path().join("talker.jamlet");
+    fs::write(&path, &image)?;
+    for board in
+        known.into_iter().filter(|board| args.boards.is_empty() || args.boards.iter().any(|name| name == board.name))
+    {
+        let start = Instant::now();
+        let program = board.build(board.folder, Some(&path))?;
+        let built = start.elapsed();
+        let mut visit = Visit::begin(board, &program, &path, &image, limit)?;
+        let typed = visit.everything().with_context(|| format!("on {}", board.name))?;
+        println!(
+            "{:<10} {typed} bytes typed, all summaries as on this machine ({:.1} s, after {:.1} s of building)",
+            board.name,
+            (start.elapsed() - built).as_secs_f64(),
+            built.as_secs_f64()
+        );
+        drop(visit);
+        if let Some(model) = &args.model {
+            real(board, model, limit).with_context(|| format!("{} on {}", model.display(), board.name))?;
+        }
+    }
+    fault(limit)
+}
+
+/// A short text and an interrupted summary, with a model that is large enough to be interrupted.
+fn real(board: &Board, path: &Path, limit: Duration) -> Result<()> {
+    let image = fs::read(path)?;
+    let program = match board.build(board.folder, Some(path)) {
+        Err(error) if error.to_string().contains("does not fit") => {
+            println!("{:<10} {error}", board.name);
+            return Ok(());
+        }
+        built => built?,
+    };
+    let start = Instant::now();
+    let mut visit = Visit::begin(board, &program, path, &image, limit)?;
+    visit.summary(SECOND, SECOND.as_bytes())?;
+    visit.type_in(FIRST.as_bytes());
+    visit.type_in(b"\x04");
+    visit.wait(" tokens read")?;
+    visit.wait("]\r\n")?;
+    visit.type_in(b"\x03");
+    let begun = visit.wait("^C\r\n[")?;
+    let (_, _, whole) = talker::answer(&image, options(board), FIRST.as_bytes(), LONGEST_SUMMARY)?;
+    ensure!(
+        terminal(&whole).starts_with(&begun),
+        "the interrupted summary begins {begun:?}, but should begin {whole:?}"
+    );
+    visit.wait("> ")?;
+    visit.summary(SECOND, SECOND.as_bytes())?;
+    println!(
+        "{:<10} {}: summary as on this machine ({:.1} s)",
+        board.name,
+        path.display(),
+        start.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// A program for another board runs into memory that isn't there: it must say so and end.
+fn fault(limit: Duration) -> Result<()> {
+    let [wrong, right] = ["qemu-m7", "qemu-m4"].map(|name| ALL.iter().find(|board| board.name == name));
+    let (wrong, right) = (wrong.context("qemu-m7")?, right.context("qemu-m4")?);
+    let case = tempfile::NamedTempFile::new()?;
+    fs::write(case.path(), [0; 64])?;
+    let run = right.run_case(&wrong.build("conformance", None)?, case.path(), None, limit)?;
+    let said = run.stderr + &run.stdout;
+    match run.status {
+        None => bail!("a fault hangs"),
+        Some(status) => ensure!(
+            !status.success() && said.contains("error hard fault at 0x"),
+            "a fault ends with {status}: {said:?}"
+        ),
+    }
+    println!("a fault prints where, and ends the run");
+    Ok(())
+}
+
+/// Someone at a board.
+struct Visit<'i> {
+    console: Console,
+    image: &'i [u8],
+    options: Options,
+    limit: Duration,
+    typed: usize,
+}
+
+impl<'i> Visit<'i> {
+    fn begin(board: &Board, program: &Path, path: &Path, image: &'i [u8], limit: Duration) -> Result<Self> {
+        let console = Console::start(&mut board.serial(program, path))?;
+        let mut visit = Self { console, image, options: options(board), limit, typed: 0 };
+        visit.wait("> ")?;
+        Ok(visit)
+    }
+
+    fn everything(&mut self) -> Result<usize> {
+        self.summary(FIRST, FIRST.as_bytes())?;
+        // Two at once: the second one is typed while the first is read and summarized.
+        self.type_in(FIRST.as_bytes());
+        self.type_in(b"\x04");
+        self.type_in(SECOND.as_bytes());
+        self.type_in(b"\x0C");
+        self.expect(FIRST.as_bytes())?;
+        self.expect(SECOND.as_bytes())?;
+        // Keys that erase, move and mean nothing.
+        self.summary("The quick brown fox", b"Teh\x7F\x7Fhe slow\x17quixk\x08\x08ck brown\x1B[D\x1B[1;5C fox\x00\x1F")?;
+        self.summary_of(b"A \xFF\xFE cut \xC3( off \xE2\x82", b"noise\x15A \xFF\xFE cut \xC3( off \xE2\x82")?;
+        self.summary_of(FIRST.as_bytes(), ["\r\n\n", &FIRST.replace('\n', "\r"), "\n\n\r\n"].concat().as_bytes())?;
+        // Ctrl-C in the middle of a text leaves nothing of it.
+        self.type_in(SECOND.repeat(3).as_bytes());
+        self.wait("too.")?;
+        self.type_in(b"\x03");
+        self.wait("^C\r\n> ")?;
+        self.summary(FIRST, FIRST.as_bytes())?;
+        let long = long_text();
+        self.summary_of(long.as_bytes(), long.as_bytes())?;
+        self.type_in(b"/stats\r");
+        let stats = self.wait("\r\n> ")?;
+        ensure!(stats.contains("texts 8, ") && stats.contains("port errors 0"), "/stats says {stats:?}");
+        self.type_in(b"/reset\r/stats\r/help\r");
+        self.wait("texts 0, tokens read 0 (0.0/s), written 0 (0.0/s)")?;
+        self.wait("Ctrl-C drops the text")?;
+        self.wait("> ")?;
+        self.type_in(b"\x04");
+        self.wait("[no text yet]\r\n> ")?;
+        self.summary(SECOND, SECOND.as_bytes())?;
+        Ok(self.typed)
+    }
+
+    fn type_in(&mut self, bytes: &[u8]) {
+        self.typed += bytes.len();
+        self.console.type_in(bytes);
+    }
+
+    fn wait(&mut self, end: &str) -> Result<String> {
+        self.console.wait_for(end, self.limit)
+    }
+
+    /// Types a text, and compares its summary with that of what it should be read as.
+    fn summary(&mut self, text: &str, keys: &[u8]) -> Result<()> {
+        self.summary_of(text.as_bytes(), keys)
+    }
+
+    fn summary_of(&mut self, text: &[u8], keys: &[u8]) -> Result<()> {
+        self.type_in(keys);
+        self.type_in(b"\x04");
+        self.expect(text)
+    }
+
+    /// Reads a summary.
+    fn expect(&mut self, text: &[u8]) -> Result<()> {
+        let (read, written, summary) = talker::answer(self.image, self.options, text, LONGEST_SUMMARY)?;
+        let head = || String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
+        self.wait("\r\n[")?;
+        let counted = self.wait(" tokens read")?;
+        ensure!(counted == read.to_string(), "{:?}: {counted} tokens read; {read} would be right", head());
+        self.wait("/s]\r\n")?;
+        // The summary may hold anything, so its end is what follows it: the count.
+        let right = format!("{}\r\n[{written} tokens written", terminal(&summary));
+        let found = self.wait(" tokens written")? + " tokens written";
+        ensure!(found == right, "{:?}: the board wrote {found:?}; {right:?} would be right", head());
+        self.wait("]\r\n> ")?;
+        Ok(())
+    }
+}
+
+/// A text as a terminal shows it, to which XON and XOFF are no characters.
+fn terminal(text: &str) -> String {
+    text.replace('\n', "\r\n").replace(['\x11', '\x13'], "")
+}
+
+/// 100 KB, with lines of all lengths, longer than can be edited among them.
+fn long_text() -> String {
+    let mut text = String::new();
+    let mut line = 0;
+    while text.len() < 100_000 {
+        line += 1;
+        for word in 0..line % 97 {
+            text.push_str(["the", "of", "in", "the", "other", "7,421", "the", "Ünder"][(line * 31 + word * 7) % 8]);
+            text.push(' ');
+        }
+        text.push_str("end.\n");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aligned::Aligned;
+    use embedded_io::{ErrorType, Read, ReadReady, Write};
+    use jamlet::Plan;
+    use jamlet_app::app;
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+
+    /// A port at which everything was typed already; `later` arrives once so many bytes were written.
+    struct Typed {
+        keys: VecDeque<u8>,
+        later: (usize, &'static [u8]),
+        screen: Vec<u8>,
+    }
+
+    impl ErrorType for &mut Typed {
+        type Error = Infallible;
+    }
+
+    impl ReadReady for &mut Typed {
+        fn read_ready(&mut self) -> Result<bool, Infallible> {
+            Ok(!self.keys.is_empty())
+        }
+    }
+
+    impl Read for &mut Typed {
+        fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+            let byte = self.keys.pop_front();
+            buffer[..byte.iter().len()].copy_from_slice(byte.as_slice());
+            Ok(byte.iter().len())
+        }
+    }
+
+    impl Write for &mut Typed {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+            self.screen.extend(bytes);
+            if self.screen.len() >= self.later.0 {
+                self.keys.extend(std::mem::take(&mut self.later.1));
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    /// A board whose clock ticks whenever someone looks.
+    struct Bench(u32);
+
+    impl jamlet_app::board::Board for Bench {
+        fn micros(&mut self) -> u32 {
+            self.0 += 1000;
+            self.0
+        }
+
+        fn flow_control(&self) -> bool {
+            false
+        }
+    }
+
+    fn screen(image: &[u8], keys: &[u8], later: (usize, &'static [u8])) -> String {
+        let image = Aligned::copy(image);
+        let options = Options::window(256);
+        let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), options).unwrap().bytes());
+        let mut port = Typed { keys: keys.iter().copied().collect(), later, screen: Vec::new() };
+        app::serve(image.bytes(), options, workspace.bytes_mut(), &mut port, Bench(0)).unwrap();
+        String::from_utf8(port.screen).unwrap()
+    }
+
+    fn answer(image: &[u8], text: &str) -> String {
+        let (read, written, summary) =
+            talker::answer(image, Options::window(256), text.as_bytes(), LONGEST_SUMMARY).unwrap();
+        format!("[{read} tokens read, ~/s]\n{summary}\n[{written} tokens written, ~")
+    }
+
+    /// The screen with plain line ends and without rates, which the clock makes up.
+    fn plain(screen: &str) -> String {
+        let mut parts = screen.split("tokens read, ");
+        let mut plain = parts.next().unwrap().to_owned();
+        for part in parts {
+            plain += "tokens read, ~";
+            plain += &part[part.find("/s]").unwrap()..];
+        }
+        let mut parts = plain.split("tokens written, ");
+        let mut plainer = parts.next().unwrap().to_owned();
+        for part in parts {
+            plainer += "tokens written, ~";
+            plainer += &part[part.find("/s;").unwrap()..];
+        }
+        plainer.replace("\r\n", "\n")
+    }
+
+    #[test]
+    fn texts_are_summarized_however_they_arrive() {
+        let image = talker::image().unwrap();
+        let long = long_text();
+        for text in [FIRST, SECOND, &long] {
+            let right = answer(&image, text);
+            let screen = plain(&screen(&image, format!("{text}\x04").as_bytes(), (0, b"")));
+            assert!(screen.contains(&right), "{screen:?}\nlacks\n{right:?}");
+        }
+        let both = plain(&screen(&image, format!("{FIRST}\x04\n\n{SECOND}\n\x0C").as_bytes(), (0, b"")));
+        let (first, second) = (both.find(&answer(&image, FIRST)).unwrap(), both.find(&answer(&image, SECOND)).unwrap());
+        assert!(first < second);
+    }
+}

@@ -1,0 +1,192 @@
+//! What a program takes of its board.
+
+use crate::board::{ALL, Board, targets_folder};
+use crate::conformance;
+use crate::console::Console;
+use crate::firmware::{Flash, TARGETS, Target};
+use crate::layout;
+use crate::program::Program;
+use crate::symbols;
+use crate::talker;
+use anyhow::{Context, Result, ensure};
+use jamlet::{Options, Plan};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Bytes of a linked program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Flash without the image: engine, application, drivers, vectors and initial values.
+    pub code: u64,
+    /// Flash for the image.
+    pub image: u64,
+    /// RAM of all statics, the workspace among them.
+    pub statics: u64,
+    /// RAM that is set aside for the stack.
+    pub stack: u64,
+}
+
+impl Sizes {
+    /// Measures a program.
+    ///
+    /// # Errors
+    /// When it has no model or no stack.
+    pub fn of(program: &Program) -> Result<Self> {
+        let flat = program.flat()?;
+        let image = layout::model(&flat)?.len() as u64;
+        let statics = program.sections.iter().filter(|section| section.writable).map(|section| section.size).sum();
+        let stack = program.address("_stack_start")? - program.address("_stack_end")?;
+        Ok(Self { code: flat.bytes.len() as u64 - image, image, statics, stack })
+    }
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, image, statics, stack } = self;
+        write!(
+            f,
+            "flash {} bytes: code {code}, image {image}; RAM {} bytes: statics {statics}, stack {stack}",
+            code + image,
+            statics + stack
+        )
+    }
+}
+
+/// Arguments of the command.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Writes the table to targets/README.md.
+    #[arg(long)]
+    write: bool,
+}
+
+/// Engine code, without the image, must not take more flash than this on a Cortex-M4.
+const MOST_CODE: u64 = 96 << 10;
+/// Nor the whole program more stack.
+const MOST_STACK: u64 = 8 << 10;
+/// Tokens that attention looks back on every board of the table.
+const WINDOW: u32 = 256;
+const TEXT: &str =
+    "This package contains a tool that reads the log files of web servers and writes a report about them.";
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A line of the table.
+struct Line {
+    board: &'static str,
+    model: String,
+    sizes: Sizes,
+    parts: jamlet::state::Parts,
+    stack: Option<u64>,
+    instructions: Option<(u64, u64)>,
+}
+
+/// Builds every board, checks layout, symbols and limits, and prints the table.
+///
+/// # Errors
+/// The first board that doesn't build, fit or keep a limit.
+pub fn run(args: &Args) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let shelf = targets_folder().join("../host-tools/models");
+    let talker = scratch.path().join("random.jamlet");
+    fs::write(&talker, talker::image()?)?;
+    let mut lines = Vec::new();
+    let mut panics = BTreeMap::new();
+    for target in TARGETS.iter().filter(|target| target.flash != Flash::Card) {
+        // Models from large to small; the last one, with random weights, fits wherever the engine does.
+        let models = [shelf.join("pico.jamlet"), shelf.join("nano.jamlet"), talker.clone()];
+        let (model, program) = largest(target, &models)?;
+        layout::check(target, &program)?;
+        let sizes = Sizes::of(&program)?;
+        let flat = program.flat()?;
+        let image = layout::model(&flat)?;
+        let parts = Plan::new(image, Options::window(WINDOW)).map_err(anyhow::Error::msg)?.parts();
+        let (mut stack, mut instructions) = (None, None);
+        if let Flash::Emulator(_) = target.flash {
+            symbols::check(&program).with_context(|| target.name.to_owned())?;
+            ensure!(
+                sizes.code <= MOST_CODE,
+                "{}: {} bytes of code; at most {MOST_CODE} would be right",
+                target.name,
+                sizes.code
+            );
+            let board = ALL.iter().find(|board| board.name == target.name).context("board")?;
+            let used = stack_used(board, &model)?;
+            ensure!(used <= MOST_STACK, "{}: {used} bytes of stack; at most {MOST_STACK} would be right", target.name);
+            stack = Some(used);
+            instructions = conformance::instructions(board, image)?;
+            panics = symbols::panics(&program)?;
+        }
+        let model = model.file_stem().unwrap_or_default().display().to_string();
+        lines.push(Line { board: target.name, model, sizes, parts, stack, instructions });
+    }
+    let table = table(&lines, &panics);
+    println!("{table}");
+    if args.write {
+        let file = targets_folder().join("README.md");
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let (head, _) = text.split_once(BEGIN).with_context(|| format!("{}: no line {BEGIN:?}", file.display()))?;
+        fs::write(&file, format!("{head}{BEGIN}\n\n{table}"))?;
+    }
+    Ok(())
+}
+
+/// What the generated end of targets/README.md begins with.
+const BEGIN: &str = "<!-- Written by `cargo xtask sizes --write` -->";
+
+/// The board's program with the first model that is there and fits.
+fn largest(target: &Target, models: &[PathBuf]) -> Result<(PathBuf, Program)> {
+    let mut last = None;
+    for model in models.iter().filter(|model| model.exists()) {
+        match target.build(Some(model), Some(WINDOW)) {
+            Ok(program) => return Ok((model.clone(), Program::read(&program)?)),
+            Err(error) if error.to_string().contains("does not fit") => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| anyhow::anyhow!("no model for {}", target.name)))
+}
+
+/// Bytes of stack after a summary.
+fn stack_used(board: &Board, model: &Path) -> Result<u64> {
+    let program = board.build(board.folder, Some(model))?;
+    let mut console = Console::start(&mut board.serial(&program, model))?;
+    console.wait_for("> ", LIMIT)?;
+    console.type_in(TEXT.as_bytes());
+    console.type_in(b"\x04");
+    console.wait_for(" tokens written", LIMIT)?;
+    console.wait_for(", stack ", LIMIT)?;
+    Ok(console.wait_for("]", LIMIT)?.parse()?)
+}
+
+fn table(lines: &[Line], panics: &BTreeMap<(String, String), usize>) -> String {
+    let mut text = format!(
+        "Bytes, with an attention window of {WINDOW} tokens. *Code* is the whole firmware without the image: engine, application, \
+         drivers. *Statics* include the workspace, whose parts follow. Stack and instructions are measured in QEMU; a dash \
+         where there is no emulator. `random` is a tiny model of random weights, where no trained one fits yet.\n\n\
+         | board | model | code | image | statics | ssm | conv | cache | scratch | stack used | instructions a token: prefill | decode |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n"
+    );
+    let or_dash = |number: Option<u64>| number.map_or("–".into(), |number| number.to_string());
+    for Line { board, model, sizes, parts, stack, instructions } in lines {
+        let jamlet::state::Parts { ssm, conv, cache, scratch } = parts;
+        let (prefill, decode) = (instructions.map(|(prefill, _)| prefill), instructions.map(|(_, decode)| decode));
+        text += &format!(
+            "| {board} | {model} | {} | {} | {} | {ssm} | {conv} | {cache} | {scratch} | {} | {} | {} |\n",
+            sizes.code,
+            sizes.image,
+            sizes.statics,
+            or_dash(*stack),
+            or_dash(prefill),
+            or_dash(decode)
+        );
+    }
+    text += "\nIn none of these programs that have no HAL are `core::fmt` or f64 arithmetic linked. Panics that the compiler \
+             couldn't rule out remain, without messages, in these functions of the engine:\n\n";
+    for ((function, kind), count) in panics {
+        text += &format!("- `{function}`: `{kind}`, {count}\n");
+    }
+    text
+}

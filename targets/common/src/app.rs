@@ -1,0 +1,347 @@
+//! The application: reads texts from a serial port and streams their summaries back.
+//!
+//! A text goes into the model's state while it arrives, so it may be of any length: nothing of it is kept, and nothing of
+//! it is cut off.
+
+use crate::board::Board;
+use crate::input::{Byte, Input};
+use crate::line::{Key, Line};
+use crate::log::{info, warning};
+use crate::rate::Rate;
+use crate::terminal::{Piece, print, text_lines};
+use Piece::{Number, Tenths, Text};
+use embedded_io::{Read, ReadReady, Write};
+use heapless::Vec;
+use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
+use jamlet::{Model, Options, Sampler, SamplerOptions, Session};
+
+/// A serial port.
+pub trait Port: Read + ReadReady + Write {}
+impl<P: Read + ReadReady + Write> Port for P {}
+
+/// The most tokens of a summary.
+pub const LONGEST_SUMMARY: u64 = 128;
+/// Tokens that wait to be fed together. Prefill in chunks reads the weights once a chunk.
+const BATCH: usize = 32;
+
+const HELP: &str = "\
+Type or paste a text, then Ctrl-D (or a form feed): its summary follows.
+Backspace, Ctrl-W and Ctrl-U erase a character, a word, a line.
+Ctrl-C drops the text, or ends the summary.
+/help   this
+/stats  memory, and what was read and written
+/reset  drops the text, and counts from zero
+";
+
+/// Serves a serial port until it ends, which a board's never does.
+///
+/// # Errors
+/// When the port can't be written.
+pub fn serve<P: Port>(
+    image: &[u8],
+    options: Options,
+    workspace: &mut [u8],
+    mut port: P,
+    board: impl Board,
+) -> Result<(), P::Error> {
+    // All sizes were settled when the firmware was linked, so little is left to go wrong.
+    let Ok(model) = Model::parse(image) else {
+        warning!("the image is damaged");
+        return print(&mut port, &[Text("\n[the model's image is damaged]\n")]);
+    };
+    let Some(tokenizer) = model.tokenizer() else {
+        warning!("the image has no tokenizer");
+        return print(&mut port, &[Text("\n[the model's image has no tokenizer]\n")]);
+    };
+    let Ok(session) = Session::new(&model, options, workspace) else {
+        warning!("the workspace is too small");
+        return print(&mut port, &[Text("\n[the workspace is too small for the model]\n")]);
+    };
+    info!("image of {=usize} bytes, workspace of {=usize}", image.len(), session.plan().bytes());
+    let reader = Reader {
+        port,
+        board,
+        input: Input::new(),
+        session,
+        batch: Vec::new(),
+        begun: false,
+        interrupted: false,
+        read: Rate::new(),
+        failure: Ok(()),
+    };
+    let mut app = App {
+        reader,
+        tokenizer,
+        encoder: Encoder::new(tokenizer),
+        line: Line::new(),
+        line_begun: false,
+        line_ends: 0,
+        texts: 0,
+        all_read: Rate::new(),
+        all_written: Rate::new(),
+    };
+    app.run()
+}
+
+/// The port and what becomes of a text.
+struct App<'m, 'w, P: Port, B> {
+    reader: Reader<'m, 'w, P, B>,
+    tokenizer: Tokenizer<'m>,
+    encoder: Encoder<'m, 256>,
+    line: Line,
+    /// A part of the line was read already: it was longer than can be edited.
+    line_begun: bool,
+    /// Line ends since the last character of the text: they count only if text follows.
+    line_ends: u32,
+    texts: u64,
+    all_read: Rate,
+    all_written: Rate,
+}
+
+impl<P: Port, B: Board> App<'_, '_, P, B> {
+    fn run(&mut self) -> Result<(), P::Error> {
+        self.say(&[Text("\njamlet. /help helps.\n> ")])?;
+        loop {
+            let reader = &mut self.reader;
+            match reader.input.next(&mut reader.port, &mut reader.board)? {
+                Byte::Some(byte) => self.take(byte)?,
+                Byte::Interrupt => self.drop_text("^C\n> ")?,
+                Byte::Ended => return Ok(()),
+            }
+            core::mem::replace(&mut self.reader.failure, Ok(()))?;
+            if self.reader.interrupted {
+                self.drop_text("^C\n> ")?;
+            }
+        }
+    }
+
+    fn say(&mut self, pieces: &[Piece]) -> Result<(), P::Error> {
+        print(&mut self.reader.port, pieces)
+    }
+
+    fn take(&mut self, byte: u8) -> Result<(), P::Error> {
+        let port = &mut self.reader.port;
+        match self.line.push(byte, |shown| port.write_all(shown))? {
+            Key::Typed => port.flush(),
+            Key::Enter if !self.line_begun && self.command()? => {
+                self.line.clear();
+                Ok(())
+            }
+            key => {
+                self.read_line();
+                self.line_begun = key == Key::Full;
+                self.line_ends += u32::from(key == Key::Enter);
+                if key == Key::End { self.summarize() } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Gives the line to the model, and the line ends before it.
+    fn read_line(&mut self) {
+        let Self { line, encoder, reader, .. } = self;
+        if !line.bytes().is_empty() {
+            let ends = core::mem::take(&mut self.line_ends);
+            // Line ends before a text's first line are none of it.
+            for _ in 0..if reader.begun { ends } else { 0 } {
+                encoder.feed(b"\n", |token| reader.push(token));
+            }
+            reader.begin();
+            encoder.feed(line.bytes(), |token| reader.push(token));
+        }
+        line.clear();
+    }
+
+    /// Does what the line asks for, if it is a command.
+    fn command(&mut self) -> Result<bool, P::Error> {
+        match self.line.bytes() {
+            b"/help" => self.say(&[Text(HELP), Text("> ")])?,
+            b"/stats" => self.stats()?,
+            b"/reset" => {
+                (self.texts, self.all_read, self.all_written) = (0, Rate::new(), Rate::new());
+                self.drop_text("> ")?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn stats(&mut self) -> Result<(), P::Error> {
+        let plan = self.reader.session.plan();
+        let (parts, options) = (plan.parts(), plan.options);
+        let bytes = |bytes: usize| Number(bytes as u64);
+        self.say(&[
+            Text("window "),
+            Number(options.window.into()),
+            Text(" tokens, workspace "),
+            bytes(plan.bytes()),
+            Text(" bytes: ssm "),
+            bytes(parts.ssm),
+            Text(", conv "),
+            bytes(parts.conv),
+            Text(", cache "),
+            bytes(parts.cache),
+            Text(", scratch "),
+            bytes(parts.scratch),
+            Text("\n"),
+        ])?;
+        if let Some(stack) = self.reader.board.stack() {
+            self.say(&[Text("stack "), bytes(stack), Text(" bytes at most\n")])?;
+        }
+        let (read, written) = (self.all_read, self.all_written);
+        self.say(&[
+            Text("texts "),
+            Number(self.texts),
+            Text(", tokens read "),
+            Number(read.tokens),
+            Text(" ("),
+            Tenths(read.per_second_tenths()),
+            Text("/s), written "),
+            Number(written.tokens),
+            Text(" ("),
+            Tenths(written.per_second_tenths()),
+            Text("/s), port errors "),
+            Number(self.reader.input.errors.into()),
+            Text("\n> "),
+        ])
+    }
+
+    /// Ends the text and writes its summary.
+    fn summarize(&mut self) -> Result<(), P::Error> {
+        if !self.reader.begun {
+            return self.say(&[Text("\n[no text yet]\n> ")]);
+        }
+        let Self { encoder, reader, .. } = self;
+        encoder.finish(|token| reader.push(token));
+        for token in reader.session.model().prompt().suffix() {
+            reader.push(token);
+        }
+        reader.feed();
+        core::mem::replace(&mut reader.failure, Ok(()))?;
+        if reader.interrupted {
+            return Ok(());
+        }
+        let read = reader.read;
+        self.say(&[
+            Text("\n["),
+            Number(read.tokens),
+            Text(" tokens read, "),
+            Tenths(read.per_second_tenths()),
+            Text("/s]\n"),
+        ])?;
+        let written = self.reader.write_summary(self.tokenizer)?;
+        info!("read {=u64} tokens, wrote {=u64}", read.tokens, written.tokens);
+        self.texts += 1;
+        self.all_read.add(read);
+        self.all_written.add(written);
+        let workspace = self.reader.session.plan().bytes() as u64;
+        let end = if self.reader.input.take_interrupt() { "^C\n[" } else { "\n[" };
+        self.say(&[
+            Text(end),
+            Number(written.tokens),
+            Text(" tokens written, "),
+            Tenths(written.per_second_tenths()),
+            Text("/s; workspace "),
+            Number(workspace),
+            Text(" bytes"),
+        ])?;
+        if let Some(stack) = self.reader.board.stack() {
+            self.say(&[Text(", stack "), Number(stack as u64)])?;
+        }
+        self.say(&[Text("]\n")])?;
+        self.drop_text("> ")
+    }
+
+    /// Makes ready for another text.
+    fn drop_text(&mut self, prompt: &str) -> Result<(), P::Error> {
+        self.encoder.finish(|_| {});
+        self.line.clear();
+        (self.line_begun, self.line_ends) = (false, 0);
+        self.reader.drop_text();
+        self.say(&[Text(prompt)])
+    }
+}
+
+/// What tokens pass through.
+struct Reader<'m, 'w, P: Port, B> {
+    port: P,
+    board: B,
+    input: Input,
+    session: Session<'m, 'w>,
+    batch: Vec<u32, BATCH>,
+    /// A text was begun: the state has seen the prompt's beginning.
+    begun: bool,
+    /// Ctrl-C was typed while a text was read: the rest of it goes nowhere.
+    interrupted: bool,
+    /// Tokens of this text.
+    read: Rate,
+    /// What went wrong with the port where that couldn't be said at once.
+    failure: Result<(), P::Error>,
+}
+
+impl<P: Port, B: Board> Reader<'_, '_, P, B> {
+    /// Begins a text, if none has begun.
+    fn begin(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            for token in self.session.model().prompt().prefix() {
+                self.push(token);
+            }
+        }
+    }
+
+    /// Takes a token of the text.
+    fn push(&mut self, token: u32) {
+        if self.batch.push(token).is_err() {
+            self.feed();
+            // There is room now.
+            let _ = self.batch.push(token);
+        }
+    }
+
+    /// Feeds the tokens that wait.
+    fn feed(&mut self) {
+        let Self { port, board, input, .. } = self;
+        if let Err(error) = input.hold(port, board) {
+            self.failure = Err(error);
+        }
+        self.interrupted |= input.poll(port);
+        if !self.interrupted {
+            let start = board.micros();
+            // The tokenizer's ids are all in the vocabulary: the image was checked.
+            let _ = self.session.feed(&self.batch);
+            self.read.count(self.batch.len() as u64, board.micros().wrapping_sub(start));
+        }
+        self.batch.clear();
+    }
+
+    fn write_summary(&mut self, tokenizer: Tokenizer) -> Result<Rate, P::Error> {
+        let Self { port, board, input, session, .. } = self;
+        input.release(port, board)?;
+        let prompt = session.model().prompt();
+        let mut sampler = Sampler::new(SamplerOptions::greedy());
+        let mut decoder = Decoder::new(tokenizer, true);
+        let mut written = Rate::new();
+        while written.tokens < LONGEST_SUMMARY && !input.poll_and_hold(port, board)? {
+            let start = board.micros();
+            let token = session.next(&mut sampler);
+            written.count(1, board.micros().wrapping_sub(start));
+            let Some(token) = token.ok().filter(|&token| !prompt.is_stop(token)) else { break };
+            let mut sent = Ok(());
+            decoder
+                .push(token, |text| sent = core::mem::replace(&mut sent, Ok(())).and_then(|()| text_lines(port, text)));
+            sent?;
+            port.flush()?;
+        }
+        let mut sent = Ok(());
+        decoder.finish(|text| sent = text_lines(port, text));
+        sent.map(|()| written)
+    }
+
+    fn drop_text(&mut self) {
+        self.session.reset();
+        self.batch.clear();
+        self.read = Rate::new();
+        (self.begun, self.interrupted) = (false, false);
+        self.input.take_interrupt();
+    }
+}

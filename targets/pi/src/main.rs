@@ -1,0 +1,48 @@
+//! Texts and summaries over the serial port on pins 8 and 10; the model is a file on the card.
+#![no_std]
+#![no_main]
+
+use core::fmt::Write;
+use jamlet::{Model, Options, Plan};
+use jamlet_app::{app, board::Board};
+use pi::{clock, exit::exit, memory, mmu, peripherals, serial::Pl011, stack};
+
+struct Pi;
+
+impl Board for Pi {
+    fn micros(&mut self) -> u32 {
+        clock::micros()
+    }
+
+    fn stack(&mut self) -> Option<usize> {
+        Some(stack::high_water())
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn start() -> ! {
+    stack::paint();
+    mmu::on(peripherals());
+    memory::init_heap();
+    let mut serial = Pl011::new();
+    // A serial port never fails.
+    let _ = match Plan::new(memory::model(), Options::default()) {
+        Ok(plan) => serve(plan, serial),
+        Err(error) => writeln!(serial, "\r\n[no model.jamlet on the card? {error}]\r"),
+    };
+    exit(1)
+}
+
+fn serve(plan: Plan, mut serial: Pl011) -> core::fmt::Result {
+    let Some(image) = memory::image() else {
+        return writeln!(serial, "\r\n[the model is cut off, or larger than {} bytes]\r", memory::MODEL_BYTES);
+    };
+    if let Err(error) = Model::parse(image) {
+        return writeln!(serial, "\r\n[model.jamlet: {error}]\r");
+    }
+    let Some(mut workspace) = memory::Workspace::new(plan.bytes()) else {
+        return writeln!(serial, "\r\n[no room for a workspace of {} bytes]\r", plan.bytes());
+    };
+    let _ = app::serve(image, plan.options, workspace.bytes(), serial, Pi);
+    Ok(())
+}

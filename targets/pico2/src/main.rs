@@ -1,0 +1,28 @@
+//! Texts and summaries over USB: the board is a serial port (CDC-ACM).
+//!
+//! The application computes in thread mode; USB lives in an interrupt, above it.
+#![no_std]
+#![no_main]
+
+mod usb;
+
+use cortex_m_rt::entry;
+use embassy_rp::{clocks, config::Config};
+use jamlet::{Options, Plan, Workspace, include_image};
+use jamlet_app::{app, settings};
+use jamlet_cortex::board::{CortexBoard, rest};
+
+static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
+const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
+const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
+
+#[entry]
+fn main() -> ! {
+    static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
+    let chip = embassy_rp::init(Config::default()); // 150 MHz
+    let board = CortexBoard::start(clocks::clk_sys_freq()).without_flow_control();
+    let port = usb::start(chip.USB);
+    // A port that can't be written has no one to tell.
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), port, board);
+    rest()
+}
