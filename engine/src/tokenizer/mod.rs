@@ -57,6 +57,9 @@
 //!
 //! Texts of the SentencePiece kind hold a space where the vocabulary has `▁`.
 
+#![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 mod added;
 mod bpe;
 mod class;

@@ -387,7 +387,7 @@ impl<'m> Tokenizer<'m> {
 
     /// The text of a symbol or literal.
     fn text(&self, id: u32) -> Option<&'m [u8]> {
-        if self.symbols(id) > 1 {
+        if *self.symbols.get(id as usize)? > 1 {
             return None;
         }
         let (&length, rest) = self.texts.get(self.nodes.offset(id as usize) as usize..)?.split_first()?;

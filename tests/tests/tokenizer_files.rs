@@ -1,0 +1,220 @@
+//! What stands in a folder's tokenizer files: refused by name where the engine doesn't do it; prompts; stops.
+
+mod tokenizer_support;
+
+use std::fs;
+use std::path::Path;
+
+use jamlet_tools::hf::JambaConfig;
+use jamlet_tools::hf::tokenizer::{PackedTokenizer, PromptIds, load, prompt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokenizer_support::{dir, encode};
+
+/// A copy of a fixture's files.
+fn copy(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(dir(name)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    folder
+}
+
+fn edit(folder: &Path, file: &str, edit: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&fs::read(folder.join(file)).unwrap()).unwrap();
+    edit(&mut value);
+    fs::write(folder.join(file), value.to_string()).unwrap();
+}
+
+/// Asserts that a change to `tokenizer.json` is refused with a message that holds all `parts`.
+#[track_caller]
+fn refused(name: &str, change: impl FnOnce(&mut Value), parts: &[&str]) {
+    let folder = copy(name);
+    edit(folder.path(), "tokenizer.json", change);
+    let message = load(folder.path(), 4096).unwrap_err().to_string();
+    for part in ["tokenizer.json"].iter().chain(parts) {
+        assert!(message.contains(part), "{part:?} isn't in: {message}");
+    }
+}
+
+#[test]
+fn refused_by_name() {
+    let byte_level = "byte-level-4096";
+    refused(byte_level, |t| t["model"]["type"] = json!("Unigram"), &["model.type", "Unigram", "BPE"]);
+    refused(byte_level, |t| t["model"]["type"] = json!("WordPiece"), &["model.type", "WordPiece", "BPE"]);
+    refused(byte_level, |t| t["model"]["dropout"] = json!(0.1), &["model.dropout", "0.1", "null"]);
+    refused(byte_level, |t| t["model"]["end_of_word_suffix"] = json!("</w>"), &["end_of_word_suffix", "</w>"]);
+    refused(byte_level, |t| t["normalizer"] = json!({"type": "NFC"}), &["normalizer", "NFC", "none"]);
+    refused(byte_level, |t| t["pre_tokenizer"] = json!({"type": "BertPreTokenizer"}), &["pre_tokenizer", "BertPre"]);
+    refused(byte_level, |t| t["pre_tokenizer"] = Value::Null, &["byte_fallback", "ByteLevel"]);
+    refused(byte_level, |t| t["decoder"] = json!({"type": "WordPiece"}), &["decoder", "WordPiece", "ByteLevel"]);
+    refused(byte_level, |t| t["decoder"] = Value::Null, &["decoder", "null"]);
+    refused(byte_level, |t| t["added_tokens"][3]["lstrip"] = json!(true), &["added_tokens[3].lstrip", "<|summary|>"]);
+    refused(byte_level, |t| t["added_tokens"][3]["single_word"] = json!(true), &["added_tokens[3].single_word"]);
+    refused(byte_level, |t| t["added_tokens"][3]["id"] = json!(4096), &["added_tokens[3].id", "4096"]);
+    refused(byte_level, |t| t["added_tokens"][3]["id"] = json!(9), &["added_tokens[3].content", "id 9"]);
+    refused(
+        byte_level,
+        |t| t["model"]["merges"][7] = json!(["qqq", "a"]),
+        &["model.merges[7]", "\"qqq\" in model.vocab"],
+    );
+    refused(byte_level, |t| t["model"]["vocab"]["x y"] = json!(4096), &["model.vocab[\"x y\"]", "4096", "vocab_size"]);
+    refused(
+        byte_level,
+        |t| {
+            let id = t["model"]["vocab"].as_object_mut().unwrap().remove("ÿ").unwrap();
+            t["model"]["vocab"]["other"] = id;
+        },
+        &["no token for byte 0xff"],
+    );
+    refused(
+        "llama-3",
+        |t| t["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = json!(r"\w+|\s+"),
+        &["pre_tokenizer.Split.pattern", r"\\w+|\\s+"],
+    );
+    refused(
+        "llama-3",
+        |t| t["pre_tokenizer"]["pretokenizers"][1]["add_prefix_space"] = json!(true),
+        &["ByteLevel.add_prefix_space"],
+    );
+    refused("llama-2-json", |t| t["model"]["byte_fallback"] = json!(false), &["model.byte_fallback", "true"]);
+    refused("llama-2-json", |t| t["added_tokens"][3]["normalized"] = json!(true), &["added_tokens[3].normalized"]);
+    let merge_first = |t: &mut Value| {
+        let merges = t["model"]["merges"].as_array_mut().unwrap();
+        let last = merges.pop().unwrap();
+        merges.insert(0, last);
+    };
+    refused(byte_level, merge_first, &["merge 0", "merges that come after those that make their parts"]);
+}
+
+#[test]
+fn damaged_files() {
+    let folder = copy("jamba");
+    let file = folder.path().join("tokenizer.model");
+    let whole = fs::read(&file).unwrap();
+    assert!(load(folder.path(), 2499).unwrap_err().to_string().contains("pieces: found more than 2499"));
+    for length in (0..whole.len()).step_by(97) {
+        fs::write(&file, &whole[..length]).unwrap();
+        let message = load(folder.path(), 2500).unwrap_err().to_string();
+        assert!(message.contains("tokenizer.model"), "{length} bytes: {message}");
+    }
+    fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
+    assert!(load(folder.path(), 2500).unwrap_err().to_string().contains("tokenizer.json: not JSON"));
+    fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+    fs::remove_file(file).unwrap();
+    assert!(load(folder.path(), 2500).unwrap().is_none(), "a folder without a tokenizer");
+}
+
+/// SentencePiece models of other kinds, as its trainer spec (field 2) and normalizer spec (field 3) name them.
+#[test]
+fn sentencepiece_refused_by_name() {
+    let appended: [(&[u8], &str); 5] = [
+        (&[0x12, 2, 0x18, 1], "trainer_spec.model_type: found UNIGRAM, expected BPE"),
+        (&[0x1a, 3, 0x12, 1, 7], "normalizer_spec.precompiled_charsmap"),
+        (&[0x1a, 2, 0x20, 1], "normalizer_spec.remove_extra_whitespaces: found true, expected false"),
+        (&[0x1a, 4, 0x20, 0, 0x28, 0], "normalizer_spec.escape_whitespaces: found false, expected true"),
+        (&[0x0a, 5, 0x0a, 1, b'q', 0x18, 5], "found type 5"),
+    ];
+    for (bytes, right) in appended {
+        let folder = copy("jamba");
+        let file = folder.path().join("tokenizer.model");
+        let mut model = fs::read(&file).unwrap();
+        model.extend(bytes);
+        fs::write(file, model).unwrap();
+        let message = load(folder.path(), 4096).unwrap_err().to_string();
+        assert!(message.contains(right), "{right:?} isn't in: {message}");
+    }
+}
+
+fn open(folder: &Path) -> (PackedTokenizer, PromptIds) {
+    let config = JambaConfig::open(folder).unwrap();
+    let packed = load(folder, config.vocab_size as u32).unwrap().unwrap();
+    let ids = prompt(folder, &packed, &config).unwrap();
+    (packed, ids)
+}
+
+#[test]
+fn prompt_of_a_summarizing_model() {
+    let (_, ids) = open(&dir("byte-level-4096"));
+    assert_eq!(ids, PromptIds { prefix: vec![1], suffix: vec![3], stops: vec![2] });
+}
+
+#[test]
+fn prompt_without_template_or_summary_token() {
+    let folder = copy("byte-level-4096");
+    edit(folder.path(), "tokenizer.json", |t| {
+        t["added_tokens"].as_array_mut().unwrap().remove(3);
+    });
+    edit(folder.path(), "generation_config.json", |c| c["eos_token_id"] = json!([5, 2, 7]));
+    assert_eq!(open(folder.path()).1, PromptIds { prefix: vec![1], suffix: vec![], stops: vec![5, 2, 7] });
+    edit(folder.path(), "generation_config.json", |c| c["eos_token_id"] = json!([4096]));
+    let config = JambaConfig::open(folder.path()).unwrap();
+    let packed = load(folder.path(), 4096).unwrap().unwrap();
+    let message = prompt(folder.path(), &packed, &config).unwrap_err().to_string();
+    assert!(message.contains("generation_config.json: eos_token_id: found [4096]"), "{message}");
+}
+
+const JAMBA: &str = "{{ bos_token }}{% for message in messages %}<|bom|><|{{ message.role }}|> {{ message.content }}\
+                     <|eom|>{% endfor %}{% if add_generation_prompt %}<|bom|><|assistant|>{% endif %}";
+const CHATML: &str = "{%- for message in messages %}\n{{- '<|im_start|>' + message['role'] + '\\n' + \
+                      message['content'].strip() + '<|im_end|>\\n' }}\n{%- endfor %}\n\
+                      {%- if add_generation_prompt %}\n{{- '<|im_start|>assistant\\n' }}\n{%- endif %}";
+
+/// A folder with more special tokens.
+fn with_specials(names: &[&str]) -> TempDir {
+    let folder = copy("byte-level-4096");
+    edit(folder.path(), "tokenizer.json", |t| {
+        for (id, name) in (4096..).zip(names) {
+            t["added_tokens"].as_array_mut().unwrap().push(json!({
+                "id": id, "content": name, "special": true, "normalized": false,
+                "single_word": false, "lstrip": false, "rstrip": false,
+            }));
+        }
+    });
+    edit(folder.path(), "config.json", |c| c["vocab_size"] = json!(4200));
+    folder
+}
+
+#[test]
+fn prompt_of_a_chat_template() {
+    let folder = with_specials(&["<|bom|>", "<|eom|>", "<|user|>", "<|assistant|>"]);
+    edit(folder.path(), "tokenizer_config.json", |c| c["chat_template"] = json!(JAMBA));
+    let (packed, ids) = open(folder.path());
+    let space = encode(packed.view(), b" ");
+    assert_eq!(ids.prefix, [&[1, 4096, 4098][..], &space].concat());
+    assert_eq!(ids.suffix, [4097, 4096, 4099]);
+    assert_eq!(ids.stops, [2, 4097]);
+
+    let folder = with_specials(&["<|im_start|>", "<|im_end|>"]);
+    fs::write(folder.path().join("chat_template.jinja"), CHATML).unwrap();
+    let (packed, ids) = open(folder.path());
+    let view = packed.view();
+    assert_eq!(ids.prefix, [&[4096][..], &encode(view, b"user\n")].concat());
+    assert_eq!(ids.suffix, [&[4097][..], &encode(view, b"\n"), &[4096], &encode(view, b"assistant\n")].concat());
+    assert_eq!(ids.stops, [2, 4097]);
+
+    fs::write(folder.path().join("chat_template.jinja"), "{{ raise_exception('no users') }}").unwrap();
+    let config = JambaConfig::open(folder.path()).unwrap();
+    let message = prompt(folder.path(), &packed, &config).unwrap_err().to_string();
+    assert!(message.contains("chat_template.jinja") && message.contains("no users"), "{message}");
+    fs::write(folder.path().join("chat_template.jinja"), "{{ bos_token }}").unwrap();
+    let message = prompt(folder.path(), &packed, &config).unwrap_err().to_string();
+    assert!(message.contains("0 times"), "{message}");
+}
+
+/// Control pieces of a `tokenizer.model` are not found in texts, but in templates they are.
+#[test]
+fn prompt_with_control_pieces() {
+    let folder = copy("jamba");
+    fs::copy(dir("byte-level-4096").join("config.json"), folder.path().join("config.json")).unwrap();
+    let settings =
+        json!({"bos_token": "<s>", "chat_template": "{{ bos_token }}<|user|>{{ messages[0].content }}<|eom|>"});
+    fs::write(folder.path().join("tokenizer_config.json"), settings.to_string()).unwrap();
+    let (packed, ids) = open(folder.path());
+    let id = |text| packed.view().added_token(text).unwrap();
+    assert_eq!(ids.prefix, [id("<s>"), id("<|user|>")]);
+    assert_eq!(ids.suffix, [id("<|eom|>")]);
+    assert!(ids.stops.contains(&id("<|eom|>")));
+    assert!(!encode(packed.view(), b"<|eom|>").contains(&id("<|eom|>")));
+}
