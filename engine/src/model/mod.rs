@@ -16,7 +16,6 @@ use crate::tokenizer::Tokenizer;
 pub struct Model<'m> {
     image: Image<'m>,
     prompt: Prompt<'m>,
-    tokenizer: Option<Tokenizer<'m>>,
 }
 
 impl<'m> Model<'m> {
@@ -39,9 +38,10 @@ impl<'m> Model<'m> {
     fn new(image: Image<'m>) -> Result<Self, ImageError> {
         let prompt = image.model_section(Role::Prompt).ok_or(ImageError::Prompt)?;
         let prompt = Prompt::parse(prompt.bytes, image.header().vocab).ok_or(ImageError::Prompt)?;
-        let tokenizer = image.model_section(Role::Tokenizer);
-        let tokenizer = tokenizer.map(|section| Tokenizer::parse(section.bytes, image.header().vocab)).transpose();
-        Ok(Self { image, prompt, tokenizer: tokenizer.map_err(ImageError::Tokenizer)? })
+        if let Some(section) = image.model_section(Role::Tokenizer) {
+            Tokenizer::parse(section.bytes, image.header().vocab).map_err(ImageError::Tokenizer)?;
+        }
+        Ok(Self { image, prompt })
     }
 
     /// The image's sizes.
@@ -61,7 +61,7 @@ impl<'m> Model<'m> {
 
     /// The tokenizer, if the image carries one.
     pub fn tokenizer(&self) -> Option<Tokenizer<'m>> {
-        self.tokenizer
+        Tokenizer::view(self.image.model_section(Role::Tokenizer)?.bytes, self.header().vocab).ok()
     }
 
     /// Embedding of every token, `(vocab, hidden)`.

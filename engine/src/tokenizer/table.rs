@@ -112,6 +112,13 @@ impl<'m> Tokenizer<'m> {
     /// # Errors
     /// The first thing that is wrong.
     pub fn parse(bytes: &'m [u8], vocab: u32) -> Result<Self, TokenizerError> {
+        let tokenizer = Self::view(bytes, vocab)?;
+        tokenizer.check()?;
+        Ok(tokenizer)
+    }
+
+    /// As [`Tokenizer::parse`], for bytes that it has checked before: reads the header alone.
+    pub(crate) fn view(bytes: &'m [u8], vocab: u32) -> Result<Self, TokenizerError> {
         let found = bytes.len() as u64;
         let header: &[u8; field::HEADER_BYTES] =
             bytes.first_chunk().ok_or(TokenizerError::Length { expected: field::HEADER_BYTES as u64, found })?;
@@ -183,7 +190,7 @@ impl<'m> Tokenizer<'m> {
         // No cast cuts anything off from here: every part is at most `found`.
         let (w, mut cut) = (usize::from(width), Cut(bytes));
         cut.take(field::HEADER_BYTES);
-        let this = Self {
+        Ok(Self {
             kind,
             words,
             digits: byte(field::DIGITS),
@@ -201,9 +208,7 @@ impl<'m> Tokenizer<'m> {
             added: cut.take(added as usize * 4).as_chunks().0,
             whole: Ids::new(cut.take(whole as usize * w), w),
             texts: cut.take(texts as usize),
-        };
-        this.check()?;
-        Ok(this)
+        })
     }
 
     fn check(&self) -> Result<(), TokenizerError> {

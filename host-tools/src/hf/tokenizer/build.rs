@@ -1,6 +1,6 @@
 //! From a vocabulary and its merges to the packed section.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use jamlet::tokenizer::{
@@ -70,7 +70,10 @@ enum Node {
 pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokenizer, TokenizerError> {
     let merges: HashMap<(u32, u32), (usize, u32)> =
         spec.merges.iter().map(|merge| ((merge.left, merge.right), (merge.rank, merge.id))).collect();
-    let nodes: Vec<Node> = (0..spec.texts.len() as u32).map(|id| node(spec, &merges, id)).collect();
+    let symbols: HashSet<u32> = spec.bytes.iter().chain(spec.characters.values()).copied().collect();
+    let nodes: Vec<Node> = (0..spec.texts.len() as u32)
+        .map(|id| if symbols.contains(&id) { Node::Symbol } else { node(spec, &merges, id) })
+        .collect();
     let symbols = count_symbols(file, spec, &nodes)?;
 
     let merged = || {
@@ -191,16 +194,9 @@ fn show(spec: &Spec, id: u32) -> String {
     format!("{:?} (id {id})", String::from_utf8_lossy(text))
 }
 
-/// How the merges make a token of its text, if they do.
+/// How the merges make a token, no symbol, of its text, if they do.
 fn node(spec: &Spec, merges: &HashMap<(u32, u32), (usize, u32)>, id: u32) -> Node {
     let Some(text) = &spec.texts[id as usize] else { return Node::Literal };
-    let is_symbol = match spec.kind {
-        Kind::ByteLevel => text.len() == 1 && spec.bytes[usize::from(text[0])] == id,
-        Kind::SentencePiece => spec.bytes.contains(&id) || spec.characters.values().any(|&symbol| symbol == id),
-    };
-    if is_symbol {
-        return Node::Symbol;
-    }
     let mut word: Vec<u32> = match (spec.kind, str::from_utf8(text)) {
         (Kind::SentencePiece, Ok(text)) => text
             .chars()

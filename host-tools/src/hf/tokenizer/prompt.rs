@@ -144,6 +144,8 @@ fn render<'s>(
     let mut jinja = minijinja::Environment::new();
     jinja.set_trim_blocks(true);
     jinja.set_lstrip_blocks(true);
+    // Templates call methods of Python's strings, lists and dictionaries.
+    jinja.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     jinja.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
         Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
     });
