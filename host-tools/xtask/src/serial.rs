@@ -309,7 +309,7 @@ mod tests {
         let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), options).unwrap().bytes());
         let mut port = Typed { keys: keys.iter().copied().collect(), later, screen: Vec::new() };
         app::serve(image.bytes(), options, workspace.bytes_mut(), &mut port, Bench(0)).unwrap();
-        String::from_utf8(port.screen).unwrap()
+        String::from_utf8_lossy(&port.screen).into_owned()
     }
 
     fn answer(image: &[u8], text: &str) -> String {
@@ -347,5 +347,35 @@ mod tests {
         let both = plain(&screen(&image, format!("{FIRST}\x04\n\n{SECOND}\n\x0C").as_bytes(), (0, b"")));
         let (first, second) = (both.find(&answer(&image, FIRST)).unwrap(), both.find(&answer(&image, SECOND)).unwrap());
         assert!(first < second);
+    }
+
+    #[test]
+    fn garbage_and_editing_keys_leave_the_text_that_is_meant() {
+        let image = talker::image().unwrap();
+        let summary = |keys: &[u8]| plain(&screen(&image, keys, (0, b"")));
+        let right = answer(&image, "The quick brown fox");
+        let edited = b"\x1b[A\r\n\nTeh\x7F\x7Fhe slow\x17quick brown\x1B[1;5C fox\x00\x1F\n\n\x04";
+        assert!(summary(edited).contains(&right));
+        assert!(summary(b"/stats\r/nothing\x15The quick brown fox\x04").contains(&right));
+        assert!(summary(b"\x04\x0C\r\x04").matches("[no text yet]").count() == 3);
+        let garbage: Vec<u8> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
+        let screen = summary(&[&garbage[..], b"\x15The quick brown fox\x04"].concat());
+        assert!(screen.contains(" tokens read, ~/s]") && screen.ends_with("> "));
+    }
+
+    #[test]
+    fn ctrl_c_drops_a_text_or_ends_a_summary() {
+        let image = talker::image().unwrap();
+        let right = answer(&image, FIRST);
+        let dropped = plain(&screen(&image, format!("{SECOND}\n{SECOND}\x03{FIRST}\x04").as_bytes(), (0, b"")));
+        assert!(dropped.contains("^C\n> ") && dropped.contains(&right));
+        let whole = screen(&image, format!("{FIRST}\x04").as_bytes(), (0, b""));
+        // While the summary is written, a little before its end.
+        let middle = whole.find("tokens written").unwrap() - 60;
+        let ended = plain(&screen(&image, format!("{FIRST}\x04").as_bytes(), (middle, b"typed ahead\x03")));
+        let summary = right.split_once("/s]\n").unwrap().1;
+        let begun = ended.split_once("/s]\n").unwrap().1.split_once("^C\n[").unwrap();
+        assert!(!begun.0.is_empty() && summary.starts_with(begun.0), "{begun:?}");
+        assert!(!begun.1.starts_with("128 ") && begun.1.ends_with("> "), "what was typed before Ctrl-C is dropped: {begun:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! All checks, as continuous integration runs them.
 
-use crate::{conformance, setup};
+use crate::{conformance, serial, setup, sizes};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -25,6 +25,8 @@ pub fn run() -> Result<()> {
     step("lints", &|| optional("clippy", &["--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
     step("tests on the host", &|| cargo(&["test", "--workspace", "--quiet"]))?;
     step("conformance on emulated boards", &|| conformance::run(&conformance::Args::default()))?;
+    step("texts over the serial ports of emulated boards", &|| serial::run(&serial::Args::default()))?;
+    step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
     eprintln!("\n== passed in {:.0} s", start.elapsed().as_secs_f64());
     for (name, time) in times {
         eprintln!("{:6.0} s  {name}", time.as_secs_f64());
