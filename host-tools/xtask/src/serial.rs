@@ -308,7 +308,8 @@ mod tests {
         let options = Options::window(256);
         let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), options).unwrap().bytes());
         let mut port = Typed { keys: keys.iter().copied().collect(), later, screen: Vec::new() };
-        app::serve(image.bytes(), options, workspace.bytes_mut(), &mut port, Bench(0)).unwrap();
+        app::serve(image.bytes(), options, workspace.bytes_mut(), &mut app::Memory::new(), &mut port, Bench(0))
+            .unwrap();
         String::from_utf8_lossy(&port.screen).into_owned()
     }
 
@@ -376,6 +377,9 @@ mod tests {
         let summary = right.split_once("/s]\n").unwrap().1;
         let begun = ended.split_once("/s]\n").unwrap().1.split_once("^C\n[").unwrap();
         assert!(!begun.0.is_empty() && summary.starts_with(begun.0), "{begun:?}");
-        assert!(!begun.1.starts_with("128 ") && begun.1.ends_with("> "), "what was typed before Ctrl-C is dropped: {begun:?}");
+        assert!(
+            !begun.1.starts_with("128 ") && begun.1.ends_with("> "),
+            "what was typed before Ctrl-C is dropped: {begun:?}"
+        );
     }
 }

@@ -13,7 +13,7 @@ use Piece::{Number, Tenths, Text};
 use embedded_io::{Read, ReadReady, Write};
 use heapless::Vec;
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
-use jamlet::{Model, Options, Sampler, SamplerOptions, Session};
+use jamlet::{Model, Options, Sampler, Session};
 
 /// A serial port.
 pub trait Port: Read + ReadReady + Write {}
@@ -21,6 +21,8 @@ impl<P: Read + ReadReady + Write> Port for P {}
 
 /// The most tokens of a summary.
 pub const LONGEST_SUMMARY: u64 = 128;
+/// Symbols of a word that can be merged with each other.
+const WORD: usize = 256;
 /// Tokens that wait to be fed together. Prefill in chunks reads the weights once a chunk.
 const BATCH: usize = 32;
 
@@ -33,62 +35,105 @@ Ctrl-C drops the text, or ends the summary.
 /reset  drops the text, and counts from zero
 ";
 
+/// What the application remembers between bytes: for a `static`, because it is large for a stack.
+pub struct Memory<'m> {
+    input: Input,
+    line: Line,
+    encoder: Option<Encoder<'m, WORD>>,
+    sampler: Option<Sampler>,
+}
+
+impl Memory<'_> {
+    /// Nothing was typed.
+    pub const fn new() -> Self {
+        Self { input: Input::new(), line: Line::new(), encoder: None, sampler: None }
+    }
+}
+
+impl Default for Memory<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Serves a serial port until it ends, which a board's never does.
 ///
 /// # Errors
 /// When the port can't be written.
-pub fn serve<P: Port>(
-    image: &[u8],
+pub fn serve<'m, P: Port>(
+    image: &'m [u8],
     options: Options,
     workspace: &mut [u8],
+    memory: &mut Memory<'m>,
     mut port: P,
     board: impl Board,
 ) -> Result<(), P::Error> {
-    // All sizes were settled when the firmware was linked, so little is left to go wrong.
-    let Ok(model) = Model::parse(image) else {
-        warning!("the image is damaged");
-        return print(&mut port, &[Text("\n[the model's image is damaged]\n")]);
-    };
-    let Some(tokenizer) = model.tokenizer() else {
-        warning!("the image has no tokenizer");
-        return print(&mut port, &[Text("\n[the model's image has no tokenizer]\n")]);
-    };
-    let Ok(session) = Session::new(&model, options, workspace) else {
-        warning!("the workspace is too small");
-        return print(&mut port, &[Text("\n[the workspace is too small for the model]\n")]);
-    };
-    info!("image of {=usize} bytes, workspace of {=usize}", image.len(), session.plan().bytes());
-    let reader = Reader {
-        port,
-        board,
-        input: Input::new(),
-        session,
-        batch: Vec::new(),
-        begun: false,
-        interrupted: false,
-        read: Rate::new(),
-        failure: Ok(()),
-    };
-    let mut app = App {
-        reader,
+    let opened = open(image, options, workspace);
+    if let Err(problem) = opened {
+        warning!("{=str}", problem);
+        print(&mut port, &[Text("\n["), Text(problem), Text("]\n")])?;
+    }
+    // Large parts are moved once, from where they were made to where they stay.
+    let Ok((tokenizer, session)) = opened else { return Ok(()) };
+    let Memory { input, line, encoder, sampler } = memory;
+    App {
+        reader: Reader {
+            port,
+            board,
+            input,
+            session,
+            sampler: in_place(sampler, Sampler::greedy),
+            batch: Vec::new(),
+            begun: false,
+            interrupted: false,
+            read: Rate::new(),
+            failure: Ok(()),
+        },
         tokenizer,
-        encoder: Encoder::new(tokenizer),
-        line: Line::new(),
+        encoder: in_place(encoder, || Encoder::new(tokenizer)),
+        line,
         line_begun: false,
         line_ends: 0,
         texts: 0,
         all_read: Rate::new(),
         all_written: Rate::new(),
-    };
-    app.run()
+    }
+    .run()
 }
 
-/// The port and what becomes of a text.
-struct App<'m, 'w, P: Port, B> {
-    reader: Reader<'m, 'w, P, B>,
+/// The parts of a model that the application needs. All sizes were settled when the firmware was linked, so little is left
+/// to go wrong.
+#[inline(never)]
+fn open<'m, 'w>(
+    image: &'m [u8],
+    options: Options,
+    workspace: &'w mut [u8],
+) -> Result<(Tokenizer<'m>, Session<'m, 'w>), &'static str> {
+    let model = Model::parse(image).map_err(|_| "the model's image is damaged")?;
+    let tokenizer = model.tokenizer().ok_or("the model's image has no tokenizer")?;
+    let session = Session::new(&model, options, workspace).map_err(|_| "the workspace is too small for the model")?;
+    Ok((tokenizer, session))
+}
+
+/// Makes something where it stays. A function of its own, so that what it needs of the stack is free again afterwards.
+#[inline(never)]
+fn in_place<T>(place: &mut Option<T>, make: impl FnOnce() -> T) -> &mut T {
+    place.insert(make())
+}
+
+/// For the same reason.
+#[inline(never)]
+fn start(sampler: &mut Sampler) {
+    sampler.reset();
+}
+
+/// The port and what becomes of a text. Functions that compute, or need much of the stack, are not inlined: then what one
+/// needs is free again for the next.
+struct App<'a, 'm, 'w, P: Port, B> {
+    reader: Reader<'a, 'm, 'w, P, B>,
     tokenizer: Tokenizer<'m>,
-    encoder: Encoder<'m, 256>,
-    line: Line,
+    encoder: &'a mut Encoder<'m, WORD>,
+    line: &'a mut Line,
     /// A part of the line was read already: it was longer than can be edited.
     line_begun: bool,
     /// Line ends since the last character of the text: they count only if text follows.
@@ -98,8 +143,10 @@ struct App<'m, 'w, P: Port, B> {
     all_written: Rate,
 }
 
-impl<P: Port, B: Board> App<'_, '_, P, B> {
+impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
+    #[inline(never)]
     fn run(&mut self) -> Result<(), P::Error> {
+        info!("workspace of {=usize} bytes", self.reader.session.plan().bytes());
         self.say(&[Text("\njamlet. /help helps.\n> ")])?;
         loop {
             let reader = &mut self.reader;
@@ -137,6 +184,7 @@ impl<P: Port, B: Board> App<'_, '_, P, B> {
     }
 
     /// Gives the line to the model, and the line ends before it.
+    #[inline(never)]
     fn read_line(&mut self) {
         let Self { line, encoder, reader, .. } = self;
         if !line.bytes().is_empty() {
@@ -152,6 +200,7 @@ impl<P: Port, B: Board> App<'_, '_, P, B> {
     }
 
     /// Does what the line asks for, if it is a command.
+    #[inline(never)]
     fn command(&mut self) -> Result<bool, P::Error> {
         match self.line.bytes() {
             b"/help" => self.say(&[Text(HELP), Text("> ")])?,
@@ -210,12 +259,8 @@ impl<P: Port, B: Board> App<'_, '_, P, B> {
         if !self.reader.begun {
             return self.say(&[Text("\n[no text yet]\n> ")]);
         }
-        let Self { encoder, reader, .. } = self;
-        encoder.finish(|token| reader.push(token));
-        for token in reader.session.model().prompt().suffix() {
-            reader.push(token);
-        }
-        reader.feed();
+        self.end_text();
+        let reader = &mut self.reader;
         core::mem::replace(&mut reader.failure, Ok(()))?;
         if reader.interrupted {
             return Ok(());
@@ -251,7 +296,19 @@ impl<P: Port, B: Board> App<'_, '_, P, B> {
         self.drop_text("> ")
     }
 
+    /// Gives the model what is left of the text, and what follows it.
+    #[inline(never)]
+    fn end_text(&mut self) {
+        let Self { encoder, reader, .. } = self;
+        encoder.finish(|token| reader.push(token));
+        for token in reader.session.model().prompt().suffix() {
+            reader.push(token);
+        }
+        reader.feed();
+    }
+
     /// Makes ready for another text.
+    #[inline(never)]
     fn drop_text(&mut self, prompt: &str) -> Result<(), P::Error> {
         self.encoder.finish(|_| {});
         self.line.clear();
@@ -262,11 +319,12 @@ impl<P: Port, B: Board> App<'_, '_, P, B> {
 }
 
 /// What tokens pass through.
-struct Reader<'m, 'w, P: Port, B> {
+struct Reader<'a, 'm, 'w, P: Port, B> {
     port: P,
     board: B,
-    input: Input,
+    input: &'a mut Input,
     session: Session<'m, 'w>,
+    sampler: &'a mut Sampler,
     batch: Vec<u32, BATCH>,
     /// A text was begun: the state has seen the prompt's beginning.
     begun: bool,
@@ -278,7 +336,7 @@ struct Reader<'m, 'w, P: Port, B> {
     failure: Result<(), P::Error>,
 }
 
-impl<P: Port, B: Board> Reader<'_, '_, P, B> {
+impl<P: Port, B: Board> Reader<'_, '_, '_, P, B> {
     /// Begins a text, if none has begun.
     fn begin(&mut self) {
         if !self.begun {
@@ -299,6 +357,7 @@ impl<P: Port, B: Board> Reader<'_, '_, P, B> {
     }
 
     /// Feeds the tokens that wait.
+    #[inline(never)]
     fn feed(&mut self) {
         let Self { port, board, input, .. } = self;
         if let Err(error) = input.hold(port, board) {
@@ -314,16 +373,17 @@ impl<P: Port, B: Board> Reader<'_, '_, P, B> {
         self.batch.clear();
     }
 
+    #[inline(never)]
     fn write_summary(&mut self, tokenizer: Tokenizer) -> Result<Rate, P::Error> {
-        let Self { port, board, input, session, .. } = self;
+        let Self { port, board, input, session, sampler, .. } = self;
         input.release(port, board)?;
         let prompt = session.model().prompt();
-        let mut sampler = Sampler::new(SamplerOptions::greedy());
+        start(sampler);
         let mut decoder = Decoder::new(tokenizer, true);
         let mut written = Rate::new();
         while written.tokens < LONGEST_SUMMARY && !input.poll_and_hold(port, board)? {
             let start = board.micros();
-            let token = session.next(&mut sampler);
+            let token = session.next(sampler);
             written.count(1, board.micros().wrapping_sub(start));
             let Some(token) = token.ok().filter(|&token| !prompt.is_stop(token)) else { break };
             let mut sent = Ok(());

@@ -3,7 +3,7 @@
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
-use cortex_m_semihosting::{debug, nr, syscall1};
+use cortex_m_semihosting::{debug, syscall1};
 
 #[defmt::global_logger]
 struct Console;

@@ -43,6 +43,6 @@ fn serve(plan: Plan, mut serial: Pl011) -> core::fmt::Result {
     let Some(mut workspace) = memory::Workspace::new(plan.bytes()) else {
         return writeln!(serial, "\r\n[no room for a workspace of {} bytes]\r", plan.bytes());
     };
-    let _ = app::serve(image, plan.options, workspace.bytes(), serial, Pi);
+    let _ = app::serve(image, plan.options, workspace.bytes(), &mut app::Memory::new(), serial, Pi);
     Ok(())
 }

@@ -19,10 +19,11 @@ const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
+    static mut MEMORY: app::Memory = app::Memory::new();
     let chip = embassy_rp::init(Config::default()); // 150 MHz
     let board = CortexBoard::start(clocks::clk_sys_freq()).without_flow_control();
     let port = usb::start(chip.USB);
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), port, board);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, board);
     rest()
 }

@@ -20,10 +20,11 @@ const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
+    static mut MEMORY: app::Memory = app::Memory::new();
     let board = CortexBoard::start(CORE_HERTZ);
     // SAFETY: the address of UART 0 on this board; nothing else uses it.
     let uart = unsafe { Uart::new(UART0) };
     // This port never fails, and never ends.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), uart, board);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, uart, board);
     rest()
 }

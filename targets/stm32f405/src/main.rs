@@ -21,6 +21,7 @@ bind_interrupts!(struct Interrupts {
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
+    static mut MEMORY: app::Memory = app::Memory::new();
     static mut BUFFERS: ([u8; SENT], [u8; RECEIVED]) = ([0; SENT], [0; RECEIVED]);
     let (config, core_hertz) = clocks();
     let chip = embassy_stm32::init(config);
@@ -30,7 +31,7 @@ fn main() -> ! {
         rest()
     };
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), Uart(uart), CortexBoard::start(core_hertz));
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, Uart(uart), CortexBoard::start(core_hertz));
     rest()
 }
 

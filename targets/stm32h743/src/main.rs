@@ -22,6 +22,7 @@ bind_interrupts!(struct Interrupts {
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
+    static mut MEMORY: app::Memory = app::Memory::new();
     static mut BUFFERS: ([u8; SENT], [u8; RECEIVED]) = ([0; SENT], [0; RECEIVED]);
     let chip = embassy_stm32::init(clocks());
     let board = CortexBoard::start(CORE_HERTZ);
@@ -31,7 +32,7 @@ fn main() -> ! {
         rest()
     };
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), Uart(uart), board);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, Uart(uart), board);
     rest()
 }
 
