@@ -155,8 +155,60 @@ fn prompt_without_template_or_summary_token() {
     assert!(message.contains("generation_config.json: eos_token_id: found [4096]"), "{message}");
 }
 
-const JAMBA: &str = "{{ bos_token }}{% for message in messages %}<|bom|><|{{ message.role }}|> {{ message.content }}\
-                     <|eom|>{% endfor %}{% if add_generation_prompt %}<|bom|><|assistant|>{% endif %}";
+/// With all that the templates of Jamba 1.5 and later need: a namespace that macros change, macros that call later ones,
+/// parameters that may not be there.
+const JAMBA: &str = r#"{% set ns = namespace(count=0, found=False) %}
+{% macro begin(role) %}
+  {{- "<|bom|>" + mark(role) -}}
+  {% set ns.count = ns.count + 1 %}
+{% endmacro %}
+{% macro mark(role, add_space=True) %}
+  {{- "<|" + role + "|>" -}}
+  {% if add_space %}
+    {{- " " -}}
+  {% endif %}
+{% endmacro %}
+{% macro find(value, field=none, check_length=False) %}
+  {% if field is not none %}
+    {% if field in value %}
+      {% set value = value[field] %}
+    {% else %}
+      {% set value = none %}
+    {% endif %}
+  {% endif %}
+  {% set ns.found = value is defined and value is not none %}
+  {% if check_length %}
+    {% set ns.found = ns.found and value|length > 0 %}
+  {% endif %}
+{% endmacro %}
+{% if bos_token is defined and bos_token is not none %}
+  {{- bos_token -}}
+{% endif %}
+{% set rest = messages[1:] if messages[0].role == "system" else messages %}
+{% set _ = find(tools, check_length=True) %}
+{% if ns.found %}
+  {{ raise_exception("no tools") }}
+{% endif %}
+{% for message in rest %}
+  {% set _ = find(message, field="name") %}
+  {% if ns.found %}
+    {{- "(" + message.name + ")" -}}
+  {% endif %}
+  {% if ns.count > 0 %}
+    {{- "<|eom|>" -}}
+  {% endif %}
+  {{- begin(message.role) + message.content -}}
+{% endfor %}
+{% if add_generation_prompt %}
+  {% if ns.count > 0 %}
+    {{- "<|eom|>" -}}
+  {% endif %}
+  {{- "<|bom|>" + mark("assistant", add_space=False) -}}
+  {% if preamble is defined and preamble.strip() != "" %}
+    {{- " " + preamble -}}
+  {% endif %}
+{% endif %}
+"#;
 const CHATML: &str = "{%- for message in messages %}\n{{- '<|im_start|>' + message['role'] + '\\n' + \
                       message['content'].strip() + '<|im_end|>\\n' }}\n{%- endfor %}\n\
                       {%- if add_generation_prompt %}\n{{- '<|im_start|>assistant\\n' }}\n{%- endif %}";

@@ -239,7 +239,6 @@ pub struct AttentionWeights<'m> {
 
 /// Weights after the mixer.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one layer at a time is on the stack, and there is no heap for a box")]
 pub enum FfnWeights<'m> {
     /// Nothing follows.
     None,
