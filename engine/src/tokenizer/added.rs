@@ -1,5 +1,6 @@
 //! Finds added tokens in bytes: leftmost first, of those the longest, as the `tokenizers` library does.
 
+use super::front::drop_front;
 use super::{MAX_ADDED, Tokenizer, flag};
 
 /// What a text is cut into.
@@ -104,9 +105,7 @@ impl Added {
                 1
             }
         };
-        let left = self.held.len().saturating_sub(used);
-        self.held.rotate_right(left);
-        self.held.truncate(left);
+        drop_front(&mut self.held, used);
         (self.matched, self.low, self.high) = (0, 0, tokenizer.added_len());
     }
 }

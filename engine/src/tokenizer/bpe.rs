@@ -18,6 +18,7 @@
 //! ones.
 
 use super::Tokenizer;
+use super::front::drop_front;
 
 /// Marks a prefix in [`Bpe::settled`]; ids have fewer bits.
 const MARK: u32 = 1 << 31;
@@ -126,9 +127,7 @@ impl<const N: usize> Bpe<N> {
     /// Puts out the tokens of the first `end` prefixes and forgets them.
     fn emit(&mut self, tokenizer: &Tokenizer<'_>, end: usize, out: &mut impl FnMut(u32)) {
         self.compact(tokenizer, end, |tokens| tokens.iter().for_each(|&id| out(id)));
-        let left = self.last.len().saturating_sub(end);
-        self.last.rotate_right(left);
-        self.last.truncate(left);
+        drop_front(&mut self.last, end);
     }
 
     /// Gathers the tokens of the first `end` prefixes, whose entries it overwrites.

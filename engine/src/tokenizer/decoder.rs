@@ -1,5 +1,6 @@
 //! Token ids to text.
 
+use super::front::drop_front;
 use super::{Strip, Tokenizer};
 
 /// Bytes that are gathered before they go out.
@@ -99,6 +100,6 @@ fn flush(buffer: &mut heapless::Vec<u8, BUFFER>, out: &mut impl FnMut(&str)) {
             false => {}
         }
     }
-    buffer.rotate_right(left);
-    buffer.truncate(left);
+    let done = buffer.len().saturating_sub(left);
+    drop_front(buffer, done);
 }

@@ -65,6 +65,7 @@ mod bpe;
 mod class;
 mod decoder;
 mod encoder;
+mod front;
 mod split;
 mod table;
 mod unicode;
