@@ -378,20 +378,21 @@ fn a_crew_does_every_share_once() {
     let crew = jamlet::kernels::Crew::new(3, |_| std::thread::yield_now());
     let counts = [const { AtomicUsize::new(0) }; 3];
     std::thread::scope(|scope| {
-        (1..3).for_each(|core| {
-            drop(scope.spawn({
-                let crew = &crew;
-                move || crew.work(core)
-            }))
-        });
+        for core in 1..3 {
+            let crew = &crew;
+            scope.spawn(move || crew.work(core));
+        }
+        let count = |core: usize| {
+            counts[core].fetch_add(1, Ordering::Relaxed);
+        };
         for round in 1..=1000 {
-            crew.run(&|core| drop(counts[core].fetch_add(1, Ordering::Relaxed)));
+            crew.run(&count);
             assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == round));
         }
         // A task within a task.
         crew.run(&|core| {
             if core == 1 {
-                crew.run(&|core| drop(counts[core].fetch_add(1, Ordering::Relaxed)));
+                crew.run(&count);
             }
         });
         crew.dismiss();

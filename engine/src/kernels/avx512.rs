@@ -2,7 +2,7 @@
 //! 8-row tile fills them.
 
 use super::tile::{Fours, Groups, activations};
-use super::{Columns, Quantized, Scan, avx2};
+use super::{Columns, Quantized, avx2};
 use crate::image::{FLIPPED, TILE_COLS, TILE_ROWS};
 use crate::model::QMatrix;
 use core::arch::x86_64::*;
@@ -23,21 +23,10 @@ pub(super) fn available() -> bool {
         && unsafe { avx2::enabled_state() } & STATE == STATE
 }
 
-compiled! { "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni":
-    fn quantize(x: &[f32], group: usize, values: &mut [i8], scales: &mut [f32]);
-    fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]);
-    fn rms_norm_in_place(x: &mut [f32], weight: &[f32], eps: f32);
-    fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]);
-    fn softplus_bias(dt: &mut [f32], bias: &[f32]);
-    fn swiglu(gate: &mut [f32], up: &[f32]);
-    fn quantize_query(q: &[f32], out: &mut [i16]) -> f32;
-    fn quantize_head(x: &[f32], out: &mut [i8]) -> f32;
-    fn scan<S>(scan: Scan<'_, S>);
-    fn scores(q: &[i16], scale: f32, keys: &[i8], key_scales: &[f32], scores: &mut [f32]);
-    fn softmax(x: &mut [f32]) -> f32;
-    fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]);
-    fn dot(a: &[f32], b: &[f32]) -> f32;
-}
+pub(super) use super::avx2::{
+    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, scan, scores, softmax,
+    softplus_bias, swiglu, weighted_values,
+};
 
 /// Tokens that go through a tile together: each has a register of sums and one of results.
 const TOKENS: usize = 8;
@@ -138,7 +127,7 @@ fn products<const T: usize>(
     for (at, w) in weights.iter().enumerate() {
         let w = _mm256_xor_si256(avx2::load(w), flip);
         for (sum, values) in sums.iter_mut().zip(&values) {
-            *sum = _mm256_dpbusd_epi32(*sum, w, _mm256_set1_epi32(i32::from_le_bytes(values[at].map(|x| x as u8))));
+            *sum = _mm256_dpbusd_epi32(*sum, w, avx2::broadcast(&values[at]));
         }
     }
     sums

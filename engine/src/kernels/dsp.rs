@@ -9,14 +9,16 @@
 //! Activations are expanded once a group for all rows; the loop over groups is therefore the outer one, and the results
 //! are summed in the output.
 
+use super::math::{EXP2, EXP2_BIAS, LOG_SCALE, silu};
+use super::portable::{self, Step};
 use super::tile::Fours;
-use super::{Columns, Quantized, portable};
+use super::{Columns, Quantized, Scan, StateScalar};
 use crate::image::{TILE_COLS, TILE_ROWS, tile_bytes};
 use crate::model::QMatrix;
 use core::arch::asm;
 
 pub(super) use super::portable::{
-    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, scan, scores, softmax,
+    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, scores, softmax,
     softplus_bias, swiglu, weighted_values,
 };
 
@@ -399,6 +401,145 @@ fn accumulate(sums: [i32; 4], scales: &[u8; 8], x_scale: f32, y: &mut [f32; 4]) 
             out("s4") _, out("s5") _, out("s6") _, out("s7") _,
             out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _,
             options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// States for which a token's B and C have room side by side.
+const STATES: usize = 64;
+
+/// The selective scan; a state in f16 takes the portable way.
+pub(super) fn scan<S: StateScalar>(scan: Scan<'_, S>) {
+    if S::HALF || scan.d_state > STATES {
+        return portable::scan(scan);
+    }
+    portable::scan_with(scan, |state, step| {
+        let Step { a, b, c, dt, z, d, u } = step;
+        let state: &mut [[f32; 8]] = bytemuck::try_cast_slice_mut(state).unwrap_or(&mut []);
+        let mut both = [[0.0f32; 2]; STATES];
+        for ((both, b), c) in both.iter_mut().zip(b).zip(c) {
+            *both = [*b, *c];
+        }
+        let mut lanes = Lanes { dt: dt.map(|dt| dt * LOG_SCALE), dx: [0.0; 8], y: [0.0; 8] };
+        for ((dx, dt), u) in lanes.dx.iter_mut().zip(dt).zip(&*u) {
+            *dx = dt * u;
+        }
+        let n = state.len().min(a.len()).min(b.len()).min(c.len());
+        if n > 0 {
+            // SAFETY: n states, n rows of a and n pairs are there.
+            unsafe { eight_channels(state.as_mut_ptr(), a.as_ptr(), both.as_ptr(), n, &mut lanes) };
+        }
+        for lane in 0..8 {
+            u[lane] = (lanes.y[lane] + d[lane] * u[lane]) * silu(z[lane]);
+        }
+    });
+}
+
+/// What the registers of [`eight_channels`] hold: in this order, s0 to s23.
+#[repr(C)]
+struct Lanes {
+    /// dt · 2²³.
+    dt: [f32; 8],
+    /// dt · u.
+    dx: [f32; 8],
+    y: [f32; 8],
+}
+
+/// One token's `h = e·h + dx·B; y += h·C` for eight channels, where −e is [`super::math::negative_exp2`].
+///
+/// VMLA rounds the product before it adds, as the contract wants it.
+///
+/// # Safety
+/// `n` > 0 states `(n, 8)`, rows of a `(n, 8)` and pairs of B and C must be there.
+#[inline(never)]
+unsafe fn eight_channels(h: *mut [f32; 8], a: *const [f32; 8], bc: *const [f32; 2], n: usize, lanes: &mut Lanes) {
+    // SAFETY: by the caller's promise; the loop runs n times, and r7, which can't be an operand, is put back.
+    unsafe {
+        asm!(
+            cpu!(),
+            // Two numbers: t to −2^(t / 2²³).
+            ".macro EXP from, to",
+            "vmov {t0}, {t1}, s\\from, s\\to",
+            "eor {w}, r7, {t0}, lsl #9",
+            "smmla {r}, {w}, {c2}, {c1}",
+            "smmla {r}, {w}, {r}, {c0}",
+            "smmla {w}, {w}, {w}, {quarter}",
+            "smmla {t0}, {w}, {r}, {t0}",
+            "qsub16 {t0}, {t0}, {bias}",
+            "eor {w}, r7, {t1}, lsl #9",
+            "smmla {r}, {w}, {c2}, {c1}",
+            "smmla {r}, {w}, {r}, {c0}",
+            "smmla {w}, {w}, {w}, {quarter}",
+            "smmla {t1}, {w}, {r}, {t1}",
+            "qsub16 {t1}, {t1}, {bias}",
+            "vmov s\\from, s\\to, {t0}, {t1}",
+            ".endm",
+            // Two channels: h in s30 and s31.
+            ".macro STEP e0, e1, dx0, dx1, y0, y1",
+            "vldmia {h}, {{s30, s31}}",
+            "vnmul.f32 s30, s\\e0, s30",
+            "vnmul.f32 s31, s\\e1, s31",
+            "vmla.f32 s30, s\\dx0, s24",
+            "vmla.f32 s31, s\\dx1, s24",
+            "vmla.f32 s\\y0, s30, s25",
+            "vmla.f32 s\\y1, s31, s25",
+            "vstmia {h}!, {{s30, s31}}",
+            ".endm",
+            // Four channels: t in s26 to s29.
+            ".macro TIMES dt0, dt1, dt2, dt3",
+            "vldmia {a}!, {{s26, s27, s28, s29}}",
+            "vmul.f32 s26, s\\dt0, s26",
+            "vmul.f32 s27, s\\dt1, s27",
+            "vmul.f32 s28, s\\dt2, s28",
+            "vmul.f32 s29, s\\dt3, s29",
+            "vcvt.s32.f32 s26, s26",
+            "vcvt.s32.f32 s27, s27",
+            "vcvt.s32.f32 s28, s28",
+            "vcvt.s32.f32 s29, s29",
+            ".endm",
+            "push {{r7}}",
+            "push {{{t0}}}",
+            "vldmia {t0}, {{s0-s23}}",
+            "mov r7, #0x80000000",
+            "2:",
+            "vldmia {bc}!, {{s24, s25}}",
+            "TIMES 0, 1, 2, 3",
+            "EXP 26, 27",
+            "STEP 26, 27, 8, 9, 16, 17",
+            "EXP 28, 29",
+            "STEP 28, 29, 10, 11, 18, 19",
+            "TIMES 4, 5, 6, 7",
+            "EXP 26, 27",
+            "STEP 26, 27, 12, 13, 20, 21",
+            "EXP 28, 29",
+            "STEP 28, 29, 14, 15, 22, 23",
+            "subs {n}, #1",
+            "bne 2b",
+            "pop {{{t0}}}",
+            "add {t0}, #64",
+            "vstmia {t0}, {{s16-s23}}",
+            "pop {{r7}}",
+            ".purgem EXP",
+            ".purgem STEP",
+            ".purgem TIMES",
+            h = inout(reg) h => _,
+            a = inout(reg) a => _,
+            bc = inout(reg) bc => _,
+            t0 = inout(reg) &raw mut *lanes => _,
+            t1 = out(reg) _,
+            n = inout(reg) n => _,
+            w = out(reg) _,
+            r = out(reg) _,
+            c0 = in(reg) EXP2[0],
+            c1 = in(reg) EXP2[1],
+            c2 = in(reg) EXP2[2],
+            quarter = in(reg) -(1 << 30),
+            bias = in(reg) i32::from(EXP2_BIAS) << 16,
+            out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
+            out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _,
+            out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _,
+            out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _, out("s27") _, out("s28") _,
+            out("s29") _, out("s30") _, out("s31") _,
         );
     }
 }

@@ -33,9 +33,9 @@ pub const fn high(a: i32, b: i32) -> i32 {
 #[inline(always)]
 pub const fn negative_exp2(t: i32) -> f32 {
     let w = (t << 9) ^ i32::MIN; // f − ½, times 2³²
-    let g = (1 << 30) - high(w, w); // f·(1 − f), times 2³²
+    let g = high(w, w) - (1 << 30); // −f·(1 − f), times 2³²
     let r = EXP2[0] + high(w, EXP2[1] + high(w, EXP2[2]));
-    let log = t.wrapping_sub(high(g, r));
+    let log = t.wrapping_add(high(g, r));
     let upper = ((log >> 16) as i16).saturating_sub(EXP2_BIAS);
     f32::from_bits(((upper as u16 as u32) << 16) | (log as u32 & 0xFFFF))
 }

@@ -120,8 +120,16 @@ pub struct Scan<'a, S> {
     pub d_state: usize,
 }
 
-/// A number of the SSM state as it is stored between tokens.
-pub trait StateScalar: Copy + Send + bytemuck::Pod {
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for u16 {}
+}
+
+/// A number of the SSM state as it is stored between tokens: `f32`, or `u16` for the bits of a half.
+pub trait StateScalar: Copy + Send + bytemuck::Pod + sealed::Sealed {
+    /// Whether it is the half.
+    const HALF: bool;
     /// To the f32 in which it is computed.
     fn load(self) -> f32;
     /// Rounded to nearest even.
@@ -129,6 +137,7 @@ pub trait StateScalar: Copy + Send + bytemuck::Pod {
 }
 
 impl StateScalar for f32 {
+    const HALF: bool = false;
     #[inline(always)]
     fn load(self) -> f32 {
         self
@@ -141,6 +150,7 @@ impl StateScalar for f32 {
 
 /// IEEE 754 half precision, as its bits: plain integers can be cut from any 2-byte aligned buffer.
 impl StateScalar for u16 {
+    const HALF: bool = true;
     #[inline(always)]
     fn load(self) -> f32 {
         f16::from_bits(self).to_f32_const()

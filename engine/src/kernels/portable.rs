@@ -147,6 +147,18 @@ pub fn rms_norm_in_place(x: &mut [f32], weight: &[f32], eps: f32) {
 /// oldest input first.
 #[inline(always)]
 pub fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
+    conv_with(u, weight, bias, history, |sum| sum.map(silu));
+}
+
+/// The convolution, with SiLU of eight numbers as the instruction set has it.
+#[inline(always)]
+pub(super) fn conv_with(
+    u: &mut [f32],
+    weight: &[f32],
+    bias: &[f32],
+    history: &mut [f32],
+    silu: impl Fn([f32; 8]) -> [f32; 8],
+) {
     let channels = bias.len().max(1);
     for row in u.chunks_exact_mut(channels) {
         for (block, (u, bias)) in row.as_chunks_mut::<8>().0.iter_mut().zip(bias.as_chunks::<8>().0).enumerate() {
@@ -167,7 +179,7 @@ pub fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32
             if let Some(oldest) = history.as_chunks_mut::<8>().0.get_mut(block) {
                 *oldest = *u;
             }
-            *u = sum.map(silu);
+            *u = silu(sum);
         }
         if history.len() > channels {
             history.rotate_left(channels);
@@ -197,6 +209,44 @@ pub fn softplus_bias(dt: &mut [f32], bias: &[f32]) {
 /// Narrow states are rounded after every token; y uses h before that rounding.
 #[inline(always)]
 pub fn scan<S: StateScalar>(scan: Scan<'_, S>) {
+    scan_with(scan, |state, step| {
+        let Step { a, b, c, dt, z, d, u } = step;
+        let mut dx = [0.0f32; 8];
+        for ((dx, dt), u) in dx.iter_mut().zip(dt).zip(&*u) {
+            *dx = dt * u;
+        }
+        let dt = dt.map(|dt| dt * LOG_SCALE);
+        let mut y = [0.0f32; 8];
+        for (((h, a), b), c) in state.iter_mut().zip(a).zip(b).zip(c) {
+            for lane in 0..8 {
+                let next = exp2((dt[lane] * a[lane]) as i32) * h[lane].load() + dx[lane] * b;
+                h[lane] = S::store(next);
+                y[lane] += next * c;
+            }
+        }
+        for lane in 0..8 {
+            u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
+        }
+    });
+}
+
+/// What one token does to eight channels.
+pub(super) struct Step<'a> {
+    /// `(N, 8)`.
+    pub a: &'a [[f32; 8]],
+    /// `(N)`.
+    pub b: &'a [f32],
+    /// `(N)`.
+    pub c: &'a [f32],
+    pub dt: &'a [f32; 8],
+    pub z: &'a [f32; 8],
+    pub d: &'a [f32; 8],
+    pub u: &'a mut [f32; 8],
+}
+
+/// The scan's loops over channels and tokens; `step` gets the eight channels' state `(N, 8)`.
+#[inline(always)]
+pub(super) fn scan_with<S: StateScalar>(scan: Scan<'_, S>, step: impl Fn(&mut [[S; 8]], Step<'_>)) {
     let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
     let Some(dt_rank) = row.checked_sub(2 * n) else { return };
     let blocks = state.chunks_exact_mut(8 * n).zip(a.chunks_exact(8 * n)).zip(d.as_chunks::<8>().0);
@@ -212,22 +262,7 @@ pub fn scan<S: StateScalar>(scan: Scan<'_, S>) {
             ) else {
                 continue;
             };
-            let mut dx = [0.0f32; 8];
-            for ((dx, dt), u) in dx.iter_mut().zip(dt).zip(&*u) {
-                *dx = dt * u;
-            }
-            let dt = dt.map(|dt| dt * LOG_SCALE);
-            let mut y = [0.0f32; 8];
-            for (((h, a), b), c) in state.iter_mut().zip(a).zip(b).zip(c) {
-                for lane in 0..8 {
-                    let next = exp2((dt[lane] * a[lane]) as i32) * h[lane].load() + dx[lane] * b;
-                    h[lane] = S::store(next);
-                    y[lane] += next * c;
-                }
-            }
-            for lane in 0..8 {
-                u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
-            }
+            step(state, Step { a, b, c, dt, z, d, u });
         }
     }
 }
@@ -308,6 +343,32 @@ pub const VALUE_BLOCK: usize = 64;
 /// and at the end `out · (1 / sum)`.
 #[inline(always)]
 pub fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
+    values_with(weights, sum, values, value_scales, out, |p, values, dim, first| strip(p, values, dim, first));
+}
+
+/// `Σ p·value` of up to eight numbers from `first` on of values of `dim` numbers.
+#[inline(always)]
+pub(super) fn strip(p: &[i32; VALUE_BLOCK], values: &[i8], dim: usize, first: usize) -> [i32; 8] {
+    let mut sums = [0i32; 8];
+    for (p, value) in p.iter().zip(values.chunks_exact(dim.max(1))) {
+        for (sum, &v) in sums.iter_mut().zip(value.get(first..).unwrap_or(&[])) {
+            *sum += p * i32::from(v);
+        }
+    }
+    sums
+}
+
+/// The weighted sum, with eight sums of a block as the instruction set has them: `eight(p, values, dim, first)` is
+/// [`strip`] for a `first` from which on a value has at least eight numbers.
+#[inline(always)]
+pub(super) fn values_with(
+    weights: &mut [f32],
+    sum: f32,
+    values: &[i8],
+    value_scales: &[f32],
+    out: &mut [f32],
+    eight: impl Fn(&[i32; VALUE_BLOCK], &[i8], usize, usize) -> [i32; 8],
+) {
     let dim = out.len();
     out.fill(0.0);
     let blocks = weights.chunks_mut(VALUE_BLOCK).zip(value_scales.chunks(VALUE_BLOCK));
@@ -320,13 +381,11 @@ pub fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], value_scale
         for (p, w) in p.iter_mut().zip(&*w) {
             *p = round(w * inverse).clamp(-32767, 32767);
         }
-        for (strip, out) in out.chunks_mut(8).enumerate() {
-            let mut sums = [0i32; 8];
-            for (p, value) in p.iter().zip(values.chunks_exact(dim)) {
-                for (sum, &v) in sums.iter_mut().zip(value.get(8 * strip..).unwrap_or(&[])) {
-                    *sum += p * i32::from(v);
-                }
-            }
+        for (index, out) in out.chunks_mut(8).enumerate() {
+            let sums = match out.len() {
+                8 => eight(&p, values, dim, 8 * index),
+                _ => strip(&p, values, dim, 8 * index),
+            };
             for (out, sum) in out.iter_mut().zip(sums) {
                 *out += sum as f32 * scale;
             }
