@@ -19,17 +19,26 @@ import lz4.frame
 import yaml
 
 RELEASES = ["bullseye", "bookworm", "trixie", "sid"]
-MIRROR = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Below these a pair says too little: "Foo library" for "See foo."
 MIN_TEXT_CHARS, MIN_SUMMARY_CHARS = 40, 8
+
+
+def mirror() -> str:
+    """The archive of Debian's main packages that this machine's apt is set up with."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    archives = [uri.rstrip("/") for uri in found if uri.rstrip("/").endswith("/debian")]
+    if not archives:
+        raise SystemExit(f"apt's sources name no Debian archive, only {sorted(set(found))}; one that ends in /debian is needed")
+    return archives[0]
 
 
 def update(release: str, lists: Path) -> None:
     """Fetches the package lists of one release into `lists`."""
     (lists / "partial").mkdir(parents=True, exist_ok=True)
     sources = lists.parent / f"{release}.list"
-    sources.write_text(f"deb [signed-by={KEYRING}] {MIRROR} {release} main\n")
+    sources.write_text(f"deb [signed-by={KEYRING}] {mirror()} {release} main\n")
     options = {
         "Acquire::Languages": "en",
         "Acquire::GzipIndexes": "true",

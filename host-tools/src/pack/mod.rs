@@ -14,7 +14,7 @@ pub use quantize::round_trip;
 use source::Folder;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
-pub use writer::{Blobs, Source, Written, write};
+pub use writer::{Blobs, Source, Written, tables, write};
 
 /// Columns that share a scale where nothing else is asked for; see `quantization.md` beside this file.
 pub const DEFAULT_GROUP: u32 = 32;

@@ -61,7 +61,7 @@ pub fn write(
 ) -> Result<Vec<Written>> {
     header.layers = layers.len() as u32;
     let (entries, length) = table(&mut header, layers, blobs)?;
-    let head = head(&header, layers, &entries);
+    let head = tables(&header, layers, &entries);
     // The reader's own checks, before anything large is read.
     Header::read(&head).map_err(|error| anyhow::anyhow!("this model can't be an image: {error}"))?;
     let tick = &mut |done| progress(done, length);
@@ -126,8 +126,8 @@ fn blob(blobs: &Blobs, role: Role) -> &[u8] {
     }
 }
 
-/// Header, layer table and section table.
-fn head(h: &Header, layers: &[LayerKind], entries: &[(Expected, u64, u64)]) -> Vec<u8> {
+/// Header, layer table and section table of an image whose `entries` are its sections with their offsets and lengths.
+pub fn tables(h: &Header, layers: &[LayerKind], entries: &[(Expected, u64, u64)]) -> Vec<u8> {
     let mut bytes = vec![0u8; h.tables_end()];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     put(0, &MAGIC);

@@ -3,9 +3,10 @@
 
 use jamlet::image::layout::{Expected, layer_sections, model_sections};
 use jamlet::image::{
-    Encoding, FeedForward, Header, LayerKind, MAGIC, Mixer, NONE_U32, Role, SECTION_ALIGN, TILE_ROWS, VERSION, crc,
-    encode, features, field, groups, padded_cols,
+    Encoding, FeedForward, Header, LayerKind, Mixer, Role, SECTION_ALIGN, TILE_ROWS, crc, encode, features, groups,
+    padded_cols,
 };
+use jamlet_tools::pack;
 
 /// The fixtures by name.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
@@ -76,11 +77,14 @@ fn build(mut header: Header, layers: &[LayerKind], seed: u64) -> Vec<u8> {
         image.resize(image.len().next_multiple_of(SECTION_ALIGN), 0);
         let offset = image.len();
         content(&header, section, &mut random, &mut image);
-        entries.push((offset, image.len() - offset));
+        let length = image.len() - offset;
+        let shape = section.shape.or(Some((1, length as u32)));
+        entries.push((Expected { shape, ..*section }, offset as u64, length as u64));
     }
     image.resize(image.len().next_multiple_of(4), 0);
     header.length = image.len() as u64 + 4;
-    tables(&header, layers, &sections, &entries, &mut image);
+    let head = pack::tables(&header, layers, &entries);
+    image[..head.len()].copy_from_slice(&head);
     image.extend([0; 4]);
     seal(&mut image);
     image
@@ -138,58 +142,5 @@ fn q8(rows: usize, cols: usize, group: usize, random: &mut Random, image: &mut V
                 }
             }
         }
-    }
-}
-
-fn tables(h: &Header, layers: &[LayerKind], sections: &[Expected], entries: &[(usize, usize)], image: &mut [u8]) {
-    let mut put = |at: usize, value: &[u8]| image[at..at + value.len()].copy_from_slice(value);
-    put(0, &MAGIC);
-    for (at, value) in [
-        (field::VERSION, VERSION),
-        (field::FEATURES, h.features),
-        (field::SECTIONS, h.sections),
-        (field::LAYERS, h.layers),
-        (field::VOCAB, h.vocab),
-        (field::HIDDEN, h.hidden),
-        (field::INTERMEDIATE, h.intermediate),
-        (field::HEADS, h.heads),
-        (field::KV_HEADS, h.kv_heads),
-        (field::HEAD_DIM, h.head_dim),
-        (field::D_INNER, h.d_inner),
-        (field::D_STATE, h.d_state),
-        (field::D_CONV, h.d_conv),
-        (field::DT_RANK, h.dt_rank),
-        (field::EXPERTS, h.experts),
-        (field::TOP_K, h.top_k),
-        (field::GROUP, h.group),
-        (field::EPS, h.eps.to_bits()),
-        (field::BOS, h.bos.unwrap_or(NONE_U32)),
-    ] {
-        put(at, &value.to_le_bytes());
-    }
-    put(field::LENGTH, &h.length.to_le_bytes());
-    for (index, kind) in layers.iter().enumerate() {
-        let at = field::HEADER_BYTES + index * field::LAYER_BYTES;
-        let first = sections.iter().position(|section| usize::from(section.layer) == index);
-        put(at + field::LAYER_MIXER, &[if kind.mixer == Mixer::Mamba { 1 } else { 2 }]);
-        let ffn = match kind.ffn {
-            FeedForward::None => 0,
-            FeedForward::Mlp => 1,
-            FeedForward::Moe => 2,
-        };
-        put(at + field::LAYER_FFN, &[ffn]);
-        put(at + field::LAYER_FIRST, &(first.unwrap_or(0) as u32).to_le_bytes());
-    }
-    for (index, (section, &(offset, length))) in sections.iter().zip(entries).enumerate() {
-        let at = h.section_table() + index * field::SECTION_BYTES;
-        let (rows, cols) = section.shape.unwrap_or((1, length as u32));
-        put(at + field::SECTION_ROLE, &(section.role as u16).to_le_bytes());
-        put(at + field::SECTION_LAYER, &section.layer.to_le_bytes());
-        put(at + field::SECTION_EXPERT, &section.expert.to_le_bytes());
-        put(at + field::SECTION_ENCODING, &(section.encoding as u16).to_le_bytes());
-        put(at + field::SECTION_ROWS, &rows.to_le_bytes());
-        put(at + field::SECTION_COLS, &cols.to_le_bytes());
-        put(at + field::SECTION_OFFSET, &(offset as u64).to_le_bytes());
-        put(at + field::SECTION_LENGTH, &(length as u64).to_le_bytes());
     }
 }

@@ -10,6 +10,7 @@ mod elf;
 mod firmware;
 mod images;
 mod layout;
+mod lint;
 mod process;
 mod program;
 mod quantization;
@@ -39,6 +40,8 @@ enum Task {
     Setup,
     /// All checks: what continuous integration runs.
     Test,
+    /// Checks format and lints.
+    Lint,
     /// Writes a random checkpoint of a given size.
     Synthetic(synthetic::Args),
     /// Prints what each part of int8 quantization costs.
@@ -59,6 +62,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Task::Setup => setup::run(),
         Task::Test => test::run(),
+        Task::Lint => lint::run(),
         Task::Synthetic(args) => synthetic::run(&args),
         Task::Quantization(args) => quantization::run(&args),
         Task::Conformance(args) => conformance::run(&args),

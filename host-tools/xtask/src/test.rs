@@ -3,7 +3,8 @@
 use crate::{conformance, serial, setup, sizes};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::process::Stdio;
 use std::time::Instant;
 
 /// Installs what is missing, then checks and tests everything: host, boards and emulators.
@@ -21,8 +22,6 @@ pub fn run() -> Result<()> {
         Ok(())
     };
     step("set-up", &setup::run)?;
-    step("format", &|| optional("fmt", &["--all", "--check"]))?;
-    step("lints", &|| optional("clippy", &["--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
     step("tests on the host", &|| cargo(&["test", "--workspace", "--quiet"]))?;
     step("conformance on emulated boards", &|| conformance::run(&conformance::Args::default()))?;
     step("texts over the serial ports of emulated boards", &|| serial::run(&serial::Args::default()))?;
@@ -32,17 +31,6 @@ pub fn run() -> Result<()> {
         eprintln!("{:6.0} s  {name}", time.as_secs_f64());
     }
     Ok(())
-}
-
-/// A cargo command that not every toolchain has.
-fn optional(command: &str, arguments: &[&str]) -> Result<()> {
-    let there = Command::new("cargo").args([command, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        eprintln!("cargo {command} isn't installed: skipped (rustup component add {command} brings it)");
-        return Ok(());
-    }
-    let all: Vec<&str> = [command].iter().chain(arguments).copied().collect();
-    cargo(&all)
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
