@@ -3,7 +3,11 @@
 
 mod tokenizer_support;
 
-use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
+use std::path::Path;
+
+use jamlet::image::Role;
+use jamlet::tokenizer::{Decoder, Encoder, Tokenizer, field};
+use jamlet::{ImageError, Model};
 use jamlet_tools::hf::tokenizer::{PackedTokenizer, load};
 use serde_json::{Value, json};
 use tokenizer_support::{Random, dir, encode};
@@ -170,4 +174,31 @@ fn random_bytes() {
         let bytes: Vec<u8> = (0..random.below(200)).map(|_| random.next() as u8).collect();
         assert!(Tokenizer::parse(&bytes, 1 << 16).is_err());
     }
+}
+
+/// An image whose tokenizer is damaged but whose checksum is right is refused too.
+#[test]
+fn a_damaged_tokenizer_in_an_image() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-tools/models/pico.jamlet");
+    let image = std::fs::read(file).unwrap();
+    let mut aligned = vec![0_u128; image.len().div_ceil(16)];
+    let bytes = &mut bytemuck::cast_slice_mut(&mut aligned)[..image.len()];
+    bytes.copy_from_slice(&image);
+    let (section, stored) = {
+        let model = Model::parse(bytes).unwrap();
+        assert!(model.tokenizer().is_some());
+        let section = model.image().model_section(Role::Tokenizer).unwrap().bytes;
+        (
+            section.as_ptr() as usize - bytes.as_ptr() as usize,
+            image.last_chunk().copied().map(u32::from_le_bytes).unwrap(),
+        )
+    };
+    for (at, name) in [(field::VERSION, "version"), (field::KIND, "kind"), (field::WORDS, "words")] {
+        bytes[section + at] ^= 0x80;
+        let found = Model::parse_with(bytes, |_| stored).unwrap_err();
+        let right = format!("tokenizer field {name} can't be");
+        assert!(matches!(found, ImageError::Tokenizer(_)) && found.to_string().contains(&right), "{found}");
+        bytes[section + at] ^= 0x80;
+    }
+    assert!(Model::parse(bytes).is_ok(), "whole again");
 }

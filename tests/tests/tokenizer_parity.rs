@@ -43,11 +43,16 @@ impl Both {
         let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
         let text = mixed_text(bytes, 1, &marks);
         let ids = self.check_encode(&text);
+        self.check_pieces(&text, &ids);
+        let ids = self.check_encode(&mixed_text(bytes / 8, 4, &marks));
         for skip_special in [false, true] {
             let right = self.theirs.decode(&ids, skip_special).unwrap();
             assert!(decode(self.ours.view(), &ids, skip_special) == right, "decoding, skip_special {skip_special}");
         }
-        // Pieces of every size, cut anywhere.
+    }
+
+    /// Pieces of every size, cut anywhere.
+    fn check_pieces(&self, text: &str, ids: &[u32]) {
         let mut random = Random(2);
         let mut chunks = Vec::new();
         let mut rest = text.as_bytes();

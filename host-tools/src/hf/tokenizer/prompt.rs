@@ -37,9 +37,10 @@ const TURN_ENDS: [&str; 2] = ["<|eom|>", "<|im_end|>"];
 pub fn prompt(dir: &Path, tokenizer: &PackedTokenizer, config: &JambaConfig) -> Result<PromptIds, TokenizerError> {
     let view = tokenizer.view();
     let settings = read_json(&dir.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
+    let map = read_json(&dir.join("special_tokens_map.json"))?.unwrap_or(Value::Null);
     let special = |key: &str| {
         // Either the text alone, or an object that has it.
-        let value = settings.get(key)?;
+        let value = [&settings, &map].into_iter().filter_map(|file| file.get(key)).find(|value| !value.is_null())?;
         value.as_str().or_else(|| value.get("content")?.as_str())
     };
     let bos = special("bos_token").and_then(|text| view.added_token(text)).or(config.bos_token_id);
