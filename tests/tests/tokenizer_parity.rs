@@ -107,7 +107,7 @@ equal! {
 fn every_split_of_a_text() {
     for name in ["byte-level-4096", "llama-3", "digits", "llama-2-json"] {
         let both = Both::open(name);
-        let text = "It's 好 👩🏽\u{200d}🚀 <|summary|> x\r\n \n  y<|endoftext|>'re\u{301} <|user|> <|eot_id|> \n<|sum";
+        let text = "It's it'ſ IT'S we'Re 好 👩🏽\u{200d}🚀 <|summary|> x\r\n \n  y<|endoftext|>'re\u{301} <|user|> <|eot_id|> \n<|sum";
         let right = both.right(text);
         for at in 0..=text.len() {
             let (a, b) = text.as_bytes().split_at(at);
@@ -120,14 +120,14 @@ fn every_split_of_a_text() {
 /// All characters of Unicode, alone, doubled and between others: each is of the right class.
 #[test]
 fn every_character() {
-    for name in ["byte-level-4096", "llama-3"] {
+    // Both cut by the same classes: for the second, samples do, as they do beyond the second plane, where little is.
+    for (name, step) in [("byte-level-4096", 1), ("llama-3", 11)] {
         let both = Both::open(name);
         for plane in 0..17 {
-            // Beyond the second plane there is little; samples do.
-            let step = if plane < 2 { 1 } else { 31 };
+            let step = if plane < 2 { step } else { 61 };
             let mut text = String::new();
             for c in (plane << 16..(plane + 1) << 16).step_by(step).filter_map(char::from_u32) {
-                text.extend(['a', c, '1', c, ' ', c, '!', c]);
+                text.extend(['a', c, '1', c, ' ', c]);
             }
             both.check_encode(&text);
         }

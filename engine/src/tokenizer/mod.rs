@@ -155,7 +155,7 @@ pub enum Prefix {
     Segments = 1,
     /// Before every segment that doesn't begin with one.
     BareSegments = 2,
-    /// Before the text, unless it begins with an added token.
+    /// Before the text, even where it begins with an added token.
     Text = 3,
     /// Before the text, unless it begins with a space or an added token.
     BareText = 4,
