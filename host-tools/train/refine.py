@@ -48,6 +48,7 @@ def parse() -> argparse.Namespace:
     args.add_argument("--likelihood", type=float, default=0.2, help="weight of cross-entropy on the references")
     args.add_argument("--int8", action="store_true", help="with int8 simulated, groups of 32")
     args.add_argument("--threads", type=int, default=1)
+    args.add_argument("--eager", action="store_true", help="do not compile")
     return args.parse_args()
 
 
@@ -87,8 +88,9 @@ def main() -> None:
     reward = Reward(names)
     validation = load(args.data / "debian-val.jsonl")[:100]
     quantize.group_size = 32 if args.int8 else None
-    for layer in model.layers:
-        layer.compile_parts()
+    if not args.eager:
+        for layer in model.layers:
+            layer.compile_parts()
     steppers = optimizers(model, args.lr)
 
     def validate() -> None:
