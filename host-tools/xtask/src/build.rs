@@ -57,7 +57,7 @@ impl Build<'_> {
         if !run.status.is_some_and(|status| status.success()) {
             let script = fs::read_to_string(folder.join("memory.x")).unwrap_or_default();
             match overflow(&run.stderr, &memories(&script)) {
-                Some(message) => bail!("{} does not fit {}: {message}", self.binary, self.folder),
+                Some(message) => bail!("the model does not fit {}: {message}", self.folder),
                 None => bail!("building {} for {} failed:\n{}", self.binary, self.folder, run.stderr.trim()),
             }
         }

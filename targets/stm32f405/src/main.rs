@@ -22,15 +22,12 @@ const CORE_HERTZ: u32 = 168_000_000;
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
     static mut MEMORY: app::Memory = app::Memory::new();
+    #[cfg(not(feature = "emulated"))]
+    static mut BUFFERS: hardware::Buffers = hardware::NO_BYTES;
     #[cfg(feature = "emulated")]
     let port = emulated::Uart::new();
     #[cfg(not(feature = "emulated"))]
-    let port = {
-        static mut BUFFERS: hardware::Buffers = hardware::NO_BYTES;
-        // SAFETY: `main` runs once, so this is the only reference.
-        let Ok(port) = hardware::start(unsafe { &mut *(&raw mut BUFFERS) }) else { rest() };
-        port
-    };
+    let Ok(port) = hardware::start(BUFFERS) else { rest() };
     // A port that can't be written has no one to tell.
     let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, CortexBoard::start(CORE_HERTZ));
     rest()
