@@ -2,7 +2,7 @@
 
 use super::math::{self, EXP2, EXP2_BIAS, LOG_SCALE, LOG2_E, SOFTPLUS};
 use super::portable::{self, Step, VALUE_BLOCK};
-use super::tile::{Fours, Groups, activations};
+use super::tile::{Fours, Groups, activations, four};
 use super::{Columns, Quantized, Scan, StateScalar};
 use crate::image::{FLIPPED, TILE_COLS, TILE_ROWS};
 use crate::model::QMatrix;
@@ -111,22 +111,39 @@ fn block<const T: usize>(w: &QMatrix<'_>, x: &Quantized<'_>, first: usize, out: 
 #[target_feature(enable = "avx2")]
 #[inline]
 fn products<const T: usize>(weights: &[Fours], values: &[&[[i8; TILE_COLS]]; T]) -> [__m256i; T] {
-    let flip = _mm256_set1_epi32(FLIPPED as i32);
-    let ones = _mm256_set1_epi16(1);
     let mut sums = [_mm256_setzero_si256(); T];
     if values.iter().any(|values| values.len() != weights.len()) {
         return sums;
     }
-    for (at, w) in weights.iter().enumerate() {
-        let w = _mm256_xor_si256(load(w), flip);
-        let size = _mm256_abs_epi8(w);
-        for (sum, values) in sums.iter_mut().zip(values) {
-            let x = broadcast(&values[at]);
-            let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(x, w));
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+    let (blocks, rest) = weights.as_chunks::<4>();
+    for (block, at) in blocks.iter().zip((0..).step_by(4)) {
+        for (w, at) in block.iter().zip(at..) {
+            // SAFETY: there are as many fours of values as of weights.
+            unsafe { multiply(w, values, at, &mut sums) };
         }
     }
+    for (w, at) in rest.iter().zip(4 * blocks.len()..) {
+        // SAFETY: as above.
+        unsafe { multiply(w, values, at, &mut sums) };
+    }
     sums
+}
+
+/// Adds four columns' products.
+///
+/// # Safety
+/// There must be more than `at` fours of each token's values.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn multiply<const T: usize>(w: &Fours, values: &[&[[i8; TILE_COLS]]; T], at: usize, sums: &mut [__m256i; T]) {
+    let w = _mm256_xor_si256(load(w), _mm256_set1_epi32(FLIPPED as i32));
+    let size = _mm256_abs_epi8(w);
+    for (sum, values) in sums.iter_mut().zip(values) {
+        // SAFETY: the caller's promise.
+        let x = broadcast(unsafe { four(values, at) });
+        let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(x, w));
+        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
 }
 
 /// Four activations, eight times.

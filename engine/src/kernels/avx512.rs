@@ -1,7 +1,7 @@
 //! x86-64 with AVX-512 F, BW, VL and VNNI (Ice Lake, Zen 4), in vectors of 256 bits: they don't lower the clock, and an
 //! 8-row tile fills them.
 
-use super::tile::{Fours, Groups, activations};
+use super::tile::{Fours, Groups, activations, four};
 use super::{Columns, Quantized, avx2};
 use crate::image::{FLIPPED, TILE_COLS, TILE_ROWS};
 use crate::model::QMatrix;
@@ -114,21 +114,38 @@ fn products<const T: usize>(
     values: &[&[[i8; TILE_COLS]]; T],
     offsets: &[i32; TOKENS],
 ) -> [__m256i; T] {
-    // What is flipped in even columns is flipped in odd ones too: then all are q + 128.
-    let flip = _mm256_set1_epi32((FLIPPED ^ 0x8080_8080) as i32);
     let mut sums = [_mm256_setzero_si256(); T];
     for (sum, offset) in sums.iter_mut().zip(offsets) {
         *sum = _mm256_set1_epi32(*offset);
     }
-    let values = values.map(|values| values.get(..weights.len()).unwrap_or(&[]));
     if values.iter().any(|values| values.len() != weights.len()) {
         return sums;
     }
-    for (at, w) in weights.iter().enumerate() {
-        let w = _mm256_xor_si256(avx2::load(w), flip);
-        for (sum, values) in sums.iter_mut().zip(&values) {
-            *sum = _mm256_dpbusd_epi32(*sum, w, avx2::broadcast(&values[at]));
+    let (blocks, rest) = weights.as_chunks::<4>();
+    for (block, at) in blocks.iter().zip((0..).step_by(4)) {
+        for (w, at) in block.iter().zip(at..) {
+            // SAFETY: there are as many fours of values as of weights.
+            unsafe { multiply(w, values, at, &mut sums) };
         }
     }
+    for (w, at) in rest.iter().zip(4 * blocks.len()..) {
+        // SAFETY: as above.
+        unsafe { multiply(w, values, at, &mut sums) };
+    }
     sums
+}
+
+/// Adds four columns' products.
+///
+/// # Safety
+/// There must be more than `at` fours of each token's values.
+#[target_feature(enable = "avx2,avx512f,avx512vl,avx512vnni")]
+#[inline]
+unsafe fn multiply<const T: usize>(w: &Fours, values: &[&[[i8; TILE_COLS]]; T], at: usize, sums: &mut [__m256i; T]) {
+    // What is flipped in even columns is flipped in odd ones too: then all are q + 128.
+    let w = _mm256_xor_si256(avx2::load(w), _mm256_set1_epi32((FLIPPED ^ 0x8080_8080) as i32));
+    for (sum, values) in sums.iter_mut().zip(values) {
+        // SAFETY: the caller's promise.
+        *sum = _mm256_dpbusd_epi32(*sum, w, avx2::broadcast(unsafe { four(values, at) }));
+    }
 }

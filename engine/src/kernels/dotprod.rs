@@ -59,6 +59,9 @@ unsafe fn sdot<const LANE: i32>(sum: int32x4_t, w: int8x16_t, x: int8x16_t) -> i
 #[inline]
 pub(super) fn products<const T: usize>(fours: &[Fours], values: &[&[[i8; TILE_COLS]]; T]) -> [Sums; T] {
     let mut sums = [[vdupq_n_s32(0); 2]; T];
+    if values.iter().any(|values| values.len() != fours.len()) {
+        return sums;
+    }
     let (blocks, rest) = fours.as_chunks::<4>();
     for (at, fours) in blocks.iter().enumerate() {
         let x = values.map(|values| load(values[4 * at..4 * at + 4].as_flattened()));

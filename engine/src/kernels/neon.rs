@@ -2,7 +2,7 @@
 
 use super::math::{EXP2, EXP2_BIAS, LOG_SCALE, LOG2_E};
 use super::portable::{self, Step};
-use super::tile::{Fours, Groups, activations};
+use super::tile::{Fours, Groups, activations, four};
 use super::{Columns, Quantized, Scan, StateScalar, dotprod};
 use crate::image::{FLIPPED, TILE_COLS, TILE_ROWS};
 use crate::model::QMatrix;
@@ -58,9 +58,6 @@ fn block<const SDOT: bool, const T: usize>(
             let mut values: [&[[i8; TILE_COLS]]; T] = [&[]; T];
             for (values, row) in values.iter_mut().zip(&rows) {
                 *values = activations(row.0, at, x.group, group.weights);
-            }
-            if values.iter().any(|values| values.len() != group.weights.len()) {
-                continue;
             }
             let sums = match SDOT {
                 true => dotprod::products(group.weights, &values),
@@ -124,13 +121,17 @@ fn products<const T: usize>(fours: &[Fours], values: &[&[[i8; TILE_COLS]]; T]) -
     let zero = vdupq_n_s32(0);
     // Two sums of each row side by side.
     let mut sums = [[zero; 4]; T];
+    if values.iter().any(|values| values.len() != fours.len()) {
+        return [[zero; 2]; T];
+    }
     for (at, pair) in fours.as_chunks::<2>().0.iter().enumerate() {
         let w = pair.map(|four| {
             let halves = four.as_chunks::<16>().0;
             [weights(&halves[0]), weights(&halves[1])]
         });
         for (sums, values) in sums.iter_mut().zip(values) {
-            let x = [values[2 * at], values[2 * at + 1]];
+            // SAFETY: there are as many fours of values as of weights.
+            let x = unsafe { [*four(values, 2 * at), *four(values, 2 * at + 1)] };
             let x = x.map(|x| vreinterpretq_s8_u32(vdupq_n_u32(u32::from_le_bytes(x.map(|x| x as u8)))));
             for half in 0..2 {
                 let low = vmull_s8(vget_low_s8(w[0][half]), vget_low_s8(x[0]));
