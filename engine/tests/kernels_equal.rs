@@ -378,9 +378,8 @@ fn a_crew_does_every_share_once() {
     let crew = jamlet::kernels::Crew::new(3, |_| std::thread::yield_now());
     let counts = [const { AtomicUsize::new(0) }; 3];
     std::thread::scope(|scope| {
-        for core in 1..3 {
-            let crew = &crew;
-            scope.spawn(move || crew.work(core));
+        for _ in 1..3 {
+            scope.spawn(|| crew.work());
         }
         let count = |core: usize| {
             counts[core].fetch_add(1, Ordering::Relaxed);

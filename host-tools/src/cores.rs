@@ -32,8 +32,8 @@ pub fn on_threads<R>(threads: usize, kernels: Kernels<'static>, work: impl FnOnc
     thread::scope(|scope| {
         let crew = &crew;
         let _dismiss = Dismiss(crew);
-        for core in 1..threads {
-            scope.spawn(move || crew.work(core));
+        for _ in 1..threads {
+            scope.spawn(|| crew.work());
         }
         work(kernels.on_cores(crew))
     })

@@ -7,16 +7,17 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// A task without its lifetime.
 type Task = *const (dyn Fn(usize) + Sync);
 
-/// Core 0 runs the session, and the others run [`Crew::work`] from before its first token on. Handing out a task takes one
-/// store, and its end one more by each core; nothing is locked or allocated.
+/// One core runs the session, and the others run [`Crew::work`]. Whoever is awake takes the next share of a task, so that a
+/// core which isn't there, or which an operating system lets wait, holds nobody up. Handing out a task takes one store, and
+/// each share two more; nothing is locked or allocated.
 ///
 /// ```
 /// use jamlet::kernels::{Crew, Executor};
 ///
 /// let crew = Crew::new(2, |_| core::hint::spin_loop());
 /// std::thread::scope(|scope| {
-///     scope.spawn(|| crew.work(1));
-///     crew.run(&|core| println!("core {core}"));
+///     scope.spawn(|| crew.work());
+///     crew.run(&|core| println!("share {core}"));
 ///     crew.dismiss();
 /// });
 /// ```
@@ -24,52 +25,71 @@ pub struct Crew {
     cores: usize,
     idle: fn(u32),
     task: UnsafeCell<Option<Task>>,
-    /// Tasks that were handed out.
-    issued: AtomicUsize,
-    /// Cores that still work on the last one.
-    busy: AtomicUsize,
+    /// The number of the task times 256, and the next share that nobody took.
+    next: AtomicUsize,
+    /// Shares that aren't done.
+    left: AtomicUsize,
     /// Whether a task is under way.
     running: AtomicBool,
     dismissed: AtomicBool,
 }
 
-// SAFETY: `task` is written only by the one caller of `run` that set `running`, and only while no core is busy; the others
-// read it between seeing `issued` change and leaving `busy`.
+// SAFETY: `task` is written only by the one caller of `run` that set `running`, and only while no share is left; it is read
+// by who took a share, before that share is done.
 unsafe impl Sync for Crew {}
 
 impl Crew {
-    /// A crew of `cores`, itself included. A core that waits calls `idle` with how often it did so since it last had work;
+    /// A crew of `cores`, at most 255, itself included. A core that waits calls `idle` with how often it did so since it last had work;
     /// [`core::hint::spin_loop`] will do, and an operating system's yield after a while is kinder to others.
     pub const fn new(cores: usize, idle: fn(u32)) -> Self {
+        assert!(cores < TASK, "a crew has at most 255 cores");
         Self {
             cores,
             idle,
             task: UnsafeCell::new(None),
-            issued: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
+            next: AtomicUsize::new(SHARES),
+            left: AtomicUsize::new(0),
             running: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
         }
     }
 
-    /// Works as core `core`, 1 to `cores − 1`, each once, until the crew is dismissed.
-    pub fn work(&self, core: usize) {
-        let mut seen = 0;
+    /// Works until the crew is dismissed. Every core but the session's calls this once.
+    pub fn work(&self) {
         let mut waits = 0;
         while !self.dismissed.load(Ordering::Relaxed) {
-            let issued = self.issued.load(Ordering::Acquire);
-            if issued == seen {
-                (self.idle)(waits);
-                waits = waits.saturating_add(1);
-                continue;
+            match self.take() {
+                Some(share) => {
+                    self.work_on(share);
+                    waits = 0;
+                }
+                None => {
+                    (self.idle)(waits);
+                    waits = waits.saturating_add(1);
+                }
             }
-            (seen, waits) = (issued, 0);
-            let _done = Done(&self.busy);
-            // SAFETY: the task was written before `issued` changed, and isn't written again before this core is done.
-            if let Some(task) = unsafe { *self.task.get() } {
-                // SAFETY: `run` returns, and so what the task borrows ends, only after this core is done.
-                unsafe { (*task)(core) };
+        }
+    }
+
+    /// The next share of the task under way.
+    fn take(&self) -> Option<usize> {
+        let mut next = self.next.load(Ordering::Acquire);
+        while next % TASK < self.cores {
+            match self.next.compare_exchange_weak(next, next + 1, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(next % TASK),
+                Err(changed) => next = changed,
             }
+        }
+        None
+    }
+
+    /// Does a share that was taken.
+    fn work_on(&self, share: usize) {
+        let _done = Done(&self.left);
+        // SAFETY: the task was written before its shares could be taken, and isn't written again before this one is done.
+        if let Some(task) = unsafe { *self.task.get() } {
+            // SAFETY: `run` returns, and so what the task borrows ends, only after this share is done.
+            unsafe { (*task)(share) };
         }
     }
 
@@ -79,7 +99,7 @@ impl Crew {
     }
 }
 
-/// Says that a core is done, even if its task panics.
+/// Says that a share is done, even if it panics.
 struct Done<'a>(&'a AtomicUsize);
 
 impl Drop for Done<'_> {
@@ -88,13 +108,16 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Waits for the other cores, even if core 0's share of the task panics.
+/// Does what is left, and waits for what others took, even if a share panics.
 struct Wait<'a>(&'a Crew);
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
+        while let Some(share) = self.0.take() {
+            self.0.work_on(share);
+        }
         let mut waits = 0;
-        while self.0.busy.load(Ordering::Acquire) != 0 {
+        while self.0.left.load(Ordering::Acquire) != 0 {
             (self.0.idle)(waits);
             waits = waits.saturating_add(1);
         }
@@ -113,13 +136,18 @@ impl Executor for Crew {
             (0..self.cores).for_each(task);
             return;
         }
-        // SAFETY: only the lifetime is left out, and `Wait` sees to it that no core has the task when it ends.
+        // SAFETY: only the lifetime is left out, and `Wait` sees to it that every share is done when it ends.
         let erased = unsafe { core::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task) };
-        // SAFETY: `running` was ours to set and no core is busy, so nobody else looks at it.
+        // SAFETY: `running` was ours to set and no share is left, so nobody else looks at it.
         unsafe { *self.task.get() = Some(erased) };
-        self.busy.store(self.cores - 1, Ordering::Relaxed);
-        self.issued.fetch_add(1, Ordering::Release);
-        let _wait = Wait(self);
-        task(0);
+        self.left.store(self.cores, Ordering::Relaxed);
+        let task = self.next.load(Ordering::Relaxed) / TASK;
+        self.next.store(task.wrapping_add(1).wrapping_mul(TASK), Ordering::Release);
+        drop(Wait(self));
     }
 }
+
+/// Shares that a task can have, and one more.
+const TASK: usize = 256;
+/// No share is left.
+const SHARES: usize = TASK - 1;

@@ -343,7 +343,7 @@ pub const VALUE_BLOCK: usize = 64;
 /// and at the end `out · (1 / sum)`.
 #[inline(always)]
 pub fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
-    values_with(weights, sum, values, value_scales, out, |p, values, dim, first| strip(p, values, dim, first));
+    values_with(weights, sum, values, value_scales, out, strip);
 }
 
 /// `Σ p·value` of up to eight numbers from `first` on of values of `dim` numbers.
