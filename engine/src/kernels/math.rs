@@ -28,7 +28,7 @@ pub const fn high(a: i32, b: i32) -> i32 {
 /// `1 + f − 2^f = f·(1 − f)·r(f − ½)`, where r is the minimax polynomial of degree 2 (Remez). Since the error vanishes at
 /// both ends, `1 − exp2(t)` stays accurate for the small |t| of a slowly decaying state.
 ///
-/// Integers, because that is fastest where it matters most: on a Cortex-M4 it is seven instructions. The bias is
+/// Integers, because that is fastest where it matters most: on a Cortex-M4 it is six instructions. The bias is
 /// subtracted from the upper half alone, saturating: that is the clamp, and it leaves the sign bit set.
 #[inline(always)]
 pub const fn negative_exp2(t: i32) -> f32 {
