@@ -36,8 +36,8 @@ pub struct Args {
 
 /// What a run may take unless told otherwise: twenty times what it takes on a machine that does nothing else.
 const LIMIT: u64 = 240;
-/// The default model takes part beside the fixtures.
-const DEFAULT_MODEL: &str = "pico";
+/// The models that boards embed take part beside the fixtures.
+const MODELS: [&str; 2] = ["nano", "pico"];
 const CHUNKS: [u32; 4] = [1, 3, 8, 64];
 const DECODE: u32 = 32;
 const PROMPT: usize = 70; // longer than the largest chunk, and than the window
@@ -95,8 +95,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut models: Vec<(String, Vec<u8>)> =
         images::all().into_iter().map(|(name, bytes)| (name.into(), bytes)).collect();
-    let default = targets_folder().join("../host-tools/models").join(DEFAULT_MODEL).with_extension("jamlet");
-    for path in [Some(&default), args.image.as_ref()].into_iter().flatten() {
+    let shelf = targets_folder().join("../host-tools/models");
+    let own = MODELS.map(|name| shelf.join(name).with_extension("jamlet"));
+    for path in own.iter().chain(&args.image) {
         let bytes = fs::read(path).with_context(|| path.display().to_string())?;
         models.push((path.file_stem().unwrap_or_default().display().to_string(), bytes));
     }
