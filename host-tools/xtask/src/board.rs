@@ -82,7 +82,7 @@ pub const ALL: [Board; 11] = [
     cortex("qemu-m4", M4, "mps2-an386", (0x2100_0000, 16 << 20), 3 << 20),
     cortex("qemu-m7", M4, "mps2-an500", (0x6000_0000, 16 << 20), 3 << 20),
     cortex("qemu-m33", M33, "mps2-an505", (0x8000_0000, 16 << 20), 3 << 20),
-    cortex("stm32f405", M4, "olimex-stm32-h405", (0x0804_0000, 768 << 10), 104 << 10),
+    cortex("stm32f405", M4, "olimex-stm32-h405", (0x0803_0000, 832 << 10), 104 << 10),
 ];
 
 /// The folder of the firmware workspace.

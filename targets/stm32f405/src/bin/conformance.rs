@@ -7,8 +7,8 @@ use cortex_m_rt::entry;
 use embassy_stm32 as _;
 use jamlet::Workspace;
 
-/// The upper three quarters of flash.
-const CASE: (usize, usize) = (0x0804_0000, 768 << 10);
+/// All of flash but the first 192 KB.
+const CASE: (usize, usize) = (0x0803_0000, 832 << 10);
 
 #[entry]
 fn main() -> ! {
