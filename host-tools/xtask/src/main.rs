@@ -14,6 +14,7 @@ mod lint;
 mod process;
 mod program;
 mod quantization;
+mod raspberry_pi_os;
 mod serial;
 mod setup;
 mod sizes;
@@ -40,6 +41,8 @@ enum Task {
     Setup,
     /// All checks: what continuous integration runs.
     Test,
+    /// Writes the `jamlet` command for Raspberry Pi OS, statically linked.
+    RaspberryPiOs(raspberry_pi_os::Args),
     /// Checks format and lints.
     Lint,
     /// Writes a random checkpoint of a given size.
@@ -62,6 +65,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Task::Setup => setup::run(),
         Task::Test => test::run(),
+        Task::RaspberryPiOs(args) => raspberry_pi_os::run(&args),
         Task::Lint => lint::run(),
         Task::Synthetic(args) => synthetic::run(&args),
         Task::Quantization(args) => quantization::run(&args),
