@@ -50,8 +50,10 @@ unsafe impl defmt::Logger for Console {
         }
     }
 
+    // SAFETY: nothing is kept back, so there is nothing to do.
     unsafe fn flush() {}
 
+    // SAFETY: only defmt calls this, after `acquire`.
     unsafe fn release() {
         // SAFETY: defmt calls this after `acquire`, from the same context.
         unsafe {
@@ -61,6 +63,7 @@ unsafe impl defmt::Logger for Console {
         }
     }
 
+    // SAFETY: only defmt calls this, between `acquire` and `release`.
     unsafe fn write(bytes: &[u8]) {
         // SAFETY: defmt calls this between `acquire` and `release`, from the same context.
         unsafe { (*STATE.encoder.get()).write(bytes, put) }

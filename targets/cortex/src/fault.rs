@@ -6,6 +6,7 @@
 use core::panic::PanicInfo;
 use cortex_m_rt::{ExceptionFrame, exception};
 
+// SAFETY: only the processor calls this, and it never returns.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     defmt::error!("hard fault at {=u32:#010x}, called from {=u32:#010x}", frame.pc(), frame.lr());

@@ -3,6 +3,7 @@
 //! Every board's memory.x puts the stack at the bottom of a memory, below all statics: what overflows it is a fault, not
 //! damage that goes unnoticed.
 
+// SAFETY: the linker script defines both; only their addresses are used.
 unsafe extern "C" {
     static mut _stack_start: u32;
     static mut _stack_end: u32;

@@ -4,6 +4,7 @@ const PAINT: u64 = 0xA5A5_5A5A_A5A5_5A5A;
 /// Left unpainted below the caller's frame.
 const MARGIN: usize = 256;
 
+// SAFETY: the linker script defines both; only their addresses are used.
 unsafe extern "C" {
     static mut __stack_bottom: u64;
     static mut __stack_top: u64;

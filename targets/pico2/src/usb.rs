@@ -27,6 +27,7 @@ bind_interrupts!(struct Interrupts {
     USBCTRL_IRQ => usb::InterruptHandler<peripherals::USB>;
 });
 
+// SAFETY: only the interrupt controller calls this.
 #[embassy_rp::interrupt]
 unsafe fn SWI_IRQ_0() {
     // SAFETY: this is the executor's interrupt, and it fires only after `start`.
