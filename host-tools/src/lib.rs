@@ -12,5 +12,6 @@ pub mod pack;
 pub mod progress;
 pub mod reference;
 pub mod score;
+pub mod sign;
 pub mod text;
 pub mod workspace;

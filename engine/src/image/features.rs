@@ -7,5 +7,8 @@ pub const PROJ_BIAS: u32 = 1 << 1;
 /// The image carries a tokenizer.
 pub const TOKENIZER: u32 = 1 << 2;
 
+/// The image carries a signature.
+pub const SIGNED: u32 = 1 << 3;
+
 /// All bits that this version knows.
-pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER;
+pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED;

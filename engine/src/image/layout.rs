@@ -1,6 +1,6 @@
 //! Which sections an image has, in which order and shape: implied by header and layer table.
 
-use super::{Encoding, FeedForward, Header, LayerKind, Mixer, NONE_U16, Role, features, tile_bytes};
+use super::{Encoding, FeedForward, Header, LayerKind, Mixer, NONE_U16, Role, SIGNATURE_BYTES, features, tile_bytes};
 
 /// A section as header and layers imply it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Expected {
     pub expert: u16,
     /// How its numbers are stored.
     pub encoding: Encoding,
-    /// Rows, or `None` where the section decides ([`Encoding::Bytes`]).
+    /// Rows and columns, or `None` where the section decides: text of any length.
     pub shape: Option<(u32, u32)>,
 }
 
@@ -24,13 +24,13 @@ impl Expected {
         Some(match self.encoding {
             Encoding::F32 => 4 * u64::from(rows) * u64::from(cols),
             Encoding::Q8 => u64::from(rows.div_ceil(8)) * tile_bytes(cols as usize, header.group as usize) as u64,
-            Encoding::Bytes => return None,
+            Encoding::Bytes => u64::from(cols),
         })
     }
 }
 
-const MODEL: [Role; 6] =
-    [Role::Embedding, Role::FinalNorm, Role::Head, Role::Tokenizer, Role::Prompt, Role::Provenance];
+const MODEL: [Role; 7] =
+    [Role::Embedding, Role::FinalNorm, Role::Head, Role::Tokenizer, Role::Prompt, Role::Provenance, Role::Signature];
 const MAMBA: [Role; 16] = [
     Role::MixerNorm,
     Role::MambaInX,
@@ -58,6 +58,7 @@ fn present(header: &Header, role: Role) -> bool {
     match role {
         Role::Head => !header.has(features::TIED),
         Role::Tokenizer => header.has(features::TOKENIZER),
+        Role::Signature => header.has(features::SIGNED),
         Role::MambaInBias | Role::MambaOutBias => header.has(features::PROJ_BIAS),
         _ => true,
     }
@@ -73,6 +74,7 @@ fn shape(header: &Header, role: Role) -> (Encoding, Option<(u32, u32)>) {
         Role::Embedding | Role::Head => (Q8, h.vocab, h.hidden),
         Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => (F32, 1, h.hidden),
         Role::Tokenizer | Role::Prompt | Role::Provenance => return (Bytes, None),
+        Role::Signature => (Bytes, 1, SIGNATURE_BYTES as u32),
         Role::MambaInX | Role::MambaInZ => (Q8, h.d_inner, h.hidden),
         Role::MambaInBias => (F32, 2, h.d_inner),
         Role::MambaConv => (F32, h.d_conv, h.d_inner),

@@ -80,6 +80,11 @@
 //!   often; the others flip one bit of every other byte. Padding, like any weight of zero, is 80 00 80 00.
 //! * `Bytes`: 1 × length bytes with a format of their own.
 //!
+//! ## Signature
+//!
+//! An image with [`features::SIGNED`] has an Ed25519 signature (RFC 8032, pure) of all its bytes but the 64 of the signature
+//! itself and the four of the checksum. The engine doesn't check it, firmware may: see [`Image::signature`].
+//!
 //! ## Version policy
 //!
 //! A change that old readers would misread sets a new feature bit or a new version, and old readers refuse it by name.
@@ -91,7 +96,7 @@ pub mod layout;
 mod sections;
 
 pub use header::{FeedForward, Header, LayerKind, Mixer};
-pub use sections::{Image, Section};
+pub use sections::{Image, Section, Signed};
 
 /// First eight bytes of every image.
 pub const MAGIC: [u8; 8] = *b"\x93JAMLET\n";
@@ -105,6 +110,8 @@ pub const IMAGE_ALIGN: usize = 16;
 pub const TILE_ROWS: usize = 8;
 /// Columns that lie together in a `Q8` tile.
 pub const TILE_COLS: usize = 4;
+/// Length of an Ed25519 signature.
+pub const SIGNATURE_BYTES: usize = 64;
 /// "No token", "no layer", "no expert".
 pub const NONE_U32: u32 = u32::MAX;
 /// "No layer", "no expert" in the section table.
@@ -169,6 +176,8 @@ pub enum Role {
     Prompt = 5,
     /// Where the model came from: UTF-8 JSON for people and tools; the engine doesn't read it.
     Provenance = 6,
+    /// Ed25519 signature, 1 × 64, see [`Image::signature`].
+    Signature = 7,
 
     /// RMS norm before the mixer, 1 × hidden.
     MixerNorm = 16,

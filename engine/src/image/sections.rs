@@ -2,13 +2,22 @@
 
 use super::header::{u16_at, u32_at, u64_at};
 use super::layout::{Expected, layer_sections, model_sections};
-use super::{Encoding, Header, IMAGE_ALIGN, ImageError, LayerKind, Role, SECTION_ALIGN, crc, field};
+use super::{Encoding, Header, IMAGE_ALIGN, ImageError, LayerKind, Role, SECTION_ALIGN, SIGNATURE_BYTES, crc, field};
 
 /// An image whose structure was checked: header, layers, section table and padding.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'m> {
     bytes: &'m [u8],
     header: Header,
+}
+
+/// What a signature is of, in the order in which it is hashed, and the signature.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<'m> {
+    /// All bytes before the signature, and all after it up to the checksum.
+    pub message: [&'m [u8]; 2],
+    /// Ed25519 (RFC 8032).
+    pub signature: &'m [u8; SIGNATURE_BYTES],
 }
 
 /// A section's shape and bytes.
@@ -92,6 +101,16 @@ impl<'m> Image<'m> {
     /// The CRC-32 of the image, which also serves as its identity.
     pub fn checksum(&self) -> u32 {
         self.bytes.last_chunk::<4>().map_or(0, |b| u32::from_le_bytes(*b))
+    }
+
+    /// The signature, where the image carries one. Nobody has compared it with anything yet: whose it is, if anybody's, only
+    /// a caller with a public key can tell.
+    pub fn signature(&self) -> Option<Signed<'m>> {
+        let signature: &[u8; SIGNATURE_BYTES] = self.model_section(Role::Signature)?.bytes.try_into().ok()?;
+        let start = signature.as_ptr().addr().wrapping_sub(self.bytes.as_ptr().addr());
+        let (before, rest) = self.bytes.split_at_checked(start)?;
+        let after = rest.get(SIGNATURE_BYTES..rest.len().checked_sub(4)?)?;
+        Some(Signed { message: [before, after], signature })
     }
 
     /// Kind of a layer; `None` past the last.

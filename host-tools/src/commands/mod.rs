@@ -8,6 +8,7 @@ pub mod pack;
 pub mod plan;
 pub mod run;
 pub mod score;
+pub mod sign;
 pub mod summarize;
 pub mod verify;
 

@@ -1,22 +1,27 @@
 //! `jamlet verify`.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use jamlet::image::{Encoding, TILE_COLS, TILE_ROWS, decode, groups, padded_cols};
 use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::sign;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Checks an image completely: structure, checksum, and that every number is finite
+/// Checks an image completely: structure, checksum, that every number is finite, and its signature
 #[derive(Args, Debug)]
 pub struct Verify {
     /// The image [default: the built-in model]
     image: Option<PathBuf>,
+    /// Who must have signed it: a public key, as a file in PEM or as 64 hexadecimal digits
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
 }
 
 impl Verify {
     /// Says what is wrong, or that nothing is.
     pub fn run(&self) -> Result<()> {
+        let key = self.public_key.as_deref().map(sign::public_key).transpose()?;
         let file = ImageFile::open(self.image.as_deref())?;
         let model = file.model()?;
         let group = model.header().group as usize;
@@ -37,9 +42,17 @@ impl Verify {
             }
             numbers += (section.rows * section.cols) as u64;
         }
+        let signature = match (&key, model.image().signature()) {
+            (Some(key), _) => {
+                sign::verify(model.image(), key).with_context(|| file.name().to_owned())?;
+                ", signed by this key"
+            }
+            (None, Some(_)) => ", signed: --public-key checks by whom",
+            (None, None) => "",
+        };
         writeln!(
             std::io::stdout(),
-            "{}: sound, checksum {:08x}, {numbers} numbers, all finite",
+            "{}: sound, checksum {:08x}, {numbers} numbers, all finite{signature}",
             file.name(),
             model.image().checksum()
         )?;

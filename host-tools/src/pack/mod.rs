@@ -3,6 +3,7 @@
 //! Tensors stream: at any time only a few MiB of one tensor are in memory, however large the model is.
 
 mod quantize;
+mod rewrite;
 mod source;
 mod writer;
 
@@ -11,6 +12,7 @@ use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
 use jamlet::image::{Header, LayerKind, Role, features};
 pub use quantize::round_trip;
+pub use rewrite::rewrite;
 use source::Folder;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -72,12 +74,7 @@ pub fn pack(
     if !blobs.tokenizer.is_empty() {
         header.features |= features::TOKENIZER;
     }
-    let parent = match out.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let file = tempfile::Builder::new().prefix(".jamlet-").tempfile_in(parent);
-    let mut file = file.with_context(|| format!("{}: can't write here", parent.display()))?;
+    let mut file = draft(out)?;
     let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     let mut source = Folder::new(weights, header.d_inner as usize);
     let sections = write(header, &layers, &mut source, blobs, &mut writer, &mut progress)
@@ -89,8 +86,24 @@ pub fn pack(
     Ok(Packed { length, sections, parameters: parameters(weights) })
 }
 
+/// A file beside `out`, which takes its place once it is complete.
+///
+/// # Errors
+/// When the folder can't be written.
+pub fn draft(out: &Path) -> Result<tempfile::NamedTempFile> {
+    let parent = match out.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let file = tempfile::Builder::new().prefix(".jamlet-").tempfile_in(parent);
+    file.with_context(|| format!("{}: can't write here", parent.display()))
+}
+
 /// Gives the finished file its name, readable by others as any new file is.
-fn publish(file: tempfile::NamedTempFile, out: &Path) -> Result<()> {
+///
+/// # Errors
+/// When it can't be renamed.
+pub fn publish(file: tempfile::NamedTempFile, out: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -146,7 +159,7 @@ pub fn kind(role: Role) -> &'static str {
         Role::Embedding => "embedding",
         Role::Head => "head",
         Role::Tokenizer => "tokenizer",
-        Role::Prompt | Role::Provenance => "prompt and provenance",
+        Role::Prompt | Role::Provenance | Role::Signature => "prompt, provenance, signature",
         Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => "norms",
         Role::AttentionQ | Role::AttentionK | Role::AttentionV | Role::AttentionO => "attention",
         Role::Router | Role::Gate | Role::Up | Role::Down => "feed-forward",

@@ -60,12 +60,12 @@ pub fn write(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Written>> {
     header.layers = layers.len() as u32;
-    let (entries, length) = table(&mut header, layers, blobs)?;
+    let (entries, length) = table(&mut header, layers, &|role| blob(blobs, role).len())?;
     let head = tables(&header, layers, &entries);
     // The reader's own checks, before anything large is read.
     Header::read(&head).map_err(|error| anyhow::anyhow!("this model can't be an image: {error}"))?;
     let tick = &mut |done| progress(done, length);
-    let mut out = Summed { out, crc: crc32fast::Hasher::new(), offset: 0 };
+    let mut out = Summed::new(out);
     out.write(&head)?;
     let mut report = Vec::new();
     for (section, offset, bytes) in entries {
@@ -85,18 +85,15 @@ pub fn write(
         tick(out.offset);
         report.push(Written { name: source.name(&section), section, bytes, noise });
     }
-    out.pad_to(out.offset.next_multiple_of(4))?;
-    let crc = out.crc.clone().finalize();
-    out.write(&crc.to_le_bytes())?;
-    ensure!(out.offset == length, "the image has {} bytes instead of {length}", out.offset);
-    out.out.flush().context("writing the image")?;
+    out.finish(length)?;
     Ok(report)
 }
 
 /// Sections with offset and length, and the length of the image.
-type Table = (Vec<(Expected, u64, u64)>, u64);
+pub(super) type Table = (Vec<(Expected, u64, u64)>, u64);
 
-fn table(header: &mut Header, layers: &[LayerKind], blobs: &Blobs) -> Result<Table> {
+/// The table of an image whose sections of free length have the length that `length_of` says.
+pub(super) fn table(header: &mut Header, layers: &[LayerKind], length_of: &dyn Fn(Role) -> usize) -> Result<Table> {
     let mut sections: Vec<Expected> = model_sections(header).collect();
     for (index, &kind) in layers.iter().enumerate() {
         sections.extend(layer_sections(header, index as u16, kind));
@@ -107,7 +104,7 @@ fn table(header: &mut Header, layers: &[LayerKind], blobs: &Blobs) -> Result<Tab
     for mut section in sections {
         let bytes = match section.bytes(header) {
             Some(bytes) => bytes,
-            None => blob(blobs, section.role).len() as u64,
+            None => length_of(section.role) as u64,
         };
         section.shape.get_or_insert((1, u32::try_from(bytes).context("a section is too large")?));
         offset = offset.next_multiple_of(SECTION_ALIGN as u64);
@@ -227,21 +224,34 @@ fn batches(section: &Expected, step: usize) -> impl Iterator<Item = std::ops::Ra
 }
 
 /// A writer that keeps the checksum and the offset.
-struct Summed<'a> {
+pub(super) struct Summed<'a> {
     out: &'a mut dyn Write,
     crc: crc32fast::Hasher,
     offset: u64,
 }
 
-impl Summed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+impl<'a> Summed<'a> {
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
+        Self { out, crc: crc32fast::Hasher::new(), offset: 0 }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.crc.update(bytes);
         self.offset += bytes.len() as u64;
         self.out.write_all(bytes).context("writing the image")
     }
 
-    fn pad_to(&mut self, offset: u64) -> Result<()> {
+    pub(super) fn pad_to(&mut self, offset: u64) -> Result<()> {
         let gap = offset - self.offset;
         self.write(&vec![0; gap as usize])
+    }
+
+    /// Ends the image, which must have `length` bytes then.
+    pub(super) fn finish(mut self, length: u64) -> Result<()> {
+        self.pad_to(self.offset.next_multiple_of(4))?;
+        let crc = self.crc.clone().finalize();
+        self.write(&crc.to_le_bytes())?;
+        ensure!(self.offset == length, "the image has {} bytes instead of {length}", self.offset);
+        self.out.flush().context("writing the image")
     }
 }
