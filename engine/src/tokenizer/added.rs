@@ -43,7 +43,7 @@ impl Added {
 
     /// The next byte.
     #[inline]
-    pub fn push(&mut self, tokenizer: &Tokenizer<'_>, byte: u8, out: &mut impl FnMut(Found)) {
+    pub fn push(&mut self, tokenizer: &Tokenizer<'_>, byte: u8, out: &mut dyn FnMut(Found)) {
         if self.held.is_empty() && !self.may_begin(byte) {
             return out(Found::Byte(byte));
         }
@@ -53,7 +53,7 @@ impl Added {
     }
 
     /// The text ends here.
-    pub fn finish(&mut self, tokenizer: &Tokenizer<'_>, out: &mut impl FnMut(Found)) {
+    pub fn finish(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(Found)) {
         while !self.held.is_empty() {
             self.give_up(tokenizer, out);
             self.scan(tokenizer, out);
@@ -65,7 +65,7 @@ impl Added {
     }
 
     /// Matches all of `held`, or puts it out.
-    fn scan(&mut self, tokenizer: &Tokenizer<'_>, out: &mut impl FnMut(Found)) {
+    fn scan(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(Found)) {
         while let Some(&byte) = self.held.get(self.matched) {
             if self.matched == MAX_ADDED || !self.extend(tokenizer, byte) {
                 self.give_up(tokenizer, out);
@@ -94,7 +94,7 @@ impl Added {
 
     /// No token goes on as the text does: puts out the longest that was found, or else the first byte. What is left has
     /// to be matched again.
-    fn give_up(&mut self, tokenizer: &Tokenizer<'_>, out: &mut impl FnMut(Found)) {
+    fn give_up(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(Found)) {
         let used = match self.best.take() {
             Some((length, entry)) => {
                 out(Found::Token(entry));

@@ -35,7 +35,7 @@ pub(super) struct Bpe<const N: usize> {
 impl<const N: usize> Bpe<N> {
     /// The next symbol of the word.
     #[inline]
-    pub fn push(&mut self, tokenizer: &Tokenizer<'_>, symbol: u32, out: &mut impl FnMut(u32)) {
+    pub fn push(&mut self, tokenizer: &Tokenizer<'_>, symbol: u32, out: &mut dyn FnMut(u32)) {
         if self.last.is_full() {
             let settled = self.settled(tokenizer);
             self.emit(tokenizer, settled, out);
@@ -48,7 +48,7 @@ impl<const N: usize> Bpe<N> {
 
     /// The word ends here.
     #[inline]
-    pub fn finish(&mut self, tokenizer: &Tokenizer<'_>, out: &mut impl FnMut(u32)) {
+    pub fn finish(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(u32)) {
         if self.last.is_empty() {
             self.begun = false;
             return;
@@ -125,7 +125,7 @@ impl<const N: usize> Bpe<N> {
     }
 
     /// Puts out the tokens of the first `end` prefixes and forgets them.
-    fn emit(&mut self, tokenizer: &Tokenizer<'_>, end: usize, out: &mut impl FnMut(u32)) {
+    fn emit(&mut self, tokenizer: &Tokenizer<'_>, end: usize, out: &mut dyn FnMut(u32)) {
         self.compact(tokenizer, end, |tokens| tokens.iter().for_each(|&id| out(id)));
         drop_front(&mut self.last, end);
     }

@@ -41,17 +41,26 @@ impl<'m, const N: usize> Encoder<'m, N> {
 
     /// Reads the next piece of the text and gives the ids that are certain by now to `out`.
     pub fn feed(&mut self, text: &[u8], mut out: impl FnMut(u32)) {
-        let Self { tokenizer, added, utf8, text: rest } = self;
-        for &byte in text {
-            added.push(tokenizer, byte, &mut |found| rest.found(tokenizer, utf8, found, &mut out));
-        }
+        self.feed_to(text, &mut out);
     }
 
     /// Ends the text, gives the ids that are left to `out`, and is ready for another text.
     pub fn finish(&mut self, mut out: impl FnMut(u32)) {
+        self.finish_to(&mut out);
+    }
+
+    // Sinks are `dyn` from here on: callers have many, and flash has room for this code once.
+    fn feed_to(&mut self, text: &[u8], out: &mut dyn FnMut(u32)) {
         let Self { tokenizer, added, utf8, text: rest } = self;
-        added.finish(tokenizer, &mut |found| rest.found(tokenizer, utf8, found, &mut out));
-        rest.end_segment(tokenizer, utf8, &mut out);
+        for &byte in text {
+            added.push(tokenizer, byte, &mut |found| rest.found(tokenizer, utf8, found, out));
+        }
+    }
+
+    fn finish_to(&mut self, out: &mut dyn FnMut(u32)) {
+        let Self { tokenizer, added, utf8, text: rest } = self;
+        added.finish(tokenizer, &mut |found| rest.found(tokenizer, utf8, found, out));
+        rest.end_segment(tokenizer, utf8, out);
         rest.begun = false;
         rest.skip_space = false;
     }
@@ -74,7 +83,7 @@ struct Text<const N: usize> {
 
 impl<const N: usize> Text<N> {
     #[inline]
-    fn found(&mut self, tokenizer: &Tokenizer<'_>, utf8: &mut Utf8, found: Found, out: &mut impl FnMut(u32)) {
+    fn found(&mut self, tokenizer: &Tokenizer<'_>, utf8: &mut Utf8, found: Found, out: &mut dyn FnMut(u32)) {
         match found {
             Found::Byte(byte) => utf8.push(byte, &mut |unit| self.unit(tokenizer, unit, out)),
             Found::Token(entry) => {
@@ -89,20 +98,20 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    fn end_segment(&mut self, tokenizer: &Tokenizer<'_>, utf8: &mut Utf8, out: &mut impl FnMut(u32)) {
+    fn end_segment(&mut self, tokenizer: &Tokenizer<'_>, utf8: &mut Utf8, out: &mut dyn FnMut(u32)) {
         utf8.finish(&mut |unit| self.unit(tokenizer, unit, out));
         self.end_words(tokenizer, out);
         self.segment = false;
         self.in_number = false;
     }
 
-    fn end_words(&mut self, tokenizer: &Tokenizer<'_>, out: &mut impl FnMut(u32)) {
+    fn end_words(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(u32)) {
         let Self { split, bpe, .. } = self;
         split.finish(&mut |part| put(bpe, tokenizer, part, out));
     }
 
     #[inline]
-    fn unit(&mut self, tokenizer: &Tokenizer<'_>, unit: Unit, out: &mut impl FnMut(u32)) {
+    fn unit(&mut self, tokenizer: &Tokenizer<'_>, unit: Unit, out: &mut dyn FnMut(u32)) {
         if !self.segment {
             if self.skip_space && Class::of(unit).is_space() {
                 return;
@@ -112,7 +121,7 @@ impl<const N: usize> Text<N> {
         self.cut(tokenizer, unit, out);
     }
 
-    fn begin_segment(&mut self, tokenizer: &Tokenizer<'_>, unit: Unit, out: &mut impl FnMut(u32)) {
+    fn begin_segment(&mut self, tokenizer: &Tokenizer<'_>, unit: Unit, out: &mut dyn FnMut(u32)) {
         let bare = match unit {
             Unit::Char('▁') => tokenizer.kind == Kind::ByteLevel,
             unit => unit != Unit::Char(' '),
@@ -132,7 +141,7 @@ impl<const N: usize> Text<N> {
 
     /// Cuts digits off, then words.
     #[inline]
-    fn cut(&mut self, tokenizer: &Tokenizer<'_>, unit: Unit, out: &mut impl FnMut(u32)) {
+    fn cut(&mut self, tokenizer: &Tokenizer<'_>, unit: Unit, out: &mut dyn FnMut(u32)) {
         if tokenizer.cut_digits != 0 {
             let number = Class::of(unit) == Class::Number;
             if number != self.in_number || (number && tokenizer.cut_digits == 2) {
@@ -147,7 +156,7 @@ impl<const N: usize> Text<N> {
 
 /// Gives a part of a word to the merges.
 #[inline]
-fn put<const N: usize>(bpe: &mut Bpe<N>, tokenizer: &Tokenizer<'_>, part: Part, out: &mut impl FnMut(u32)) {
+fn put<const N: usize>(bpe: &mut Bpe<N>, tokenizer: &Tokenizer<'_>, part: Part, out: &mut dyn FnMut(u32)) {
     match (part, tokenizer.kind) {
         (Part::End, _) => bpe.finish(tokenizer, out),
         (Part::Unit(Unit::Byte(byte)), _) => bpe.push(tokenizer, tokenizer.byte(byte), out),
@@ -163,7 +172,7 @@ fn put<const N: usize>(bpe: &mut Bpe<N>, tokenizer: &Tokenizer<'_>, part: Part, 
 }
 
 #[inline]
-fn put_bytes<const N: usize>(bpe: &mut Bpe<N>, tokenizer: &Tokenizer<'_>, c: char, out: &mut impl FnMut(u32)) {
+fn put_bytes<const N: usize>(bpe: &mut Bpe<N>, tokenizer: &Tokenizer<'_>, c: char, out: &mut dyn FnMut(u32)) {
     for &byte in c.encode_utf8(&mut [0; 4]).as_bytes() {
         bpe.push(tokenizer, tokenizer.byte(byte), out);
     }

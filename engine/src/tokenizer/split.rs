@@ -61,7 +61,7 @@ impl Split {
 
     /// The next character.
     #[inline]
-    pub fn push(&mut self, unit: Unit, out: &mut impl FnMut(Part)) {
+    pub fn push(&mut self, unit: Unit, out: &mut dyn FnMut(Part)) {
         match self.words {
             Words::Whole => out(Part::Unit(unit)),
             Words::Spaces => {
@@ -75,7 +75,7 @@ impl Split {
     }
 
     /// The text ends here.
-    pub fn finish(&mut self, out: &mut impl FnMut(Part)) {
+    pub fn finish(&mut self, out: &mut dyn FnMut(Part)) {
         match core::mem::replace(&mut self.state, State::Start) {
             State::Apostrophe => out(Part::Unit(Unit::Char('\''))),
             State::Contraction(letter) => {
@@ -96,7 +96,7 @@ impl Split {
     }
 
     #[inline]
-    fn step(&mut self, unit: Unit, class: Class, out: &mut impl FnMut(Part)) {
+    fn step(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
         match (&mut self.state, class) {
             (State::Letters, Class::Letter) | (State::Others, Class::Other) | (State::Tail, Class::Newline) => {
                 out(Part::Unit(unit));
@@ -108,7 +108,7 @@ impl Split {
 
     /// Ends the word before `unit`.
     #[inline]
-    fn next_word(&mut self, unit: Unit, class: Class, out: &mut impl FnMut(Part)) {
+    fn next_word(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
         if class == Class::Newline && matches!(self.state, State::Others) && self.words == Words::Tiktoken {
             out(Part::Unit(unit));
             self.state = State::Tail;
@@ -118,7 +118,7 @@ impl Split {
         self.start(unit, class, out);
     }
 
-    fn step_rarer(&mut self, unit: Unit, class: Class, out: &mut impl FnMut(Part)) {
+    fn step_rarer(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
         match core::mem::replace(&mut self.state, State::Start) {
             State::Apostrophe => self.after_apostrophe(unit, class, out),
             State::Contraction(letter) => self.after_contraction(letter, unit, class, out),
@@ -143,7 +143,7 @@ impl Split {
     }
 
     /// `unit` begins a word.
-    fn start(&mut self, unit: Unit, class: Class, out: &mut impl FnMut(Part)) {
+    fn start(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
         let tiktoken = self.words == Words::Tiktoken;
         match class {
             Class::Letter => self.begin(unit, State::Letters, out),
@@ -156,13 +156,13 @@ impl Split {
         }
     }
 
-    fn begin(&mut self, unit: Unit, state: State, out: &mut impl FnMut(Part)) {
+    fn begin(&mut self, unit: Unit, state: State, out: &mut dyn FnMut(Part)) {
         out(Part::Unit(unit));
         self.state = state;
     }
 
     /// The apostrophe that waited is none of a contraction.
-    fn plain_apostrophe(&mut self, out: &mut impl FnMut(Part)) {
+    fn plain_apostrophe(&mut self, out: &mut dyn FnMut(Part)) {
         match self.words {
             Words::Tiktoken => self.state = State::Lead(Unit::Char('\'')),
             _ => self.begin(Unit::Char('\''), State::Others, out),
@@ -180,7 +180,7 @@ impl Split {
         }
     }
 
-    fn after_apostrophe(&mut self, unit: Unit, class: Class, out: &mut impl FnMut(Part)) {
+    fn after_apostrophe(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
         match (self.folded(unit), unit) {
             (Some('s' | 't' | 'm' | 'd'), _) => {
                 out(Part::Unit(Unit::Char('\'')));
@@ -195,7 +195,7 @@ impl Split {
         }
     }
 
-    fn after_contraction(&mut self, letter: char, unit: Unit, class: Class, out: &mut impl FnMut(Part)) {
+    fn after_contraction(&mut self, letter: char, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
         match (self.folded(Unit::Char(letter)), self.folded(unit)) {
             (Some('r' | 'v'), Some('e')) | (Some('l'), Some('l')) => {
                 out(Part::Unit(Unit::Char('\'')));
@@ -212,7 +212,7 @@ impl Split {
     }
 
     /// `last` is white space without a newline (in [`Words::Tiktoken`]), and what came before it in its word is out.
-    fn after_space(&mut self, last: Unit, unit: Unit, class: Class, out: &mut impl FnMut(Part)) {
+    fn after_space(&mut self, last: Unit, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
         let (tiktoken, blank) = (self.words == Words::Tiktoken, last == Unit::Char(' '));
         match class {
             Class::Newline if tiktoken => {
@@ -246,7 +246,7 @@ impl Split {
         mut runs: heapless::Vec<(Unit, u32), RUNS>,
         unit: Unit,
         class: Class,
-        out: &mut impl FnMut(Part),
+        out: &mut dyn FnMut(Part),
     ) {
         if class == Class::Newline {
             for (space, count) in runs {
@@ -278,7 +278,7 @@ impl Split {
     }
 
     /// White space that is no newline, between words or in white space.
-    fn space(&mut self, unit: Unit, out: &mut impl FnMut(Part)) {
+    fn space(&mut self, unit: Unit, out: &mut dyn FnMut(Part)) {
         if let State::Spaces(last) = core::mem::replace(&mut self.state, State::Spaces(unit)) {
             out(Part::Unit(last));
         }

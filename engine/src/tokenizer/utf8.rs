@@ -15,14 +15,14 @@ pub(super) struct Utf8 {
 
 impl Utf8 {
     #[inline]
-    pub fn push(&mut self, byte: u8, out: &mut impl FnMut(Unit)) {
+    pub fn push(&mut self, byte: u8, out: &mut dyn FnMut(Unit)) {
         if self.bytes.is_empty() && byte.is_ascii() {
             return out(Unit::Char(byte.into()));
         }
         self.push_part(byte, out);
     }
 
-    fn push_part(&mut self, byte: u8, out: &mut impl FnMut(Unit)) {
+    fn push_part(&mut self, byte: u8, out: &mut dyn FnMut(Unit)) {
         // Never full: four bytes are either a character or hold an error.
         let _ = self.bytes.push(byte);
         match core::str::from_utf8(&self.bytes) {
@@ -42,7 +42,7 @@ impl Utf8 {
     }
 
     /// No more bytes come: what is there is no character.
-    pub fn finish(&mut self, out: &mut impl FnMut(Unit)) {
+    pub fn finish(&mut self, out: &mut dyn FnMut(Unit)) {
         self.bytes.iter().for_each(|&byte| out(Unit::Byte(byte)));
         self.bytes.clear();
     }
