@@ -39,14 +39,21 @@ Ctrl-C drops the text, or ends the summary.
 pub struct Memory<'m> {
     input: Input,
     line: Line,
-    encoder: Option<Encoder<'m, WORD>>,
-    sampler: Option<Sampler>,
+    encoder: Place<Encoder<'m, WORD>>,
+    sampler: Place<Sampler>,
+}
+
+/// An `Option` whose `None` is all zeros, so that a `static` lies in `.bss` and takes no flash.
+#[repr(u8)]
+enum Place<T> {
+    Empty,
+    Taken(T),
 }
 
 impl Memory<'_> {
     /// Nothing was typed.
     pub const fn new() -> Self {
-        Self { input: Input::new(), line: Line::new(), encoder: None, sampler: None }
+        Self { input: Input::new(), line: Line::new(), encoder: Place::Empty, sampler: Place::Empty }
     }
 }
 
@@ -76,13 +83,18 @@ pub fn serve<'m, P: Port>(
     // Large parts are moved once, from where they were made to where they stay.
     let Ok((tokenizer, session)) = opened else { return Ok(()) };
     let Memory { input, line, encoder, sampler } = memory;
+    let (Some(encoder), Some(sampler)) =
+        (in_place(encoder, || Encoder::new(tokenizer)), in_place(sampler, Sampler::greedy))
+    else {
+        return Ok(());
+    };
     App {
         reader: Reader {
             port,
             board,
             input,
             session,
-            sampler: in_place(sampler, Sampler::greedy),
+            sampler,
             batch: Vec::new(),
             begun: false,
             interrupted: false,
@@ -90,7 +102,7 @@ pub fn serve<'m, P: Port>(
             failure: Ok(()),
         },
         tokenizer,
-        encoder: in_place(encoder, || Encoder::new(tokenizer)),
+        encoder,
         line,
         line_begun: false,
         line_ends: 0,
@@ -117,8 +129,12 @@ fn open<'m, 'w>(
 
 /// Makes something where it stays. A function of its own, so that what it needs of the stack is free again afterwards.
 #[inline(never)]
-fn in_place<T>(place: &mut Option<T>, make: impl FnOnce() -> T) -> &mut T {
-    place.insert(make())
+fn in_place<T>(place: &mut Place<T>, make: impl FnOnce() -> T) -> Option<&mut T> {
+    *place = Place::Taken(make());
+    match place {
+        Place::Empty => None,
+        Place::Taken(made) => Some(made),
+    }
 }
 
 /// For the same reason.
