@@ -241,6 +241,7 @@ impl<'m, 'w> Session<'m, 'w> {
                         Ssm::F32(ssm) => {
                             layers::mamba(&mut pass, layer.mixer_norm, weights, conv, part(ssm, mamba, self.plan.ssm));
                         }
+                        #[cfg(feature = "narrow-state")]
                         Ssm::F16(ssm) => {
                             layers::mamba(&mut pass, layer.mixer_norm, weights, conv, part(ssm, mamba, self.plan.ssm));
                         }

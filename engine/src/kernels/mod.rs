@@ -164,6 +164,8 @@ impl StateScalar for u16 {
 /// The instruction sets for which there are kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Isa {
+    // Where DSP instructions are certain, flash is too small for what is never called.
+    #[cfg(not(dsp))]
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -181,6 +183,7 @@ enum Isa {
 macro_rules! call {
     ($isa:expr, $kernel:ident($($argument:expr),*)) => {
         match $isa {
+            #[cfg(not(dsp))]
             Isa::Portable => portable::$kernel($($argument),*),
             // SAFETY: `Kernels` holds this only where the processor was seen to have AVX2 and F16C.
             #[cfg(target_arch = "x86_64")]
@@ -229,19 +232,24 @@ impl<'e> Kernels<'e> {
         Self { isa, executor: &OneCore }
     }
 
-    /// The portable kernels, which define all others.
+    /// The portable kernels, which define all others. Not there where the others are certain, on Cortex-M with DSP.
+    #[cfg(not(dsp))]
     pub const fn portable() -> Self {
         Self::on(Isa::Portable)
     }
 
     /// The best kernels for this processor, on one core.
     pub fn detect() -> Self {
+        #[cfg(dsp)]
+        return Self::on(Isa::Dsp);
+        #[cfg(not(dsp))]
         Self::all().last().unwrap_or(Self::portable())
     }
 
     /// All kernels that this processor can run, the best last.
     pub fn all() -> impl Iterator<Item = Self> {
         let all = [
+            #[cfg(not(dsp))]
             Some(Isa::Portable),
             #[cfg(target_arch = "x86_64")]
             avx2::available().then_some(Isa::Avx2),
@@ -265,6 +273,7 @@ impl<'e> Kernels<'e> {
     /// Name of the instruction set.
     pub const fn name(&self) -> &'static str {
         match self.isa {
+            #[cfg(not(dsp))]
             Isa::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => "avx2",

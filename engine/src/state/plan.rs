@@ -8,7 +8,8 @@ pub enum StateWidth {
     /// 4 bytes a number, no loss.
     #[default]
     F32,
-    /// 2 bytes a number.
+    /// 2 bytes a number. Needs the feature `narrow-state`, which is on by default.
+    #[cfg(feature = "narrow-state")]
     F16,
 }
 
@@ -266,6 +267,7 @@ impl Plan {
     const fn state_width(&self) -> u64 {
         match self.options.state {
             StateWidth::F32 => 4,
+            #[cfg(feature = "narrow-state")]
             StateWidth::F16 => 2,
         }
     }

@@ -133,6 +133,7 @@ impl Memory<'_, '_> {
         part(cast_slice_mut(self.mamba.conv));
         match &mut self.mamba.ssm {
             Ssm::F32(state) => part(cast_slice_mut(state)),
+            #[cfg(feature = "narrow-state")]
             Ssm::F16(state) => part(cast_slice_mut(state)),
         }
         let used = position.min(self.cache.slots as u64) as usize;
@@ -156,6 +157,7 @@ impl Memory<'_, '_> {
         let o = self.plan.options;
         let width = match o.state {
             StateWidth::F32 => 4,
+            #[cfg(feature = "narrow-state")]
             StateWidth::F16 => 2,
         };
         [("window", o.window), ("sinks", o.sinks), ("state width", width)]

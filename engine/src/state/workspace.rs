@@ -114,6 +114,7 @@ pub(crate) struct MambaState<'w> {
 /// The SSM state in its width.
 pub(crate) enum Ssm<'w> {
     F32(&'w mut [f32]),
+    #[cfg(feature = "narrow-state")]
     F16(&'w mut [u16]),
 }
 
@@ -122,6 +123,7 @@ impl<'w> MambaState<'w> {
         let count = plan.mamba_layers * plan.ssm;
         let ssm = match plan.options.state {
             StateWidth::F32 => Ssm::F32(arena.cut(count)),
+            #[cfg(feature = "narrow-state")]
             StateWidth::F16 => Ssm::F16(arena.cut(count)),
         };
         Self { ssm, conv: arena.cut(plan.mamba_layers * plan.conv) }
@@ -131,6 +133,7 @@ impl<'w> MambaState<'w> {
         self.conv.fill(0.0);
         match &mut self.ssm {
             Ssm::F32(h) => h.fill(0.0),
+            #[cfg(feature = "narrow-state")]
             Ssm::F16(h) => h.fill(0),
         }
     }

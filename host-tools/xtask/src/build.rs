@@ -44,8 +44,10 @@ impl Build<'_> {
             cargo.env("RUSTUP_TOOLCHAIN", toolchain);
         }
         cargo.current_dir(&folder).args(["build", "--quiet", "--release", "--locked", "--bin", self.binary]);
-        if self.emulated && has_feature(&folder, "emulated")? {
-            cargo.args(["--features", "emulated"]);
+        for (feature, wanted) in [("emulated", self.emulated), ("conformance", self.binary == "conformance")] {
+            if wanted && has_feature(&folder, feature)? {
+                cargo.args(["--features", feature]);
+            }
         }
         if let Some(model) = self.model {
             cargo.env("JAMLET_MODEL", model.canonicalize().with_context(|| model.display().to_string())?);

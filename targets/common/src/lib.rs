@@ -4,7 +4,9 @@
 
 pub mod app;
 pub mod board;
+#[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "conformance")]
 pub mod hash;
 mod input;
 mod line;

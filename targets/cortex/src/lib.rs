@@ -4,10 +4,10 @@
 pub mod board;
 pub mod clock;
 pub mod cmsdk;
-#[cfg(feature = "emulated")]
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod fault;
-#[cfg(feature = "emulated")]
+#[cfg(feature = "conformance")]
 pub mod marks;
 pub mod stack;
 
