@@ -135,6 +135,11 @@ fn matmul() {
         (7, 40, 1024),
         (128, 256, 64),
         (200, 520, 256),
+        (24, 520, 512),
+        (9, 1544, 768),
+        // More groups than kernels prepare at once, and more than some prepare at all.
+        (24, 2088, 32),
+        (17, 4200, 8),
     ];
     for (rows, cols, group) in shapes {
         for tokens in (1..=9).chain([15, 16, 17, 33]) {
@@ -332,7 +337,7 @@ fn scan_with_a_state_in_f16() {
 fn attention() {
     let random = &mut Random(8);
     for kind in 0..=KINDS {
-        for dim in [1, 2, 7, 8, 10, 16, 31, 64, 80, 512] {
+        for dim in [1, 2, 7, 8, 10, 16, 31, 32, 64, 80, 96, 512] {
             for slots in [1, 2, 3, 7, 8, 63, 64, 65, 130, 700] {
                 let q = random.floats(dim, kind);
                 let (keys, values): (Vec<i8>, Vec<i8>) = (0..slots * dim)
@@ -346,6 +351,7 @@ fn attention() {
                     .collect();
                 let key_scales: Vec<f32> = random.floats(slots, kind).iter().map(|x| x.abs()).collect();
                 let value_scales: Vec<f32> = random.floats(slots, kind).iter().map(|x| x.abs()).collect();
+                let any = random.floats(slots, kind);
                 let run = |kernels: Kernels<'_>| {
                     let mut query = vec![0; dim];
                     let scale = kernels.quantize_query(&q, &mut query);
@@ -360,7 +366,11 @@ fn attention() {
                     all.extend(&scores);
                     let mut out = vec![9.0; dim];
                     kernels.weighted_values(&mut scores, sum, &values, &value_scales, &mut out);
-                    all.extend(out);
+                    all.extend(&out);
+                    // Weights of both signs, which no softmax makes.
+                    scores.copy_from_slice(&any);
+                    kernels.weighted_values(&mut scores, 3.0, &values, &value_scales, &mut out);
+                    all.extend(&out);
                     all
                 };
                 let right = run(Kernels::portable());

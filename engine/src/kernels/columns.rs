@@ -84,6 +84,19 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// What [`Columns::write`] wrote; zeros where there are no columns.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn read(&self, token: usize, first: usize) -> [f32; TILE_ROWS] {
+        let mut y = [0.0; TILE_ROWS];
+        if token < self.tokens && first < self.count {
+            let count = (self.count - first).min(TILE_ROWS);
+            // SAFETY: as in `write`; it has no more than eight numbers.
+            unsafe { y.as_mut_ptr().copy_from_nonoverlapping(self.start.add(token * self.stride + first), count) };
+        }
+        y
+    }
+
     /// Eight columns of one token from column `first` on; `None` where there aren't eight.
     #[inline(always)]
     pub fn block(&mut self, token: usize, first: usize) -> Option<&mut [f32; 8]> {

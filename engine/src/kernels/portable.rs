@@ -346,6 +346,20 @@ pub fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], value_scale
     values_with(weights, sum, values, value_scales, out, strip);
 }
 
+/// The rounded weights of up to [`VALUE_BLOCK`] tokens, zeros for those that aren't there, and their scale.
+#[inline(always)]
+pub(super) fn block_weights(weights: &mut [f32], value_scales: &[f32]) -> ([i32; VALUE_BLOCK], f32) {
+    for (w, scale) in weights.iter_mut().zip(value_scales) {
+        *w *= scale;
+    }
+    let (scale, inverse) = scale_for(max_abs(weights), 32767.0);
+    let mut p = [0i32; VALUE_BLOCK];
+    for (p, w) in p.iter_mut().zip(&*weights) {
+        *p = round(w * inverse).clamp(-32767, 32767);
+    }
+    (p, scale)
+}
+
 /// `Σ p·value` of up to eight numbers from `first` on of values of `dim` numbers.
 #[inline(always)]
 pub(super) fn strip(p: &[i32; VALUE_BLOCK], values: &[i8], dim: usize, first: usize) -> [i32; 8] {
@@ -373,14 +387,7 @@ pub(super) fn values_with(
     out.fill(0.0);
     let blocks = weights.chunks_mut(VALUE_BLOCK).zip(value_scales.chunks(VALUE_BLOCK));
     for ((w, scales), values) in blocks.zip(values.chunks(VALUE_BLOCK * dim.max(1))) {
-        for (w, scale) in w.iter_mut().zip(scales) {
-            *w *= scale;
-        }
-        let (scale, inverse) = scale_for(max_abs(w), 32767.0);
-        let mut p = [0i32; VALUE_BLOCK];
-        for (p, w) in p.iter_mut().zip(&*w) {
-            *p = round(w * inverse).clamp(-32767, 32767);
-        }
+        let (p, scale) = block_weights(w, scales);
         for (index, out) in out.chunks_mut(8).enumerate() {
             let sums = match out.len() {
                 8 => eight(&p, values, dim, 8 * index),

@@ -51,7 +51,7 @@ impl<'m> Iterator for Groups<'m> {
 /// # Safety
 /// There must be more than `at` fours.
 #[inline(always)]
-#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), expect(dead_code, reason = "for vectors"))]
+#[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "for vectors"))]
 pub unsafe fn four(values: &[[i8; TILE_COLS]], at: usize) -> &[i8; TILE_COLS] {
     // SAFETY: the caller's promise.
     unsafe { values.get_unchecked(at) }
