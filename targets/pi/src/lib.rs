@@ -4,6 +4,7 @@
 pub mod boot;
 pub mod clock;
 pub mod exit;
+#[cfg(feature = "conformance")]
 pub mod marks;
 pub mod memory;
 pub mod mmu;
