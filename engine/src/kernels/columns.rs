@@ -97,6 +97,32 @@ impl<'a> Columns<'a> {
         y
     }
 
+    /// The columns `first .. first + count` of one token, as far as there are any.
+    #[cfg(dsp)]
+    pub(super) fn row(&mut self, token: usize, first: usize, count: usize) -> &mut [f32] {
+        if token >= self.tokens || first >= self.count {
+            return &mut [];
+        }
+        // SAFETY: token and columns are inside the matrix that was borrowed, and by the promise to `part` ours alone.
+        unsafe {
+            core::slice::from_raw_parts_mut(self.start.add(token * self.stride + first), count.min(self.count - first))
+        }
+    }
+
+    /// Where the columns `first .. first + count` of some tokens begin, the next token's lying [`Columns::stride`] further;
+    /// `None` where not all of them are there.
+    #[cfg(dsp)]
+    pub(super) fn pointer(&mut self, tokens: core::ops::Range<usize>, first: usize, count: usize) -> Option<*mut f32> {
+        let inside = tokens.end <= self.tokens && first + count <= self.count;
+        inside.then(|| self.start.wrapping_add(tokens.start * self.stride + first))
+    }
+
+    /// Numbers from a token's row to the next one's.
+    #[cfg(dsp)]
+    pub(super) const fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Eight columns of one token from column `first` on; `None` where there aren't eight.
     #[inline(always)]
     pub fn block(&mut self, token: usize, first: usize) -> Option<&mut [f32; 8]> {

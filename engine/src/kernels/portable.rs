@@ -57,7 +57,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// Scale and inverse scale that map `max` to `limit`; zeros where the row is all but zero, or not finite.
 #[inline(always)]
-fn scale_for(max: f32, limit: f32) -> (f32, f32) {
+pub(super) fn scale_for(max: f32, limit: f32) -> (f32, f32) {
     if max > TINY && max <= f32::MAX { (max * (1.0 / limit), limit / max) } else { (0.0, 0.0) }
 }
 
@@ -79,7 +79,7 @@ pub fn quantize(x: &[f32], group: usize, values: &mut [i8], scales: &mut [f32]) 
 
 /// Rounds to −127 ..= 127, whatever comes in.
 #[inline(always)]
-fn to_i8(x: f32) -> i8 {
+pub(super) fn to_i8(x: f32) -> i8 {
     round(x).clamp(-127, 127) as i8
 }
 

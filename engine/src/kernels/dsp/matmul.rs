@@ -1,0 +1,426 @@
+//! Matrix products: two 16-bit products an instruction.
+//!
+//! Four weights of a row are one word: bytes u₀, q₁, u₂, q₃ with u = q + 128, see [`crate::image`]. SMLAD of the word, taken
+//! as two 16-bit numbers, with x₁ and x₃ gives `256·q₁x₁ + u₀x₁ + 256·q₃x₃ + u₂x₃`. UXTB16 leaves u₀ and u₂, and their SMLAD
+//! with `256·x₀ − x₁` and `256·x₂ − x₃` makes of both together `256·(u₀x₀ + q₁x₁ + u₂x₂ + q₃x₃)`. What u has more than q is
+//! taken off at the start: `256·128·(x₀ + x₂)`. So four products take three instructions and half a load, and the sum of a
+//! group of up to 512 columns is exact: 256·512·128·127 < 2³¹; what overflows on the way wraps around and comes back.
+//!
+//! Eight sums are under way at once: of eight rows and one token, or of two rows and four tokens.
+//!
+//! | | instructions for 32 products | for a group of 32 columns, 256 products, with scaling |
+//! |---|---|---|
+//! | [`eight_rows`], one token | 29 | 277 |
+//! | [`two_rows`], four tokens | 23 | 226 |
+//!
+//! Activations are expanded once a *block*, as many groups as there is room for. All tokens of a chunk, at most eight,
+//! go through a tile's block before the next tile's: so the weights are fetched from flash once a chunk, and the other
+//! times from the cache.
+
+use super::{cpu, enter, leave};
+use crate::image::{TILE_COLS, TILE_ROWS, tile_bytes};
+use crate::kernels::{Columns, Quantized, portable};
+use crate::model::QMatrix;
+use core::arch::{asm, naked_asm};
+use core::mem::MaybeUninit;
+use core::ops::Range;
+
+/// The widest group whose sum is exact.
+const WIDEST: usize = 512;
+/// Tokens that share a reading of the weights.
+const TOKENS: usize = 8;
+/// Tokens of [`two_rows`].
+const FOUR: usize = 4;
+/// Words for a block's expanded activations: enough for a group of eight tokens of 128 columns, or of two of 512.
+const WORDS: usize = 540;
+
+/// Words of one group of `tokens` (one or four) tokens: their scales, the address of their end, the sums' beginnings, and
+/// two words for four activations.
+const fn group_words(tokens: usize, width: usize) -> usize {
+    tokens + 1 + 8 + tokens * width / 2
+}
+
+/// Words of one group of `count` tokens: fours, and the rest one by one.
+const fn pass_words(count: usize, width: usize) -> usize {
+    count / FOUR * group_words(FOUR, width) + count % FOUR * group_words(1, width)
+}
+
+pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
+    // The most tokens of which a group has room.
+    let most = [TOKENS, FOUR, 1].into_iter().find(|&count| pass_words(count, x.group) <= WORDS);
+    let (Some(most), 1..=WIDEST, true) = (most, x.group, w.bytes().as_ptr().addr().is_multiple_of(4)) else {
+        return portable::matmul(w, x, out);
+    };
+    let mut words = [const { MaybeUninit::uninit() }; WORDS];
+    let mut first = 0;
+    while first < x.tokens().min(out.tokens()) {
+        let count = (x.tokens() - first).min(most);
+        pass(w, x, first, count, &mut words, &mut out);
+        first += count;
+    }
+}
+
+/// The tokens `first .. first + count` through the whole matrix.
+fn pass(
+    w: &QMatrix<'_>,
+    x: &Quantized<'_>,
+    first: usize,
+    count: usize,
+    words: &mut [MaybeUninit<u32>; WORDS],
+    out: &mut Columns<'_>,
+) {
+    let tile_size = tile_bytes(x.cols, x.group);
+    let tiles = w.tiles().len().min(w.rows().div_ceil(TILE_ROWS));
+    let whole = tiles.min(w.rows() / TILE_ROWS);
+    // The results of a last tile that isn't whole.
+    let mut last = [[0.0f32; TILE_ROWS]; FOUR];
+    (first..first + count).for_each(|token| out.row(token, 0, w.rows()).fill(0.0));
+    let (mut at, mut column) = (0, 0);
+    while column < x.cols {
+        let width = x.group.min(x.cols - column);
+        let groups = ((x.cols - column) / width).min(WORDS / pass_words(count, width));
+        let block = groups * TILE_ROWS * (2 + width);
+        fill(x, first..first + count, column / x.group, groups, width, words);
+        // How many fours of a round of 32 columns the first round of a group leaves out.
+        let skip = (32 - width % 32) % 32 / TILE_COLS;
+        let mut tile = 0;
+        while tile < tiles {
+            // A token alone goes through all tiles in one call.
+            let run = if count == 1 && tile < whole { whole } else { 1 };
+            let Some(weights) = w.bytes().get(tile * tile_size + at..tile * tile_size + at + block) else { return };
+            let (mut token, mut activations) = (0, words.as_ptr().cast::<u32>());
+            while token < count {
+                let unit = if count - token < FOUR { 1 } else { FOUR };
+                let rows = first + token..first + token + unit;
+                let (y, stride) = if tile < whole {
+                    let Some(y) = out.pointer(rows.clone(), tile * TILE_ROWS, run * TILE_ROWS) else { return };
+                    (y, out.stride())
+                } else {
+                    for (last, token) in last.iter_mut().zip(rows.clone()) {
+                        last.iter_mut().zip(out.row(token, tile * TILE_ROWS, TILE_ROWS)).for_each(|(to, y)| *to = *y);
+                    }
+                    (last.as_mut_ptr().cast(), TILE_ROWS)
+                };
+                let (w, x) = (weights.as_ptr(), activations);
+                // SAFETY: `fill` made the activations of these groups and tokens, the weights of the first tile were cut
+                // out, those of the others follow at multiples of the tile's size, and there is room for the results.
+                unsafe {
+                    if unit == FOUR {
+                        two_rows(&mut TwoRows { w, x, y, stride: 4 * stride, skip });
+                    } else {
+                        let y_end = y.wrapping_add(run * TILE_ROWS);
+                        eight_rows(&mut EightRows { x, skip, y, y_end, gap: tile_size - block, w });
+                    }
+                }
+                if tile >= whole {
+                    for (last, token) in last.iter().zip(rows) {
+                        out.row(token, tile * TILE_ROWS, TILE_ROWS)
+                            .iter_mut()
+                            .zip(last)
+                            .for_each(|(y, from)| *y = *from);
+                    }
+                }
+                activations = activations.wrapping_add(groups * group_words(unit, width));
+                token += unit;
+            }
+            tile += run;
+        }
+        at += block;
+        column += groups * width;
+    }
+}
+
+/// Expands the groups `group .. group + groups` of the tokens, all of them of `width` columns: group after group of four
+/// tokens, then of the next ones.
+fn fill(
+    x: &Quantized<'_>,
+    tokens: Range<usize>,
+    group: usize,
+    groups: usize,
+    width: usize,
+    words: &mut [MaybeUninit<u32>; WORDS],
+) {
+    let mut place = words.as_mut_ptr().cast::<u32>();
+    let mut left = tokens.len();
+    let mut rows = x.rows().skip(tokens.start);
+    while left > 0 {
+        let unit = if left < FOUR { 1 } else { FOUR };
+        let size = group_words(unit, width);
+        for (token, (values, scales)) in rows.by_ref().take(unit).enumerate() {
+            let mut start = place;
+            for index in 0..groups {
+                let last = index + 1 == groups;
+                let first = (group + index) * x.group;
+                let Some(values) = values.get(first..first + width) else { return };
+                let end = start.wrapping_add(size).addr() - if last { 4 } else { 0 };
+                // SAFETY: `WORDS` has room for all groups of all tokens, as `pass_words` counted them.
+                unsafe {
+                    let offset = expand(values, start.add(unit + 9 + token), unit);
+                    start.add(token).write(scales.get(group + index).copied().unwrap_or(0.0).to_bits());
+                    start.add(unit).write(end as u32);
+                    (0..8 / unit).for_each(|row| start.add(unit + 1 + token * (8 / unit) + row).write(offset));
+                }
+                start = start.wrapping_add(size);
+            }
+        }
+        place = place.wrapping_add(groups * size);
+        left -= unit;
+    }
+}
+
+/// Expands one token's group. Of four activations, the word for the whole halfwords goes to `to`, that for the low bytes
+/// `unit` words further, and the next ones another `unit` further. Returns `−256·128·Σ` of the even columns.
+///
+/// # Safety
+/// There must be room, and as many values as a multiple of 8, not zero.
+unsafe fn expand(values: &[i8], to: *mut u32, unit: usize) -> u32 {
+    let end = values.as_ptr_range().end;
+    let offset: u32;
+    // SAFETY: by the caller's promise.
+    unsafe {
+        asm!(
+            cpu!(),
+            "2:",
+            ".rept 2",
+            "ldr {low}, [{from}], #4",
+            "sxtb16 {whole}, {low}, ror #8", // x₁, x₃
+            "and {low}, {mask}, {low}, lsl #8", // 256·x₀, 256·x₂
+            "smlad {offset}, {low}, {minus}, {offset}",
+            "ssub16 {low}, {low}, {whole}",
+            "str {whole}, [{to}]",
+            "str {low}, [{to}, {unit}]",
+            "add {to}, {to}, {unit}, lsl #1",
+            ".endr",
+            "cmp {from}, {end}",
+            "bne 2b",
+            from = inout(reg) values.as_ptr() => _,
+            end = in(reg) end,
+            to = inout(reg) to => _,
+            unit = in(reg) 4 * unit,
+            mask = in(reg) 0xFF00_FF00u32,
+            minus = in(reg) 0xFF80_FF80u32, // −128 twice
+            offset = inout(reg) 0 => offset,
+            low = out(reg) _,
+            whole = out(reg) _,
+            options(nostack),
+        );
+    }
+    offset
+}
+
+/// What [`eight_rows`] needs: in this order in s26 to s31.
+#[repr(C)]
+struct EightRows {
+    x: *const u32,
+    /// Fours that the first round of a group leaves out.
+    skip: usize,
+    y: *mut f32,
+    y_end: *mut f32,
+    /// Bytes from the end of a tile's block to the next tile's.
+    gap: usize,
+    w: *const u8,
+}
+
+/// `y += W·x` for one token: tile after tile, group after group, in rounds of 32 columns.
+///
+/// # Safety
+/// The pointers must be right, and the activations be what [`fill`] makes.
+#[unsafe(naked)]
+unsafe extern "C" fn eight_rows(args: &mut EightRows) {
+    // r0 to r7 are the rows' sums, r8 and r9 weights, r10 and r11 activations, r12 and lr where they come from.
+    naked_asm!(
+        cpu!(),
+        // Two rows.
+        ".macro ROWS a, b",
+        "ldrd r8, r9, [r12], #8",
+        "smlad \\a, r8, r10, \\a",
+        "smlad \\b, r9, r10, \\b",
+        "uxtb16 r8, r8",
+        "uxtb16 r9, r9",
+        "smlad \\a, r8, r11, \\a",
+        "smlad \\b, r9, r11, \\b",
+        ".endm",
+        enter!(),
+        "vldmia r0, {{s26-s31}}",
+        "vmov r12, s31",
+        "adr r1, 3f", // 116 bytes for four columns
+        "vmov r2, s27",
+        "mov r3, #116",
+        "mla r1, r2, r3, r1",
+        "vmov s27, r1",
+        "1:", // a tile
+        "vmov r8, s28",
+        "vldmia r8, {{s16-s23}}",
+        "vmov lr, s26",
+        "2:", // a group
+        "vldmia lr!, {{s24, s25}}",
+        "vmov r8, s27",
+        "ldmia lr!, {{r0-r7}}",
+        "vldmia r12!, {{s0-s3}}",
+        "mov pc, r8",
+        "3:", // a round
+        ".rept 8",
+        "ldrd r10, r11, [lr], #8",
+        "ROWS r0, r1",
+        "ROWS r2, r3",
+        "ROWS r4, r5",
+        "ROWS r6, r7",
+        ".endr",
+        "vmov r8, s25",
+        "cmp lr, r8", // lower: the group goes on; equal: another follows; higher: the last one
+        "blo 3b",
+        "vmov s8, s9, r0, r1",
+        "vmov s10, s11, r2, r3",
+        "vmov s12, s13, r4, r5",
+        "vmov s14, s15, r6, r7",
+        "vcvtt.f32.f16 s7, s3",
+        "vcvtb.f32.f16 s6, s3",
+        "vcvtt.f32.f16 s5, s2",
+        "vcvtb.f32.f16 s4, s2",
+        "vcvtt.f32.f16 s3, s1",
+        "vcvtb.f32.f16 s2, s1",
+        "vcvtt.f32.f16 s1, s0",
+        "vcvtb.f32.f16 s0, s0",
+        // From fixed point: the division by 256. VMLA rounds the product before it adds.
+        ".irp row, 0, 1, 2, 3, 4, 5, 6, 7",
+        "vmul.f32 s\\row, s\\row, s24",
+        ".endr",
+        ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
+        "vcvt.f32.s32 s\\sum, s\\sum, #8",
+        ".endr",
+        "vmla.f32 s16, s8, s0",
+        "vmla.f32 s17, s9, s1",
+        "vmla.f32 s18, s10, s2",
+        "vmla.f32 s19, s11, s3",
+        "vmla.f32 s20, s12, s4",
+        "vmla.f32 s21, s13, s5",
+        "vmla.f32 s22, s14, s6",
+        "vmla.f32 s23, s15, s7",
+        "beq 2b",
+        "vmov r8, s28",
+        "vmov r9, s30",
+        "vstmia r8!, {{s16-s23}}",
+        "add r12, r9",
+        "vmov s28, r8",
+        "vmov r9, s29",
+        "cmp r8, r9",
+        "bne 1b",
+        leave!(),
+        ".purgem ROWS",
+    )
+}
+
+/// What [`two_rows`] needs.
+#[repr(C)]
+struct TwoRows {
+    w: *const u8,
+    x: *const u32,
+    y: *mut f32,
+    /// Bytes from a token's results to the next one's.
+    stride: usize,
+    /// Fours that the first round of a group leaves out.
+    skip: usize,
+}
+
+/// `y += W·x` for one tile and four tokens: two rows after two rows, group after group, in rounds of 32 columns.
+///
+/// # Safety
+/// As for [`eight_rows`].
+#[unsafe(naked)]
+unsafe extern "C" fn two_rows(args: &mut TwoRows) {
+    // r0, r2, r4, r6 are the first row's sums, r1, r3, r5, r7 the second one's; r8 and r9 are weights, r10 and r11
+    // activations, r12 and lr where they come from.
+    naked_asm!(
+        cpu!(),
+        // Two tokens.
+        ".macro TOKENS a, b, c, d",
+        "ldrd r10, r11, [lr], #8",
+        "smlad \\a, r8, r10, \\a",
+        "smlad \\b, r9, r10, \\b",
+        "smlad \\c, r8, r11, \\c",
+        "smlad \\d, r9, r11, \\d",
+        ".endm",
+        ".macro SCALE token, y0, y1, a, b",
+        "vmul.f32 s2, s0, s\\token",
+        "vmul.f32 s3, s1, s\\token",
+        "vmla.f32 s\\y0, s\\a, s2",
+        "vmla.f32 s\\y1, s\\b, s3",
+        ".endm",
+        enter!(),
+        "adr r1, 3f", // 92 bytes for four columns
+        "ldr r2, [r0, #16]",
+        "mov r3, #92",
+        "mla r1, r2, r3, r1",
+        "vmov s29, r1",
+        "mov r9, #0", // four bytes of scales for two rows
+        "1:",         // two rows
+        "vmov s30, r9",
+        "ldr r8, [sp, #64]",
+        "ldm r8, {{r8, r9, r10, r11}}",
+        "mov r12, r8",
+        "mov lr, r9",
+        "vldmia r10, {{s16, s17}}",
+        "add r10, r11",
+        "vldmia r10, {{s18, s19}}",
+        "add r10, r11",
+        "vldmia r10, {{s20, s21}}",
+        "add r10, r11",
+        "vldmia r10, {{s22, s23}}",
+        "2:", // a group
+        "vldmia lr!, {{s24-s28}}",
+        "vmov r8, s30",
+        "ldmia lr!, {{r0-r7}}",
+        "sub r9, r12, r8", // the rows' weights lie eight bytes further for each pair, their scales four
+        "vmov r8, s29",
+        "vldr s0, [r9]",
+        "add r12, #16",
+        "mov pc, r8",
+        "3:", // a round
+        ".rept 8",
+        "ldrd r8, r9, [r12], #32",
+        "TOKENS r0, r1, r2, r3",
+        "TOKENS r4, r5, r6, r7",
+        "uxtb16 r8, r8",
+        "uxtb16 r9, r9",
+        "TOKENS r0, r1, r2, r3",
+        "TOKENS r4, r5, r6, r7",
+        ".endr",
+        "vmov r8, s28",
+        "cmp lr, r8", // as in eight_rows
+        "blo 3b",
+        "vmov s8, s9, r0, r1",
+        "vmov s10, s11, r2, r3",
+        "vmov s12, s13, r4, r5",
+        "vmov s14, s15, r6, r7",
+        "vcvtt.f32.f16 s1, s0",
+        "vcvtb.f32.f16 s0, s0",
+        ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
+        "vcvt.f32.s32 s\\sum, s\\sum, #8",
+        ".endr",
+        "SCALE 24, 16, 17, 8, 9",
+        "SCALE 25, 18, 19, 10, 11",
+        "SCALE 26, 20, 21, 12, 13",
+        "SCALE 27, 22, 23, 14, 15",
+        "beq 2b",
+        "ldr r8, [sp, #64]",
+        "ldm r8, {{r0-r3}}",
+        "add r0, #8",
+        "vstmia r2!, {{s16, s17}}",
+        "str r0, [r8]",
+        "str r2, [r8, #8]",
+        "sub r2, #8",
+        "add r2, r3",
+        "vstmia r2, {{s18, s19}}",
+        "add r2, r3",
+        "vstmia r2, {{s20, s21}}",
+        "add r2, r3",
+        "vstmia r2, {{s22, s23}}",
+        "vmov r9, s30",
+        "add r9, #4",
+        "cmp r9, #16",
+        "bne 1b",
+        leave!(),
+        ".purgem TOKENS",
+        ".purgem SCALE",
+    )
+}

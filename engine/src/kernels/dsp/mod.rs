@@ -1,0 +1,86 @@
+//! Cortex-M with DSP instructions and an FPU (M4, M7, M33).
+//!
+//! The loops are whole functions in assembly: they use all fourteen registers, r7 and lr among them, which Rust gives to no
+//! `asm!` block. Outer loops keep their variables in the FPU's registers, which a move reaches in one cycle.
+
+mod activations;
+mod attention;
+mod conv;
+mod matmul;
+mod norm;
+mod quantize;
+mod scan;
+
+pub(super) use super::portable::{dot, quantize_query};
+pub(super) use activations::{softmax, softplus_bias, swiglu};
+pub(super) use attention::{scores, weighted_values};
+pub(super) use conv::conv_silu;
+pub(super) use matmul::matmul;
+pub(super) use norm::{rms_norm, rms_norm_in_place};
+pub(super) use quantize::{quantize, quantize_head};
+pub(super) use scan::scan;
+
+/// Tells the assembler about DSP instructions and FPU: of a whole function in assembly it doesn't know the target's features.
+#[cfg(not(dsp_optional))]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m4\n.fpu fpv4-sp-d16"
+    };
+}
+#[cfg(dsp_optional)]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33\n.fpu fpv5-sp-d16"
+    };
+}
+use cpu;
+
+/// Saves what a function must give back, its only argument on top: `[sp, #64]` is it.
+macro_rules! enter {
+    () => {
+        "push {{r0, r4-r11, lr}}\nvpush {{s16-s31}}"
+    };
+}
+use enter;
+
+/// Returns from a function that did [`enter`].
+macro_rules! leave {
+    () => {
+        "vpop {{s16-s31}}\npop {{r0, r4-r11, pc}}"
+    };
+}
+use leave;
+
+/// For the functions with exponentials: `t`, in a register, becomes `-2^(t / 2²³)` by [`super::math::negative_exp2`]. Takes the
+/// constants that [`constants`] leaves in r4 to r9, and r10 and r11.
+macro_rules! exp {
+    () => {
+        ".macro EXP t
+        eor r10, r7, \\t, lsl #9
+        smmla r11, r10, r6, r5
+        smmla r11, r10, r11, r4
+        smmla r10, r10, r10, r8
+        smmla \\t, r10, r11, \\t
+        qsub16 \\t, \\t, r9
+        .endm"
+    };
+}
+use exp;
+
+/// Loads what `EXP` needs, from the operands `c0`, `c1`, `c2`: [`super::math::EXP2`].
+macro_rules! constants {
+    () => {
+        "movw r4, #({c0} & 0xffff)
+        movt r4, #({c0} >> 16)
+        movw r5, #({c1} & 0xffff)
+        movt r5, #({c1} >> 16)
+        movw r6, #({c2} & 0xffff)
+        movt r6, #({c2} >> 16)
+        mov r7, #0x80000000
+        mov r8, #0xc0000000
+        mov r9, #0x40800000"
+    };
+}
+use constants;
+
+const _: () = assert!(super::math::EXP2_BIAS == 0x4080, "r9's upper half");
