@@ -47,6 +47,11 @@ pub fn public_key(text: &str) -> Result<VerifyingKey> {
     }
 }
 
+/// A public key in hexadecimal digits, as [`public_key`] reads it.
+pub fn hexadecimal(key: &VerifyingKey) -> String {
+    key.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn hex(text: &str) -> Option<[u8; 32]> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let pairs: &[[u8; 2]; 32] = pairs.try_into().ok().filter(|_| rest.is_empty())?;

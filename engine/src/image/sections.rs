@@ -103,6 +103,11 @@ impl<'m> Image<'m> {
         self.bytes.last_chunk::<4>().map_or(0, |b| u32::from_le_bytes(*b))
     }
 
+    /// Whether the checksum is still right: memory forgets, too.
+    pub fn is_intact(&self) -> bool {
+        self.bytes.split_last_chunk::<4>().is_some_and(|(content, _)| crc::checksum(content) == self.checksum())
+    }
+
     /// The signature, where the image carries one. Nobody has compared it with anything yet: whose it is, if anybody's, only
     /// a caller with a public key can tell.
     pub fn signature(&self) -> Option<Signed<'m>> {

@@ -27,7 +27,7 @@ impl Sign {
         let file = ImageFile::open(Some(&self.image))?;
         let model = file.model()?;
         sign::sign(model.image(), &key, &self.output).with_context(|| self.output.display().to_string())?;
-        let public: String = key.verifying_key().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let public = sign::hexadecimal(&key.verifying_key());
         writeln!(std::io::stdout(), "{}: signed; public key {public}", self.output.display())?;
         Ok(())
     }

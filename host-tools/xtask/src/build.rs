@@ -25,6 +25,8 @@ pub struct Build<'a> {
     pub model: Option<&'a Path>,
     /// Attention window; the board's own if none is given.
     pub window: Option<u32>,
+    /// Whose images alone it runs, in hexadecimal digits; anybody's if none is given.
+    pub public_key: Option<&'a str>,
 }
 
 /// The longest that a build may take: on a busy machine the HALs take minutes.
@@ -51,6 +53,9 @@ impl Build<'_> {
         }
         if let Some(model) = self.model {
             cargo.env("JAMLET_MODEL", model.canonicalize().with_context(|| model.display().to_string())?);
+        }
+        if let Some(key) = self.public_key {
+            cargo.args(["--features", "jamlet-app/signature"]).env("JAMLET_PUBLIC_KEY", key);
         }
         if let Some(window) = self.window {
             cargo.env("JAMLET_WINDOW", window.to_string());

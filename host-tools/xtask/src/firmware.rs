@@ -7,6 +7,8 @@ use crate::sizes::Sizes;
 use crate::uf2;
 use anyhow::{Context, Result, bail, ensure};
 use jamlet::{Options, Plan};
+use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::sign;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,9 @@ pub struct Args {
     /// Tokens that attention looks back.
     #[arg(long)]
     window: Option<u32>,
+    /// The only key whose images the board will run: a file in PEM, or 64 hexadecimal digits.
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
     /// File to write; for the Raspberry Pi a folder. Its ending chooses between .bin, .hex, .uf2 and .elf.
     #[arg(short, long)]
     output: PathBuf,
@@ -81,9 +86,9 @@ impl Target {
     ///
     /// # Errors
     /// The compiler's, or by how much it doesn't fit.
-    pub fn build(&self, model: Option<&Path>, window: Option<u32>) -> Result<PathBuf> {
+    pub fn build(&self, model: Option<&Path>, window: Option<u32>, public_key: Option<&str>) -> Result<PathBuf> {
         let Self { name, triple, .. } = *self;
-        Build { folder: name, triple, binary: name, emulated: false, model, window }.run()
+        Build { folder: name, triple, binary: name, emulated: false, model, window, public_key }.run()
     }
 }
 
@@ -93,10 +98,11 @@ impl Target {
 /// What goes wrong in building; that the model doesn't fit; that the layout isn't what the board needs.
 pub fn run(args: &Args) -> Result<()> {
     let target = target(&args.board)?;
+    let key = args.public_key.as_deref().map(|key| owner(key, args.model.as_deref())).transpose()?;
     if let Flash::Card = target.flash {
-        return card(&target, args);
+        return card(&target, args, key.as_deref());
     }
-    let elf = target.build(args.model.as_deref(), args.window)?;
+    let elf = target.build(args.model.as_deref(), args.window, key.as_deref())?;
     let program = Program::read(&elf)?;
     layout::check(&target, &program)?;
     let memory = program.flat()?;
@@ -125,6 +131,14 @@ pub fn run(args: &Args) -> Result<()> {
     println!("{}", Sizes::of(&program)?);
     println!("{}", hint(&target, &args.output, ending, memory.address));
     Ok(())
+}
+
+/// A key in hexadecimal digits, and a check here of what the board would refuse.
+fn owner(key: &str, model: Option<&Path>) -> Result<String> {
+    let key = sign::public_key(key)?;
+    let file = ImageFile::open(model)?;
+    sign::verify(file.model()?.image(), &key).with_context(|| file.name().to_owned())?;
+    Ok(sign::hexadecimal(&key))
 }
 
 fn hint(target: &Target, file: &Path, ending: &str, address: u64) -> String {
@@ -171,7 +185,7 @@ dtoverlay=disable-bt
 const CARD_MODEL: u64 = 128 << 20;
 const CARD_WORKSPACE: u64 = 120 << 20;
 
-fn card(target: &Target, args: &Args) -> Result<()> {
+fn card(target: &Target, args: &Args, public_key: Option<&str>) -> Result<()> {
     let model = match &args.model {
         Some(model) => model.clone(),
         None => crate::board::targets_folder().join("../host-tools/models/pico.jamlet"),
@@ -186,7 +200,7 @@ fn card(target: &Target, args: &Args) -> Result<()> {
             bail!("{} does not fit pi: {over} bytes too many for {what} ({room} bytes)", model.display());
         }
     }
-    let program = Program::read(&target.build(None, args.window)?)?;
+    let program = Program::read(&target.build(None, args.window, public_key)?)?;
     layout::check(target, &program)?;
     let kernel = program.flat()?;
     fs::create_dir_all(&args.output).with_context(|| args.output.display().to_string())?;

@@ -7,7 +7,9 @@ mod build;
 mod conformance;
 mod console;
 mod elf;
+mod faults;
 mod firmware;
+mod gdb;
 mod images;
 mod layout;
 mod lint;
@@ -18,12 +20,14 @@ mod raspberry_pi_os;
 mod serial;
 mod setup;
 mod sizes;
+mod soak;
 mod symbols;
 mod synthetic;
 mod talker;
 mod test;
 mod uf2;
 mod unicode;
+mod visit;
 
 use clap::{Parser, Subcommand};
 
@@ -55,6 +59,10 @@ enum Task {
     Unicode,
     /// Types texts into the serial port of every emulated board, and compares the summaries with this machine's.
     Serial(serial::Args),
+    /// Types random texts at an emulated board for as long as one likes, and compares every summary with this machine's.
+    Soak(soak::Args),
+    /// Flips bits of images at rest and while boards compute, and tries images of others on boards that want theirs signed.
+    Faults(faults::Args),
     /// Builds every board, checks layout and limits, and prints what takes how much memory.
     Sizes(sizes::Args),
     /// Writes what a board's users flash.
@@ -72,6 +80,8 @@ fn main() -> anyhow::Result<()> {
         Task::Conformance(args) => conformance::run(&args),
         Task::Unicode => unicode::run(),
         Task::Serial(args) => serial::run(&args),
+        Task::Soak(args) => soak::run(&args),
+        Task::Faults(args) => faults::run(&args),
         Task::Sizes(args) => sizes::run(&args),
         Task::Firmware(args) => firmware::run(&args),
     }

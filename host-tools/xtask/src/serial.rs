@@ -1,10 +1,9 @@
 //! `cargo xtask serial`: someone types at every emulated board, and reads the same summaries as on this machine.
 
 use crate::board::{ALL, Board, Machine};
-use crate::console::Console;
 use crate::talker;
+use crate::visit::{Visit, options, terminal};
 use anyhow::{Context, Result, bail, ensure};
-use jamlet::Options;
 use jamlet_app::app::LONGEST_SUMMARY;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,15 +24,6 @@ pub struct Args {
 
 /// What an answer may take unless told otherwise.
 const LIMIT: u64 = 300;
-
-/// The window of a board's firmware unless told otherwise; the Raspberry Pi's own is larger, and a text of this length is
-/// far beyond both.
-fn options(board: &Board) -> Options {
-    match board.machine {
-        Machine::Pi { .. } => Options::default(),
-        _ => Options::window(256),
-    }
-}
 
 const FIRST: &str = "The quick brown fox jumps over the lazy dog.\nIt is not the first time: the dog never minds.";
 const SECOND: &str =
@@ -62,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
         let program = board.build(board.folder, Some(&path))?;
         let built = start.elapsed();
         let mut visit = Visit::begin(board, &program, &path, &image, limit)?;
-        let typed = visit.everything().with_context(|| format!("on {}", board.name))?;
+        let typed = everything(&mut visit).with_context(|| format!("on {}", board.name))?;
         println!(
             "{:<10} {typed} bytes typed, all summaries as on this machine ({:.1} s, after {:.1} s of building)",
             board.name,
@@ -131,97 +121,39 @@ fn fault(limit: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Someone at a board.
-struct Visit<'i> {
-    console: Console,
-    image: &'i [u8],
-    options: Options,
-    limit: Duration,
-    typed: usize,
-}
-
-impl<'i> Visit<'i> {
-    fn begin(board: &Board, program: &Path, path: &Path, image: &'i [u8], limit: Duration) -> Result<Self> {
-        let console = Console::start(&mut board.serial(program, path))?;
-        let mut visit = Self { console, image, options: options(board), limit, typed: 0 };
-        visit.wait("> ")?;
-        Ok(visit)
-    }
-
-    fn everything(&mut self) -> Result<usize> {
-        self.summary(FIRST, FIRST.as_bytes())?;
-        // Two at once: the second one is typed while the first is read and summarized.
-        self.type_in(FIRST.as_bytes());
-        self.type_in(b"\x04");
-        self.type_in(SECOND.as_bytes());
-        self.type_in(b"\x0C");
-        self.expect(FIRST.as_bytes())?;
-        self.expect(SECOND.as_bytes())?;
-        // Keys that erase, move and mean nothing.
-        self.summary("The quick brown fox", b"Teh\x7F\x7Fhe slow\x17quixk\x08\x08ck brown\x1B[D\x1B[1;5C fox\x00\x1F")?;
-        self.summary_of(b"A \xFF\xFE cut \xC3( off \xE2\x82", b"noise\x15A \xFF\xFE cut \xC3( off \xE2\x82")?;
-        self.summary_of(FIRST.as_bytes(), ["\r\n\n", &FIRST.replace('\n', "\r"), "\n\n\r\n"].concat().as_bytes())?;
-        // Ctrl-C in the middle of a text leaves nothing of it.
-        self.type_in(SECOND.repeat(3).as_bytes());
-        self.wait("too.")?;
-        self.type_in(b"\x03");
-        self.wait("^C\r\n> ")?;
-        self.summary(FIRST, FIRST.as_bytes())?;
-        let long = long_text();
-        self.summary_of(long.as_bytes(), long.as_bytes())?;
-        self.type_in(b"/stats\r");
-        let stats = self.wait("\r\n> ")?;
-        ensure!(stats.contains("texts 8, ") && stats.contains("port errors 0"), "/stats says {stats:?}");
-        self.type_in(b"/reset\r/stats\r/help\r");
-        self.wait("texts 0, tokens read 0 (0.0/s), written 0 (0.0/s)")?;
-        self.wait("Ctrl-C drops the text")?;
-        self.wait("> ")?;
-        self.type_in(b"\x04");
-        self.wait("[no text yet]\r\n> ")?;
-        self.summary(SECOND, SECOND.as_bytes())?;
-        Ok(self.typed)
-    }
-
-    fn type_in(&mut self, bytes: &[u8]) {
-        self.typed += bytes.len();
-        self.console.type_in(bytes);
-    }
-
-    fn wait(&mut self, end: &str) -> Result<String> {
-        self.console.wait_for(end, self.limit)
-    }
-
-    /// Types a text, and compares its summary with that of what it should be read as.
-    fn summary(&mut self, text: &str, keys: &[u8]) -> Result<()> {
-        self.summary_of(text.as_bytes(), keys)
-    }
-
-    fn summary_of(&mut self, text: &[u8], keys: &[u8]) -> Result<()> {
-        self.type_in(keys);
-        self.type_in(b"\x04");
-        self.expect(text)
-    }
-
-    /// Reads a summary.
-    fn expect(&mut self, text: &[u8]) -> Result<()> {
-        let (read, written, summary) = talker::answer(self.image, self.options, text, LONGEST_SUMMARY)?;
-        let head = || String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
-        self.wait("\r\n[")?;
-        let counted = self.wait(" tokens read")?;
-        ensure!(counted == read.to_string(), "{:?}: {counted} tokens read; {read} would be right", head());
-        self.wait("/s]\r\n")?;
-        // The summary may hold anything, so its end is what follows it: the count.
-        let right = format!("{}\r\n[{written} tokens written", terminal(&summary));
-        let found = self.wait(" tokens written")? + " tokens written";
-        ensure!(found == right, "{:?}: the board wrote {found:?}; {right:?} would be right", head());
-        self.wait("]\r\n> ")?;
-        Ok(())
-    }
-}
-
-/// A text as a terminal shows it, to which XON and XOFF are no characters.
-fn terminal(text: &str) -> String {
-    text.replace('\n', "\r\n").replace(['\x11', '\x13'], "")
+/// Two texts, keys that edit, garbage, interruptions, and one text of 100 KB. Gives the bytes typed.
+fn everything(visit: &mut Visit) -> Result<usize> {
+    visit.summary(FIRST, FIRST.as_bytes())?;
+    // Two at once: the second one is typed while the first is read and summarized.
+    visit.type_in(FIRST.as_bytes());
+    visit.type_in(b"\x04");
+    visit.type_in(SECOND.as_bytes());
+    visit.type_in(b"\x0C");
+    visit.expect(FIRST.as_bytes())?;
+    visit.expect(SECOND.as_bytes())?;
+    // Keys that erase, move and mean nothing.
+    visit.summary("The quick brown fox", b"Teh\x7F\x7Fhe slow\x17quixk\x08\x08ck brown\x1B[D\x1B[1;5C fox\x00\x1F")?;
+    visit.summary_of(b"A \xFF\xFE cut \xC3( off \xE2\x82", b"noise\x15A \xFF\xFE cut \xC3( off \xE2\x82")?;
+    visit.summary_of(FIRST.as_bytes(), ["\r\n\n", &FIRST.replace('\n', "\r"), "\n\n\r\n"].concat().as_bytes())?;
+    // Ctrl-C in the middle of a text leaves nothing of it.
+    visit.type_in(SECOND.repeat(3).as_bytes());
+    visit.wait("too.")?;
+    visit.type_in(b"\x03");
+    visit.wait("^C\r\n> ")?;
+    visit.summary(FIRST, FIRST.as_bytes())?;
+    let long = long_text();
+    visit.summary_of(long.as_bytes(), long.as_bytes())?;
+    visit.type_in(b"/stats\r");
+    let stats = visit.wait("\r\n> ")?;
+    ensure!(stats.contains("texts 8, ") && stats.contains("port errors 0"), "/stats says {stats:?}");
+    visit.type_in(b"/reset\r/stats\r/help\r");
+    visit.wait("texts 0, tokens read 0 (0.0/s), written 0 (0.0/s)")?;
+    visit.wait("Ctrl-C drops the text")?;
+    visit.wait("> ")?;
+    visit.type_in(b"\x04");
+    visit.wait("[no text yet]\r\n> ")?;
+    visit.summary(SECOND, SECOND.as_bytes())?;
+    Ok(visit.typed)
 }
 
 /// 100 KB, with lines of all lengths, longer than can be edited among them.
@@ -245,7 +177,7 @@ mod tests {
     use super::*;
     use crate::aligned::Aligned;
     use embedded_io::{ErrorType, Read, ReadReady, Write};
-    use jamlet::Plan;
+    use jamlet::{Options, Plan};
     use jamlet_app::app;
     use std::collections::VecDeque;
     use std::convert::Infallible;

@@ -140,7 +140,7 @@ const BEGIN: &str = "<!-- Written by `cargo xtask sizes --write` -->";
 fn largest(target: &Target, models: &[PathBuf]) -> Result<(PathBuf, Program)> {
     let mut last = None;
     for model in models.iter().filter(|model| model.exists()) {
-        match target.build(Some(model), Some(WINDOW)) {
+        match target.build(Some(model), Some(WINDOW), None) {
             Ok(program) => return Ok((model.clone(), Program::read(&program)?)),
             Err(error) if error.to_string().contains("does not fit") => last = Some(error),
             Err(error) => return Err(error),

@@ -33,6 +33,7 @@ Ctrl-C drops the text, or ends the summary.
 /help   this
 /stats  memory, and what was read and written
 /reset  drops the text, and counts from zero
+/verify whether the model's image is still as it was
 ";
 
 /// What the application remembers between bytes: for a `static`, because it is large for a stack.
@@ -76,12 +77,11 @@ pub fn serve<'m, P: Port>(
     board: impl Board,
 ) -> Result<(), P::Error> {
     let opened = open(image, options, workspace);
-    if let Err(problem) = opened {
-        warning!("{=str}", problem);
-        print(&mut port, &[Text("\n["), Text(problem), Text("]\n")])?;
-    }
     // Large parts are moved once, from where they were made to where they stay.
-    let Ok((tokenizer, session)) = opened else { return Ok(()) };
+    let (tokenizer, session) = match opened {
+        Ok(opened) => opened,
+        Err(problem) => return refuse(&mut port, problem),
+    };
     let Memory { input, line, encoder, sampler } = memory;
     let (Some(encoder), Some(sampler)) =
         (in_place(encoder, || Encoder::new(tokenizer)), in_place(sampler, Sampler::greedy))
@@ -109,9 +109,20 @@ pub fn serve<'m, P: Port>(
         texts: 0,
         all_read: Rate::new(),
         all_written: Rate::new(),
+        damaged: false,
     }
     .run()
 }
+
+/// Says why the board serves nobody.
+#[inline(never)]
+fn refuse<P: Port>(port: &mut P, problem: &str) -> Result<(), P::Error> {
+    warning!("{=str}", problem);
+    print(port, &[Text("\n["), Text(problem), Text("]\n")])
+}
+
+/// What is said of an image that isn't what it was.
+const DAMAGED: &str = "the model's image is damaged";
 
 /// The parts of a model that the application needs. All sizes were settled when the firmware was linked, so little is left
 /// to go wrong.
@@ -121,7 +132,9 @@ fn open<'m, 'w>(
     options: Options,
     workspace: &'w mut [u8],
 ) -> Result<(Tokenizer<'m>, Session<'m, 'w>), &'static str> {
-    let model = Model::parse(image).map_err(|_| "the model's image is damaged")?;
+    let model = Model::parse(image).map_err(|_| DAMAGED)?;
+    #[cfg(feature = "signature")]
+    crate::signature::check(model.image())?;
     let tokenizer = model.tokenizer().ok_or("the model's image has no tokenizer")?;
     let session = Session::new(&model, options, workspace).map_err(|_| "the workspace is too small for the model")?;
     Ok((tokenizer, session))
@@ -157,6 +170,8 @@ struct App<'a, 'm, 'w, P: Port, B> {
     texts: u64,
     all_read: Rate,
     all_written: Rate,
+    /// The image is not what it was at the start: nothing that the model says can be trusted.
+    damaged: bool,
 }
 
 impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
@@ -174,6 +189,9 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
             core::mem::replace(&mut self.reader.failure, Ok(()))?;
             if self.reader.interrupted {
                 self.drop_text("^C\n> ")?;
+            }
+            if self.damaged {
+                return refuse(&mut self.reader.port, DAMAGED);
             }
         }
     }
@@ -221,6 +239,10 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
         match self.line.bytes() {
             b"/help" => self.say(&[Text(HELP), Text("> ")])?,
             b"/stats" => self.stats()?,
+            b"/verify" => {
+                self.verify();
+                self.say(&[Text(if self.damaged { "" } else { "sound\n> " })])?;
+            }
             b"/reset" => {
                 (self.texts, self.all_read, self.all_written) = (0, Rate::new(), Rate::new());
                 self.drop_text("> ")?;
@@ -228,6 +250,12 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Looks at the whole image again.
+    #[inline(never)]
+    fn verify(&mut self) {
+        self.damaged |= !self.reader.session.model().image().is_intact();
     }
 
     fn stats(&mut self) -> Result<(), P::Error> {
@@ -291,6 +319,11 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
         ])?;
         let written = self.reader.write_summary(self.tokenizer)?;
         info!("read {=u64} tokens, wrote {=u64}", read.tokens, written.tokens);
+        // A summary that was computed from damaged weights must not pass for one.
+        self.verify();
+        if self.damaged {
+            return Ok(());
+        }
         self.texts += 1;
         self.all_read.add(read);
         self.all_written.add(written);

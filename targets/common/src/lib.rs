@@ -13,4 +13,6 @@ mod line;
 mod log;
 mod rate;
 pub mod settings;
+#[cfg(feature = "signature")]
+mod signature;
 mod terminal;

@@ -1,0 +1,222 @@
+//! `cargo xtask faults`: what was damaged, or made by somebody else, must not pass for the model.
+
+use crate::board::{ALL, Board};
+use crate::console::Console;
+use crate::gdb;
+use crate::images::{self, Random};
+use crate::layout;
+use crate::program::Program;
+use crate::talker;
+use crate::visit::{Visit, options};
+use anyhow::{Context, Result, ensure};
+use ed25519_dalek::SigningKey;
+use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::sign;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Arguments of the command.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Bits flipped at rest, and as many while the board computes.
+    #[arg(long, default_value_t = 100)]
+    injections: usize,
+    /// Seed of places and moments.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// What the test suite runs.
+impl Default for Args {
+    fn default() -> Self {
+        Self { injections: 6, seed: 1 }
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(300);
+/// Bytes of noise.
+const NOISE: usize = 64 << 10;
+const DAMAGED: &str = "[the model's image is damaged]";
+const TEXT: &str = "The quick brown fox jumps over the lazy dog, and the dog never minds. ";
+
+/// Runs all.
+///
+/// # Errors
+/// The first damage that a board didn't see.
+pub fn run(args: &Args) -> Result<()> {
+    let [board, pi] = ["qemu-m4", "pi3"].map(|name| ALL.iter().find(|board| board.name == name));
+    let (board, pi) = (board.context("qemu-m4")?, pi.context("pi3")?);
+    let scratch = tempfile::tempdir()?;
+    let (path, image) = (scratch.path().join("talker.jamlet"), talker::image()?);
+    fs::write(&path, &image)?;
+    let program = board.build(board.folder, Some(&path))?;
+    let random = &mut Random(args.seed);
+    at_rest(board, &program, &image, args.injections, random)?;
+    while_computing(board, &program, &image, args.injections, random)?;
+    flood(board, &program, &path, &image, random)?;
+    signatures([board, pi], &path, scratch.path())
+}
+
+/// Where in a linked program the image lies.
+fn place(elf: &[u8], image: &[u8]) -> Result<usize> {
+    let at = elf.windows(128).position(|bytes| bytes == &image[..128]).context("the program lacks its image")?;
+    ensure!(elf[at..].starts_with(image), "the program has another image");
+    Ok(at)
+}
+
+/// A copy of a program with another image of the same length.
+fn with_image(program: &Path, image: &[u8], other: &[u8]) -> Result<PathBuf> {
+    ensure!(image.len() == other.len(), "the image has {} bytes; {} would be right", other.len(), image.len());
+    let mut elf = fs::read(program)?;
+    let at = place(&elf, image)?;
+    elf[at..at + other.len()].copy_from_slice(other);
+    let copy = program.with_added_extension("changed");
+    fs::write(&copy, elf)?;
+    Ok(copy)
+}
+
+/// What a board says at its start.
+fn first_words(board: &Board, program: &Path, model: &Path) -> Result<String> {
+    let mut console = Console::start(&mut board.serial(program, model))?;
+    // Either is the end of what it says before it waits.
+    let said = console.wait_for("\r\n", LIMIT)?;
+    Ok(said + &console.wait_for("\r\n", LIMIT)?)
+}
+
+fn at_rest(board: &Board, program: &Path, image: &[u8], injections: usize, random: &mut Random) -> Result<()> {
+    let whole = first_words(board, program, program)?;
+    ensure!(whole.contains("/help helps"), "an undamaged board says {whole:?}");
+    for index in 0..injections {
+        let (at, bit) = (random.below(image.len()), random.below(8));
+        let mut damaged = image.to_vec();
+        damaged[at] ^= 1 << bit;
+        let said = first_words(board, &with_image(program, image, &damaged)?, program)?;
+        ensure!(said.contains(DAMAGED), "injection {index}, bit {bit} of byte {at}: the board says {said:?}");
+    }
+    println!("{:<10} {injections} bits flipped at rest: all seen at the start", board.name);
+    Ok(())
+}
+
+/// Bits flipped between a text's first byte and its summary's end. What is right is either the damage seen, at the latest
+/// after the summary, or, where the flip came too late for that, the right summary, and the damage seen by the next look.
+fn while_computing(board: &Board, program: &Path, image: &[u8], injections: usize, random: &mut Random) -> Result<()> {
+    let flat = Program::read(program)?.flat()?;
+    let model = layout::model(&flat)?;
+    let address = flat.address + (model.as_ptr().addr() - flat.bytes.as_ptr().addr()) as u64;
+    let scratch = tempfile::tempdir()?;
+    let socket = scratch.path().join("gdb");
+    let text = TEXT.repeat(60);
+    let (mut at_once, mut later) = (0, 0);
+    for index in 0..injections {
+        let (at, bit) = (random.below(image.len()), random.below(8));
+        let mut command = board.serial(program, program);
+        gdb::listen(&mut command, &socket);
+        let mut visit = Visit::open(&mut command, options(board), image, LIMIT)?;
+        visit.wait("> ")?;
+        visit.type_in(text.as_bytes());
+        visit.type_in(b"\x04");
+        // While the text is read, while it is summarized, or soon after.
+        std::thread::sleep(Duration::from_millis(random.below(400) as u64));
+        gdb::flip(&socket, address + at as u64, 1 << bit)?;
+        let place = || format!("injection {index}, bit {bit} of byte {at}");
+        visit.type_in(b"/verify\r");
+        let said = visit.wait(DAMAGED).with_context(place)?;
+        match said.split_once("workspace ") {
+            // The summary was out before the flip: then it must be right.
+            Some((summary, _)) => {
+                let (_, written, right) =
+                    talker::answer(image, options(board), text.as_bytes(), jamlet_app::app::LONGEST_SUMMARY)?;
+                let right = format!("{}\r\n[{written} tokens written", crate::visit::terminal(&right));
+                ensure!(summary.contains(&right), "{}: a wrong summary passed as right: {summary:?}", place());
+                later += 1;
+            }
+            None => at_once += 1,
+        }
+        fs::remove_file(&socket).or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })?;
+    }
+    println!(
+        "{:<10} {injections} bits flipped while it computed: {at_once} seen before a summary was given out as whole, {later} after \
+         a right one; none passed",
+        board.name
+    );
+    Ok(())
+}
+
+/// Noise at full rate, without a thought of flow control, while the board reads and writes.
+fn flood(board: &Board, program: &Path, path: &Path, image: &[u8], random: &mut Random) -> Result<()> {
+    let mut visit = Visit::begin(board, program, path, image, LIMIT)?;
+    visit.type_in(TEXT.as_bytes());
+    visit.type_in(b"\x04");
+    // No end of a text, so that there is nothing to read but the echo, and no Ctrl-C before the last byte.
+    let noise: Vec<u8> =
+        (0..NOISE).map(|_| random.bits() as u8).map(|byte| if byte < b' ' { b'~' } else { byte }).collect();
+    visit.type_in(&noise);
+    visit.expect(TEXT.as_bytes())?;
+    visit.type_in(b"\x03");
+    visit.wait("^C\r\n> ")?;
+    visit.summary(TEXT, TEXT.as_bytes())?;
+    visit.type_in(b"/stats\r");
+    let stats = visit.wait("\r\n> ")?;
+    ensure!(stats.contains("texts 2, "), "/stats says {stats:?}");
+    println!(
+        "{:<10} {} bytes of noise at full rate: dropped by Ctrl-C, and the next summary is right",
+        board.name,
+        noise.len()
+    );
+    Ok(())
+}
+
+/// Boards with their owner's key run what the owner signed, and nothing else. A Raspberry Pi finds its image in memory, so one
+/// program meets all of them; for a microcontroller the image is part of the program.
+fn signatures(boards: [&Board; 2], path: &Path, scratch: &Path) -> Result<()> {
+    let (owner, another) = (SigningKey::from_bytes(&[7; 32]), SigningKey::from_bytes(&[8; 32]));
+    let file = ImageFile::open(Some(path))?;
+    let model = file.model()?;
+    let signed = |key, name: &str| -> Result<(PathBuf, Vec<u8>)> {
+        let out = scratch.join(name);
+        sign::sign(model.image(), key, &out)?;
+        let bytes = fs::read(&out)?;
+        Ok((out, bytes))
+    };
+    let (ours_path, ours) = signed(&owner, "ours.jamlet")?;
+    let (theirs_path, theirs) = signed(&another, "theirs.jamlet")?;
+    let key = sign::hexadecimal(&owner.verifying_key());
+    let [mcu, pi] = boards;
+    let program = pi.build_for_owner(&ours_path, &key)?;
+    Visit::begin(pi, &program, &ours_path, &ours, LIMIT)?.summary(TEXT, TEXT.as_bytes())?;
+
+    let file = ImageFile::open(Some(&ours_path))?;
+    let signature = file.model()?.image().signature().context("no signature")?.message[0].len();
+    let changed = |at: usize| {
+        let mut image = ours.clone();
+        image[at] ^= 1;
+        images::seal(&mut image);
+        image
+    };
+    const NOT_OURS: &str = "was not signed by this board's owner";
+    let refused = [
+        ("signed by another", theirs, NOT_OURS),
+        ("with a changed signature", changed(signature), NOT_OURS),
+        ("with a changed end of the signature", changed(signature + 63), NOT_OURS),
+        ("with a changed weight", changed(ours.len() - 80), NOT_OURS),
+        ("that nobody signed", fs::read(path)?, "is not signed, and this board runs signed ones only"),
+        ("that is cut off", ours[..ours.len() - 100].to_vec(), "damaged]"),
+    ];
+    for (what, image, right) in &refused {
+        let file = scratch.join("other.jamlet");
+        fs::write(&file, image)?;
+        let said = first_words(pi, &program, &file)?;
+        ensure!(said.contains(right), "an image {what}: the board says {said:?}");
+    }
+    println!("{:<10} with its owner's key: runs what the owner signed, refuses {} others", pi.name, refused.len());
+
+    Visit::begin(mcu, &mcu.build_for_owner(&ours_path, &key)?, path, &ours, LIMIT)?.summary(TEXT, TEXT.as_bytes())?;
+    let said = first_words(mcu, &mcu.build_for_owner(&theirs_path, &key)?, path)?;
+    ensure!(said.contains(NOT_OURS), "an image signed by another: the board says {said:?}");
+    println!("{:<10} with its owner's key: runs what the owner signed, refuses another's", mcu.name);
+    Ok(())
+}
