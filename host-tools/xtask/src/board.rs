@@ -104,8 +104,7 @@ impl Board {
     /// # Errors
     /// The compiler's, or that the target isn't set up.
     pub fn build(&self, binary: &str, model: Option<&Path>) -> Result<PathBuf> {
-        let Self { folder, triple, .. } = *self;
-        Build { folder, triple, binary, emulated: true, model, window: None, public_key: None }.run()
+        Build { emulated: true, model, ..Build::new(self.folder, self.triple, binary) }.run()
     }
 
     /// As [`Board::build`] for the application, which runs only what the owner of a key signed.
@@ -114,8 +113,8 @@ impl Board {
     /// As [`Board::build`].
     pub fn build_for_owner(&self, model: &Path, public_key: &str) -> Result<PathBuf> {
         let Self { folder, triple, .. } = *self;
-        let public_key = Some(public_key);
-        Build { folder, triple, binary: folder, emulated: true, model: Some(model), window: None, public_key }.run()
+        let (model, public_key) = (Some(model), Some(public_key));
+        Build { emulated: true, model, public_key, ..Build::new(folder, triple, folder) }.run()
     }
 
     /// Runs the conformance program with a case from a file.

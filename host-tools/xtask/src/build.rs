@@ -27,6 +27,24 @@ pub struct Build<'a> {
     pub window: Option<u32>,
     /// Whose images alone it runs, in hexadecimal digits; anybody's if none is given.
     pub public_key: Option<&'a str>,
+    /// Whether it starts without the image's checksum.
+    pub unchecked_start: bool,
+}
+
+impl<'a> Build<'a> {
+    /// A program for hardware, with the board's own model and window.
+    pub const fn new(folder: &'a str, triple: &'a str, binary: &'a str) -> Self {
+        Self {
+            folder,
+            triple,
+            binary,
+            emulated: false,
+            model: None,
+            window: None,
+            public_key: None,
+            unchecked_start: false,
+        }
+    }
 }
 
 /// The longest that a build may take: on a busy machine the HALs take minutes.
@@ -56,6 +74,9 @@ impl Build<'_> {
         }
         if let Some(key) = self.public_key {
             cargo.args(["--features", "jamlet-app/signature"]).env("JAMLET_PUBLIC_KEY", key);
+        }
+        if self.unchecked_start {
+            cargo.args(["--features", "jamlet-app/unchecked-start"]);
         }
         if let Some(window) = self.window {
             cargo.env("JAMLET_WINDOW", window.to_string());

@@ -1,6 +1,7 @@
 //! `cargo xtask faults`: what was damaged, or made by somebody else, must not pass for the model.
 
 use crate::board::{ALL, Board};
+use crate::build::Build;
 use crate::console::Console;
 use crate::gdb;
 use crate::images::{self, Random};
@@ -55,7 +56,8 @@ pub fn run(args: &Args) -> Result<()> {
     at_rest(board, &program, &image, args.injections, random)?;
     while_computing(board, &program, &image, args.injections, random)?;
     flood(board, &program, &path, &image, random)?;
-    signatures([board, pi], &path, scratch.path())
+    signatures([board, pi], &path, scratch.path())?;
+    costs(board, scratch.path())
 }
 
 /// Where in a linked program the image lies.
@@ -218,5 +220,46 @@ fn signatures(boards: [&Board; 2], path: &Path, scratch: &Path) -> Result<()> {
     let said = first_words(mcu, &mcu.build_for_owner(&theirs_path, &key)?, path)?;
     ensure!(said.contains(NOT_OURS), "an image signed by another: the board says {said:?}");
     println!("{:<10} with its owner's key: runs what the owner signed, refuses another's", mcu.name);
+    Ok(())
+}
+
+/// What it takes to check the default model at the start, in instructions: QEMU's clock ticks once an instruction.
+fn costs(board: &Board, scratch: &Path) -> Result<()> {
+    let owner = SigningKey::from_bytes(&[7; 32]);
+    let file = ImageFile::open(None)?;
+    let signed = scratch.join("pico.jamlet");
+    sign::sign(file.model()?.image(), &owner, &signed)?;
+    let key = sign::hexadecimal(&owner.verifying_key());
+    let unchecked = Build {
+        emulated: true,
+        model: Some(&signed),
+        unchecked_start: true,
+        ..Build::new(board.folder, board.triple, board.folder)
+    };
+    let bytes = fs::metadata(&signed)?.len() as f64;
+    // All three are built into the same file, so each is run before the next is built.
+    let builds: [(&str, &dyn Fn() -> Result<PathBuf>); 3] = [
+        ("structure alone", &|| unchecked.run()),
+        ("with the checksum", &|| board.build(board.folder, Some(&signed))),
+        ("with checksum and signature", &|| board.build_for_owner(&signed, &key)),
+    ];
+    for (what, build) in builds {
+        let program = build()?;
+        let mut command = board.serial(&program, &signed);
+        command.args(["-icount", "shift=0"]);
+        let mut visit = Visit::open(&mut command, options(board), &[], LIMIT)?;
+        visit.wait("> ")?;
+        visit.type_in(b"/stats\r");
+        visit.wait("image checked at the start in ")?;
+        let micros: f64 = visit.wait(" us")?.parse()?;
+        visit.wait("stack ")?;
+        let stack = visit.wait(" bytes")?;
+        println!(
+            "{:<10} checks pico at its start, {what}: {:.2} million instructions, {:.2} a byte, stack {stack}",
+            board.name,
+            micros / 1e3,
+            micros * 1e3 / bytes
+        );
+    }
     Ok(())
 }

@@ -26,6 +26,9 @@ pub struct Args {
     /// The only key whose images the board will run: a file in PEM, or 64 hexadecimal digits.
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
+    /// Start without reading the whole image for its checksum: damage is found after the first summary, or by /verify.
+    #[arg(long)]
+    unchecked_start: bool,
     /// File to write; for the Raspberry Pi a folder. Its ending chooses between .bin, .hex, .uf2 and .elf.
     #[arg(short, long)]
     output: PathBuf,
@@ -82,13 +85,9 @@ pub fn target(name: &str) -> Result<Target> {
 }
 
 impl Target {
-    /// Builds the application for hardware.
-    ///
-    /// # Errors
-    /// The compiler's, or by how much it doesn't fit.
-    pub fn build(&self, model: Option<&Path>, window: Option<u32>, public_key: Option<&str>) -> Result<PathBuf> {
-        let Self { name, triple, .. } = *self;
-        Build { folder: name, triple, binary: name, emulated: false, model, window, public_key }.run()
+    /// The application for hardware.
+    pub fn program(&self) -> Build<'static> {
+        Build::new(self.name, self.triple, self.name)
     }
 }
 
@@ -102,7 +101,8 @@ pub fn run(args: &Args) -> Result<()> {
     if let Flash::Card = target.flash {
         return card(&target, args, key.as_deref());
     }
-    let elf = target.build(args.model.as_deref(), args.window, key.as_deref())?;
+    let (model, window, unchecked_start) = (args.model.as_deref(), args.window, args.unchecked_start);
+    let elf = Build { model, window, public_key: key.as_deref(), unchecked_start, ..target.program() }.run()?;
     let program = Program::read(&elf)?;
     layout::check(&target, &program)?;
     let memory = program.flat()?;
@@ -200,7 +200,8 @@ fn card(target: &Target, args: &Args, public_key: Option<&str>) -> Result<()> {
             bail!("{} does not fit pi: {over} bytes too many for {what} ({room} bytes)", model.display());
         }
     }
-    let program = Program::read(&target.build(None, args.window, public_key)?)?;
+    let (window, unchecked_start) = (args.window, args.unchecked_start);
+    let program = Program::read(&Build { window, public_key, unchecked_start, ..target.program() }.run()?)?;
     layout::check(target, &program)?;
     let kernel = program.flat()?;
     fs::create_dir_all(&args.output).with_context(|| args.output.display().to_string())?;

@@ -1,6 +1,7 @@
 //! What a program takes of its board.
 
 use crate::board::{ALL, Board, targets_folder};
+use crate::build::Build;
 use crate::conformance;
 use crate::console::Console;
 use crate::firmware::{Flash, TARGETS, Target};
@@ -140,7 +141,7 @@ const BEGIN: &str = "<!-- Written by `cargo xtask sizes --write` -->";
 fn largest(target: &Target, models: &[PathBuf]) -> Result<(PathBuf, Program)> {
     let mut last = None;
     for model in models.iter().filter(|model| model.exists()) {
-        match target.build(Some(model), Some(WINDOW), None) {
+        match (Build { model: Some(model), window: Some(WINDOW), ..target.program() }).run() {
             Ok(program) => return Ok((model.clone(), Program::read(&program)?)),
             Err(error) if error.to_string().contains("does not fit") => last = Some(error),
             Err(error) => return Err(error),

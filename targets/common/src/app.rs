@@ -13,7 +13,7 @@ use Piece::{Number, Tenths, Text};
 use embedded_io::{Read, ReadReady, Write};
 use heapless::Vec;
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
-use jamlet::{Model, Options, Sampler, Session};
+use jamlet::{ImageError, Model, Options, Sampler, Session};
 
 /// A serial port.
 pub trait Port: Read + ReadReady + Write {}
@@ -74,9 +74,11 @@ pub fn serve<'m, P: Port>(
     workspace: &mut [u8],
     memory: &mut Memory<'m>,
     mut port: P,
-    board: impl Board,
+    mut board: impl Board,
 ) -> Result<(), P::Error> {
+    let start = board.micros();
     let opened = open(image, options, workspace);
+    let checked_micros = board.micros().wrapping_sub(start);
     // Large parts are moved once, from where they were made to where they stay.
     let (tokenizer, session) = match opened {
         Ok(opened) => opened,
@@ -109,6 +111,7 @@ pub fn serve<'m, P: Port>(
         texts: 0,
         all_read: Rate::new(),
         all_written: Rate::new(),
+        checked_micros,
         damaged: false,
     }
     .run()
@@ -132,12 +135,20 @@ fn open<'m, 'w>(
     options: Options,
     workspace: &'w mut [u8],
 ) -> Result<(Tokenizer<'m>, Session<'m, 'w>), &'static str> {
-    let model = Model::parse(image).map_err(|_| DAMAGED)?;
+    let model = parse(image).map_err(|_| DAMAGED)?;
     #[cfg(feature = "signature")]
     crate::signature::check(model.image())?;
     let tokenizer = model.tokenizer().ok_or("the model's image has no tokenizer")?;
     let session = Session::new(&model, options, workspace).map_err(|_| "the workspace is too small for the model")?;
     Ok((tokenizer, session))
+}
+
+fn parse(image: &[u8]) -> Result<Model<'_>, ImageError> {
+    // Structure is always checked, so that nothing behind it can fail.
+    #[cfg(feature = "unchecked-start")]
+    return Model::parse_with(image, |_| image.last_chunk::<4>().map_or(0, |sum| u32::from_le_bytes(*sum)));
+    #[cfg(not(feature = "unchecked-start"))]
+    Model::parse(image)
 }
 
 /// Makes something where it stays. A function of its own, so that what it needs of the stack is free again afterwards.
@@ -170,6 +181,8 @@ struct App<'a, 'm, 'w, P: Port, B> {
     texts: u64,
     all_read: Rate,
     all_written: Rate,
+    /// How long it took to check the image at the start.
+    checked_micros: u32,
     /// The image is not what it was at the start: nothing that the model says can be trusted.
     damaged: bool,
 }
@@ -275,7 +288,9 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
             bytes(parts.cache),
             Text(", scratch "),
             bytes(parts.scratch),
-            Text("\n"),
+            Text("\nimage checked at the start in "),
+            Number(self.checked_micros.into()),
+            Text(" us\n"),
         ])?;
         if let Some(stack) = self.reader.board.stack() {
             self.say(&[Text("stack "), bytes(stack), Text(" bytes at most\n")])?;

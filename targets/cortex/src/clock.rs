@@ -15,6 +15,8 @@ pub fn start(mut timer: SYST, core_hertz: u32) {
     timer.clear_current();
     timer.enable_counter();
     timer.enable_interrupt();
+    // It stands at 0, as at a millisecond's end, until its first tick loads the reload value.
+    while SYST::get_current() == 0 {}
 }
 
 /// Microseconds since [`start`]; wraps after 71 minutes.
