@@ -1,6 +1,6 @@
 //! All checks, as continuous integration runs them.
 
-use crate::{conformance, raspberry_pi_os, serial, setup, sizes};
+use crate::{conformance, faults, raspberry_pi_os, serial, setup, sizes, soak};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -25,6 +25,8 @@ pub fn run() -> Result<()> {
     step("tests on the host", &|| cargo(&["test", "--workspace", "--quiet"]))?;
     step("conformance on emulated boards", &|| conformance::run(&conformance::Args::default()))?;
     step("texts over the serial ports of emulated boards", &|| serial::run(&serial::Args::default()))?;
+    step("random texts at an emulated board", &|| soak::run(&soak::Args::default()))?;
+    step("damaged images, and images of others, on emulated boards", &|| faults::run(&faults::Args::default()))?;
     step("the command for Raspberry Pi OS", &raspberry_pi_os::check)?;
     step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
     eprintln!("\n== passed in {:.0} s", start.elapsed().as_secs_f64());
