@@ -5,8 +5,9 @@ use crate::layers::{self, Pass};
 use crate::model::{FfnWeights, MixerWeights, Model};
 use crate::sampler::Sampler;
 use crate::state::cache::Cache;
-use crate::state::snapshot::{Memory, SnapshotError};
+use crate::state::snapshot::{Memory, Place, RestoreError, SnapshotError};
 use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError, Ssm};
+use core::convert::Infallible;
 
 /// Why a session can't do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub enum SessionError {
         /// Size of the vocabulary.
         vocab: u32,
     },
-    /// There are no logits yet: nothing was fed.
+    /// There are no logits: nothing was fed, or nothing since a state without them was restored.
     NothingFed,
 }
 
@@ -46,7 +47,10 @@ impl core::fmt::Display for SessionError {
             Self::UnknownToken { id, vocab } => {
                 write!(f, "token {id} is not in the vocabulary; 0 to {} would be right", vocab - 1)
             }
-            Self::NothingFed => write!(f, "no token was fed yet, so there is nothing to continue"),
+            Self::NothingFed => write!(
+                f,
+                "no token was fed yet, or none since a state without logits was restored: there is nothing to continue"
+            ),
         }
     }
 }
@@ -63,8 +67,8 @@ pub struct Session<'m, 'w> {
     cache: Cache<'w>,
     /// Tokens that were fed.
     position: u64,
-    /// Row of the residual stream that holds the last token.
-    last: usize,
+    /// Row of the residual stream that holds the last token, if one does.
+    last: Option<usize>,
     /// A token that was sampled and isn't fed yet: it never has to be where an answer ends.
     pending: Option<u32>,
 }
@@ -99,7 +103,7 @@ impl<'m, 'w> Session<'m, 'w> {
         let mamba = MambaState::carve(&mut arena, &plan);
         let cache = Cache::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
         let buffers = Buffers::carve(&mut arena, &plan);
-        Ok(Self { model: *model, plan, kernels, buffers, mamba, cache, position: 0, last: 0, pending: None })
+        Ok(Self { model: *model, plan, kernels, buffers, mamba, cache, position: 0, last: None, pending: None })
     }
 
     /// The model that runs.
@@ -121,7 +125,7 @@ impl<'m, 'w> Session<'m, 'w> {
     pub fn reset(&mut self) {
         self.mamba.reset();
         self.cache.reset();
-        (self.position, self.last, self.pending) = (0, 0, None);
+        (self.position, self.last, self.pending) = (0, None, None);
     }
 
     /// Reads tokens into the state (prefill), a chunk at a time.
@@ -159,13 +163,11 @@ impl<'m, 'w> Session<'m, 'w> {
     /// [`SessionError::NothingFed`].
     pub fn logits(&mut self, mut sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
         self.feed_pending();
-        if self.position == 0 {
-            return Err(SessionError::NothingFed);
-        }
+        let last = self.last.ok_or(SessionError::NothingFed)?;
         let (header, k) = (self.model.header(), self.kernels);
         let (hidden, group) = (header.hidden as usize, header.group as usize);
         let b = &mut self.buffers;
-        let row = b.residual.get(self.last * hidden..(self.last + 1) * hidden).unwrap_or(&[]);
+        let row = b.residual.get(last * hidden..(last + 1) * hidden).unwrap_or(&[]);
         let norm = (self.model.final_norm(), header.eps);
         let input = layers::normalize(k, row, norm, group, b.normed, (&mut *b.quant_in.0, &mut *b.quant_in.1));
         let head = self.model.head();
@@ -185,34 +187,110 @@ impl<'m, 'w> Session<'m, 'w> {
     /// Saves what the session remembers into `out` and returns the length: see [`crate::state::snapshot`] for the format.
     /// It grows with the text until the attention cache is full; [`Plan::snapshot_bytes`] is enough for any text.
     ///
+    /// A session that restores it can be fed on, and a token that was sampled here last is known there. For anything else
+    /// that needs the logits after the last token, save them as well: [`Session::snapshot_with_logits`].
+    ///
     /// # Errors
     /// [`SnapshotError::TooSmall`], which says the size needed.
     pub fn snapshot(&mut self, out: &mut [u8]) -> Result<usize, SnapshotError> {
-        self.feed_pending();
-        let position = self.position;
-        self.memory(self.last).save(position, out)
+        let place = Place { position: self.position, sampled: self.pending, output: false };
+        self.save_into(place, out)
     }
 
-    /// Goes on from a state that [`Session::snapshot`] saved, on this machine or another, with the same image, window,
+    /// As [`Session::snapshot`], with what the logits after the last token are computed from: the session that restores it
+    /// can sample at once. It takes 4 bytes more for each of the model's hidden dimensions,
+    /// [`Plan::snapshot_with_logits_bytes`] at most.
+    ///
+    /// # Errors
+    /// [`SnapshotError::TooSmall`], which says the size needed.
+    pub fn snapshot_with_logits(&mut self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        self.feed_pending();
+        let place = Place { position: self.position, sampled: None, output: self.last.is_some() };
+        self.save_into(place, out)
+    }
+
+    /// As [`Session::snapshot`], into anything that takes bytes: `put` gets them piece by piece. Returns the length, which
+    /// [`Session::snapshot_length`] tells beforehand.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    pub fn snapshot_to<E>(&mut self, put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
+        let place = Place { position: self.position, sampled: self.pending, output: false };
+        self.memory(None).save(place, put)
+    }
+
+    /// Bytes that [`Session::snapshot`] takes now.
+    pub fn snapshot_length(&mut self) -> u64 {
+        let place = Place { position: self.position, sampled: self.pending, output: false };
+        self.memory(None).length(place)
+    }
+
+    fn save_into(&mut self, place: Place, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let mut memory = self.memory(self.last);
+        let (needed, found) = (memory.length(place) as usize, out.len());
+        let mut rest = out.get_mut(..needed).ok_or(SnapshotError::TooSmall { needed, found })?;
+        let Ok(_) = memory.save(place, |bytes| {
+            // `needed` is the sum of all pieces, so there is always room.
+            if let Some((place, tail)) = core::mem::take(&mut rest).split_at_mut_checked(bytes.len()) {
+                place.copy_from_slice(bytes);
+                rest = tail;
+            }
+            Ok::<_, Infallible>(())
+        });
+        Ok(needed)
+    }
+
+    /// Goes on from a state that [`Session::snapshot`] saved, on this machine or another, with the same model, window,
     /// sinks and state width. What the session remembered before is gone; on an error, it is as it was.
     ///
     /// # Errors
     /// What is wrong with the snapshot.
     pub fn restore(&mut self, snapshot: &[u8]) -> Result<(), SnapshotError> {
-        let position = self.memory(0).restore(snapshot)?;
-        (self.position, self.last, self.pending) = (position, 0, None);
+        let restored = self.restore_from(snapshot.len() as u64, |offset, bytes| {
+            // The length was checked before anything is read.
+            let from = snapshot.get(offset as usize..).and_then(|rest| rest.get(..bytes.len()));
+            bytes.copy_from_slice(from.ok_or(())?);
+            Ok(())
+        });
+        restored.map_err(|error| match error {
+            RestoreError::Snapshot(error) => error,
+            RestoreError::Read(()) => SnapshotError::NotASnapshot,
+        })
+    }
+
+    /// As [`Session::restore`], from anything that `length` bytes can be read from: `read(offset, bytes)` fills `bytes`.
+    /// All are read twice, first to check them, then to take them. If the second time fails, the session is empty.
+    ///
+    /// # Errors
+    /// What is wrong with the snapshot, or with reading it.
+    pub fn restore_from<E>(
+        &mut self,
+        length: u64,
+        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), RestoreError<E>> {
+        let mut memory = self.memory(Some(0));
+        let place = memory.check(length, &mut read)?;
+        if let Err(error) = memory.load(place, read) {
+            self.reset();
+            return Err(RestoreError::Read(error));
+        }
+        self.position = place.position;
+        (self.last, self.pending) = (place.output.then_some(0), place.sampled);
         Ok(())
     }
 
     /// What a snapshot holds, the last token being in row `row` of the residual stream.
-    fn memory(&mut self, row: usize) -> Memory<'_, 'w> {
-        let hidden = self.model.header().hidden as usize;
+    fn memory(&mut self, row: Option<usize>) -> Memory<'_, 'w> {
+        let (identity, header) = (self.model.identity(), self.model.header());
+        let (hidden, vocab) = (header.hidden as usize, header.vocab);
+        let row = row.and_then(|row| self.buffers.residual.get_mut(row * hidden..(row + 1) * hidden));
         Memory {
             plan: &self.plan,
-            image: self.model.image().checksum(),
+            identity,
+            vocab,
             mamba: &mut self.mamba,
             cache: &mut self.cache,
-            residual: self.buffers.residual.get_mut(row * hidden..(row + 1) * hidden).unwrap_or(&mut []),
+            residual: row.unwrap_or(&mut []),
         }
     }
 
@@ -261,7 +339,7 @@ impl<'m, 'w> Session<'m, 'w> {
         }
         self.cache.advance(tokens.len());
         self.position += tokens.len() as u64;
-        self.last = tokens.len().saturating_sub(1);
+        self.last = tokens.len().checked_sub(1);
     }
 }
 

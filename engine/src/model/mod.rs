@@ -54,6 +54,11 @@ impl<'m> Model<'m> {
         &self.image
     }
 
+    /// What saved states are bound to: the checksum of the image.
+    pub fn identity(&self) -> u32 {
+        self.image.checksum()
+    }
+
     /// What stands before and after a text that is to be summarized, and which tokens end the answer.
     pub fn prompt(&self) -> Prompt<'m> {
         self.prompt

@@ -6,6 +6,6 @@ pub mod snapshot;
 mod workspace;
 
 pub use plan::{Options, Parts, Plan, PlanError, StateWidth};
-pub use snapshot::SnapshotError;
+pub use snapshot::{RestoreError, SnapshotError};
 pub use workspace::{Aligned, Workspace};
 pub(crate) use workspace::{Arena, Buffers, MambaState, Ssm};

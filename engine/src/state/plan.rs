@@ -1,5 +1,6 @@
 //! How much memory a model needs, as a `const fn` of its image.
 
+use super::snapshot::AROUND;
 use crate::image::{FeedForward, Header, ImageError, Mixer, groups, padded_cols};
 
 /// How wide the state of the Mamba layers is stored between tokens. It is always computed in f32.
@@ -315,10 +316,15 @@ impl Plan {
         self.total() as usize
     }
 
-    /// Bytes that suffice for a snapshot, whatever was fed.
+    /// Bytes that suffice for [`crate::Session::snapshot`], whatever was fed: those of the state, and 60.
     pub const fn snapshot_bytes(&self) -> usize {
-        // Header, checksum and the last token's row; parts are padded here and not there.
-        64 + 4 * self.normed as usize + (self.ssm_bytes() + self.conv_bytes() + self.cache_bytes()) as usize
+        // Parts are padded here and not there.
+        AROUND + (self.ssm_bytes() + self.conv_bytes() + self.cache_bytes()) as usize
+    }
+
+    /// Bytes that suffice for [`crate::Session::snapshot_with_logits`], whatever was fed.
+    pub const fn snapshot_with_logits_bytes(&self) -> usize {
+        self.snapshot_bytes() + 4 * self.normed as usize
     }
 
     /// The same bytes, by part.

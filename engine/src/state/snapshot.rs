@@ -1,42 +1,59 @@
 //! Saved states: what a session remembers, as bytes that are the same on every target.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! All integers are unsigned and little-endian, all floats IEEE 754 little-endian.
 //!
 //! | offset | type | field |
 //! |---|---|---|
 //! | 0 | 8 bytes | magic `93 4A 53 54 41 54 45 0A` (`\x93JSTATE\n`) |
-//! | 8 | u32 | version, 1 |
-//! | 12 | u32 | checksum of the image that the state belongs to |
+//! | 8 | u32 | version, 2 |
+//! | 12 | u32 | identity of the model that the state belongs to, see [`crate::Model::identity`] |
 //! | 16 | u32 | attention window |
 //! | 20 | u32 | attention sinks |
 //! | 24 | u32 | bytes of a number of the SSM state: 4 or 2 |
 //! | 28 | u32 | zero |
-//! | 32 | u64 | tokens that were fed |
+//! | 32 | u64 | tokens that were fed, below 2^63 |
 //! | 40 | u64 | length in bytes, checksum included |
-//! | 48 | | convolution inputs, f32, `(layer, d_conv − 1, E)` |
+//! | 48 | u32 | a token that was sampled and not fed yet, or `FFFFFFFF` |
+//! | 52 | u32 | 1 if the last token's output is part of it, else 0 |
+//! | 56 | | convolution inputs, f32, `(layer, d_conv − 1, E)` |
 //! | .. | | SSM state, f32 or f16, `(layer, E / 8, N, 8)` |
 //! | .. | | of every attention layer and key-value head: the slots in use of keys and values, int8 `(slot, head_dim)`, then of their scales, f32 `(slot)` |
-//! | .. | | the residual stream after the last token, f32, `(hidden)` |
+//! | .. | | with the last token's output: the residual stream after it, f32, `(hidden)` |
 //! | last 4 | u32 | CRC-32 (ISO-HDLC) of all bytes before it |
 //!
 //! Which slots are in use follows from the number of tokens. The chunk size is not part of it: it changes no result.
+//!
+//! # Without a buffer
+//!
+//! A state is as large as most of the memory of a small board, so it is written and read in pieces
+//! ([`crate::Session::snapshot_to`], [`crate::Session::restore_from`]): none is larger than a head's keys or a state of the plan,
+//! and nothing is copied in between. Reading takes two passes, so that nothing is changed before everything was checked.
 
 use super::cache::Cache;
 use super::plan::{Plan, StateWidth};
 use super::workspace::{MambaState, Ssm};
 use crate::image::crc;
 use bytemuck::cast_slice_mut;
+use core::convert::Infallible;
 
 /// First eight bytes of every snapshot.
 pub const MAGIC: [u8; 8] = *b"\x93JSTATE\n";
 /// The version that this crate reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// Words of 4 bytes before the state.
+const HEADER_WORDS: usize = 14;
 /// Bytes before the state.
-const HEADER: usize = 48;
+const HEADER: usize = 4 * HEADER_WORDS;
 /// Bytes of the checksum.
 const CRC: usize = 4;
+/// Bytes of a snapshot beside the state.
+pub(crate) const AROUND: usize = HEADER + CRC;
+/// "No token" in the header.
+const NO_TOKEN: u32 = u32::MAX;
+/// Bytes that are looked at together where a checksum is computed.
+const PIECE: usize = 64;
 
 /// Why a state can't be saved or restored. The session is then as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +72,11 @@ pub enum SnapshotError {
         /// The version found; [`VERSION`] would be right.
         found: u32,
     },
-    /// The state belongs to another image.
+    /// The state belongs to another model.
     OtherImage {
-        /// Checksum of its image.
+        /// Identity of its model.
         found: u32,
-        /// Checksum of this session's image.
+        /// Identity of this session's model.
         expected: u32,
     },
     /// The state belongs to a session with other options.
@@ -70,6 +87,15 @@ pub enum SnapshotError {
         found: u32,
         /// Its value here.
         expected: u32,
+    },
+    /// A field of the header has a value that can't be.
+    Field {
+        /// Name of the field.
+        name: &'static str,
+        /// What was found.
+        found: u64,
+        /// The largest right value.
+        max: u64,
     },
     /// The length isn't what the number of tokens implies.
     Length {
@@ -94,10 +120,13 @@ impl core::fmt::Display for SnapshotError {
             Self::NotASnapshot => write!(f, "not a snapshot: the first 8 bytes differ from \\x93JSTATE\\n"),
             Self::Version { found } => write!(f, "snapshot version {found}; this jamlet reads version {VERSION}"),
             Self::OtherImage { found, expected } => {
-                write!(f, "the snapshot belongs to image {found:08x}; this session runs {expected:08x}")
+                write!(f, "the snapshot belongs to model {found:08x}; this session runs {expected:08x}")
             }
             Self::OtherOption { name, found, expected } => {
                 write!(f, "the snapshot was made with {name} {found}; this session has {expected}")
+            }
+            Self::Field { name, found, max } => {
+                write!(f, "the snapshot's {name} is {found}; at most {max} would be right")
             }
             Self::Length { expected, found } => write!(f, "the snapshot has {found} bytes; {expected} would be right"),
             Self::Crc { stored, computed } => {
@@ -109,134 +138,224 @@ impl core::fmt::Display for SnapshotError {
 
 impl core::error::Error for SnapshotError {}
 
+/// Why a state can't be restored from somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreError<E> {
+    /// What was read is no state of this session, which is as it was.
+    Snapshot(SnapshotError),
+    /// It couldn't be read. If that was while it was checked, the session is as it was; else it is as after
+    /// [`crate::Session::reset`].
+    Read(E),
+}
+
+impl<E> From<SnapshotError> for RestoreError<E> {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(error)
+    }
+}
+
+impl<E: core::fmt::Display> core::fmt::Display for RestoreError<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Snapshot(error) => error.fmt(f),
+            Self::Read(error) => write!(f, "the snapshot can't be read: {error}"),
+        }
+    }
+}
+
+impl<E: core::error::Error> core::error::Error for RestoreError<E> {}
+
 /// What is saved.
 pub(crate) struct Memory<'a, 'w> {
     pub plan: &'a Plan,
-    /// Checksum of the image.
-    pub image: u32,
+    /// Identity of the model.
+    pub identity: u32,
+    /// Size of the vocabulary.
+    pub vocab: u32,
     pub mamba: &'a mut MambaState<'w>,
     pub cache: &'a mut Cache<'w>,
     /// The residual stream after the last token, `(hidden)`.
     pub residual: &'a mut [f32],
 }
 
+/// Where a run stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Tokens that were fed.
+    pub position: u64,
+    /// A token that was sampled and not fed.
+    pub sampled: Option<u32>,
+    /// The last token's output is part of the state.
+    pub output: bool,
+}
+
 impl Memory<'_, '_> {
-    /// Bytes of a snapshot after `position` tokens.
-    fn length(&mut self, position: u64) -> usize {
-        let mut length = HEADER + CRC;
-        self.visit(position, |part| length += part.len());
+    /// Bytes of a snapshot.
+    pub(crate) fn length(&mut self, place: Place) -> u64 {
+        let mut length = AROUND as u64;
+        let Ok(()) = self.visit(place, |part| {
+            length += part.len() as u64;
+            Ok::<_, Infallible>(())
+        });
         length
     }
 
     /// Gives all parts of the state to `part`, in the order of the format.
-    fn visit(&mut self, position: u64, mut part: impl FnMut(&mut [u8])) {
-        part(cast_slice_mut(self.mamba.conv));
+    fn visit<E>(&mut self, place: Place, mut part: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+        part(cast_slice_mut(self.mamba.conv))?;
         match &mut self.mamba.ssm {
-            Ssm::F32(state) => part(cast_slice_mut(state)),
+            Ssm::F32(state) => part(cast_slice_mut(state))?,
             #[cfg(feature = "narrow-state")]
-            Ssm::F16(state) => part(cast_slice_mut(state)),
+            Ssm::F16(state) => part(cast_slice_mut(state))?,
         }
-        let used = position.min(self.cache.slots as u64) as usize;
+        let used = place.position.min(self.cache.slots as u64) as usize;
         let (dim, heads) = (self.cache.head_dim, self.cache.kv_heads);
         for layer in 0..self.plan.attention_layers as usize {
             for head in 0..heads {
                 let Some(head) = self.cache.head(layer, head) else { continue };
                 for numbers in [head.keys, head.values] {
-                    part(cast_slice_mut(numbers.get_mut(..used * dim).unwrap_or(&mut [])));
+                    part(cast_slice_mut(numbers.get_mut(..used * dim).unwrap_or(&mut [])))?;
                 }
                 for scales in [head.key_scales, head.value_scales] {
-                    part(cast_slice_mut(scales.get_mut(..used).unwrap_or(&mut [])));
+                    part(cast_slice_mut(scales.get_mut(..used).unwrap_or(&mut [])))?;
                 }
             }
         }
-        part(cast_slice_mut(self.residual));
+        if place.output { part(cast_slice_mut(self.residual)) } else { Ok(()) }
     }
 
-    /// What the options say that a snapshot must agree with.
-    fn options(&self) -> [(&'static str, u32); 3] {
+    /// What the options say that a snapshot must agree with, in the order of the header.
+    fn options(&self) -> [(&'static str, u32); 4] {
         let o = self.plan.options;
         let width = match o.state {
             StateWidth::F32 => 4,
             #[cfg(feature = "narrow-state")]
             StateWidth::F16 => 2,
         };
-        [("window", o.window), ("sinks", o.sinks), ("state width", width)]
+        [("window", o.window), ("sinks", o.sinks), ("state width", width), ("reserved", 0)]
     }
 
-    /// Writes the state after `position` tokens and returns its length.
-    pub(crate) fn save(&mut self, position: u64, out: &mut [u8]) -> Result<usize, SnapshotError> {
-        let needed = self.length(position);
-        let found = out.len();
-        let out = out.get_mut(..needed).ok_or(SnapshotError::TooSmall { needed, found })?;
-        let [window, sinks, width] = self.options().map(|(_, value)| value);
-        let mut rest = &mut *out;
-        let mut put = |bytes: &[u8]| {
-            // `needed` is the sum of all parts, so there is always room.
-            if let Some((place, tail)) = core::mem::take(&mut rest).split_at_mut_checked(bytes.len()) {
-                place.copy_from_slice(bytes);
-                rest = tail;
+    fn header(&self, place: Place, length: u64) -> [u32; HEADER_WORDS] {
+        let [a, b, c, d, e, f, g, h] = MAGIC;
+        let [window, sinks, width, reserved] = self.options().map(|(_, value)| value);
+        let Place { position, sampled, output } = place;
+        [
+            u32::from_le_bytes([a, b, c, d]),
+            u32::from_le_bytes([e, f, g, h]),
+            VERSION,
+            self.identity,
+            window,
+            sinks,
+            width,
+            reserved,
+            position as u32,
+            (position >> 32) as u32,
+            length as u32,
+            (length >> 32) as u32,
+            sampled.unwrap_or(NO_TOKEN),
+            output.into(),
+        ]
+    }
+
+    /// Gives a snapshot to `put`, piece by piece, and returns its length.
+    pub(crate) fn save<E>(&mut self, place: Place, mut put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
+        let length = self.length(place);
+        let header = self.header(place, length).map(u32::to_le_bytes);
+        let header = header.as_flattened();
+        let mut sum = crc::digest();
+        sum.update(header);
+        put(header)?;
+        self.visit(place, |part| {
+            sum.update(part);
+            put(part)
+        })?;
+        put(&sum.finalize().to_le_bytes())?;
+        Ok(length)
+    }
+
+    /// Reads a snapshot of `length` bytes through `read(offset, bytes)` and checks everything that can be wrong with it.
+    pub(crate) fn check<E>(
+        &mut self,
+        length: u64,
+        read: &mut impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Place, RestoreError<E>> {
+        if length < AROUND as u64 {
+            let found = length as usize;
+            return Err(SnapshotError::TooSmall { needed: AROUND, found }.into());
+        }
+        let mut header = [[0; 4]; HEADER_WORDS];
+        read(0, header.as_flattened_mut()).map_err(RestoreError::Read)?;
+        let (place, said) = self.read_header(header.map(u32::from_le_bytes))?;
+        let expected = self.length(place);
+        for found in [said, length] {
+            if found != expected {
+                return Err(SnapshotError::Length { expected, found }.into());
             }
-        };
-        put(&MAGIC);
-        for word in [VERSION, self.image, window, sinks, width, 0] {
-            put(&word.to_le_bytes());
         }
-        put(&position.to_le_bytes());
-        put(&(needed as u64).to_le_bytes());
-        self.visit(position, |part| put(part));
-        if let Some((content, sum)) = out.split_last_chunk_mut::<CRC>() {
-            *sum = crc::checksum(content).to_le_bytes();
+        let (mut sum, mut offset, end) = (crc::digest(), 0, length - CRC as u64);
+        let mut piece = [0; PIECE];
+        while offset < end {
+            let size = (end - offset).min(PIECE as u64) as usize;
+            let piece = piece.get_mut(..size).unwrap_or(&mut []);
+            read(offset, piece).map_err(RestoreError::Read)?;
+            sum.update(piece);
+            offset += size as u64;
         }
-        Ok(needed)
+        let mut stored = [0; CRC];
+        read(end, &mut stored).map_err(RestoreError::Read)?;
+        let (stored, computed) = (u32::from_le_bytes(stored), sum.finalize());
+        if stored != computed {
+            return Err(SnapshotError::Crc { stored, computed }.into());
+        }
+        Ok(place)
     }
 
-    /// Reads a state and returns its number of tokens. Nothing is changed unless everything is right.
-    pub(crate) fn restore(&mut self, bytes: &[u8]) -> Result<u64, SnapshotError> {
-        let truncated = SnapshotError::TooSmall { needed: HEADER + CRC, found: bytes.len() };
-        let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(truncated)?;
-        if *magic != MAGIC {
+    /// Takes the state from a snapshot that was checked.
+    pub(crate) fn load<E>(
+        &mut self,
+        place: Place,
+        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut offset = HEADER as u64;
+        self.visit(place, |part| {
+            let at = offset;
+            offset += part.len() as u64;
+            read(at, part)
+        })?;
+        self.cache.seek(place.position);
+        Ok(())
+    }
+
+    /// Where the run stood, and the snapshot's length.
+    fn read_header(&self, header: [u32; HEADER_WORDS]) -> Result<(Place, u64), SnapshotError> {
+        let [magic @ .., version, identity, a, b, c, d, low, high, length, length_high, sampled, output] = header;
+        let right = MAGIC.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+        if !magic.into_iter().eq(right) {
             return Err(SnapshotError::NotASnapshot);
         }
-        let (words, rest) = rest.split_first_chunk::<24>().ok_or(truncated)?;
-        let (longs, state) = rest.split_first_chunk::<16>().ok_or(truncated)?;
-        let mut words = words.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
-        let mut word = || words.next().unwrap_or(0);
-        let found = word();
-        if found != VERSION {
-            return Err(SnapshotError::Version { found });
+        if version != VERSION {
+            return Err(SnapshotError::Version { found: version });
         }
-        let found = word();
-        if found != self.image {
-            return Err(SnapshotError::OtherImage { found, expected: self.image });
+        if identity != self.identity {
+            return Err(SnapshotError::OtherImage { found: identity, expected: self.identity });
         }
-        for (name, expected) in self.options().into_iter().chain([("reserved", 0)]) {
-            let found = word();
+        for ((name, expected), found) in self.options().into_iter().zip([a, b, c, d]) {
             if found != expected {
                 return Err(SnapshotError::OtherOption { name, found, expected });
             }
         }
-        let mut longs = longs.as_chunks::<8>().0.iter().map(|long| u64::from_le_bytes(*long));
-        let (position, said) = (longs.next().unwrap_or(0), longs.next().unwrap_or(0));
-        let expected = self.length(position) as u64;
-        for found in [said, bytes.len() as u64] {
-            if found != expected {
-                return Err(SnapshotError::Length { expected, found });
+        let long = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+        let position = long(low, high);
+        let sampled = Some(sampled).filter(|&id| id != NO_TOKEN);
+        for (name, found, max) in [
+            ("number of tokens", position, i64::MAX as u64),
+            ("sampled token", sampled.unwrap_or(0).into(), u64::from(self.vocab.saturating_sub(1))),
+            ("last word", output.into(), 1),
+        ] {
+            if found > max {
+                return Err(SnapshotError::Field { name, found, max });
             }
         }
-        let (content, stored) = bytes.split_last_chunk::<CRC>().ok_or(truncated)?;
-        let (stored, computed) = (u32::from_le_bytes(*stored), crc::checksum(content));
-        if stored != computed {
-            return Err(SnapshotError::Crc { stored, computed });
-        }
-        let mut rest = state;
-        self.visit(position, |part| {
-            // The length was checked, so nothing is missing.
-            if let Some((bytes, tail)) = rest.split_at_checked(part.len()) {
-                part.copy_from_slice(bytes);
-                rest = tail;
-            }
-        });
-        self.cache.seek(position);
-        Ok(position)
+        Ok((Place { position, sampled, output: output == 1 }, long(length, length_high)))
     }
 }
