@@ -1,7 +1,7 @@
 //! From logits to a token, without ever holding all logits: the head's blocks stream through a short list of the best.
 
 use crate::kernels::math::exp;
-use heapless::{HistoryBuf, Vec};
+use heapless::Vec;
 
 /// The most candidates that a sampler keeps. Where top-p or min-p would take more, the best of them are taken.
 pub const MAX_CANDIDATES: usize = 64;
@@ -62,13 +62,13 @@ pub struct Sampler {
     random: u64,
     /// Best first; among equals the lower id first.
     candidates: Vec<Candidate, MAX_CANDIDATES>,
-    history: HistoryBuf<u32, MAX_HISTORY>,
+    history: History,
 }
 
 impl Sampler {
     /// A sampler without history.
     pub fn new(options: SamplerOptions) -> Self {
-        Self { options, random: options.seed, candidates: Vec::new(), history: HistoryBuf::new() }
+        Self { options, random: options.seed, candidates: Vec::new(), history: History::new() }
     }
 
     /// Always the most probable token.
@@ -139,9 +139,9 @@ impl Sampler {
         let place = |id: u32| (id as usize).checked_sub(first);
         let penalty = self.options.repetition_penalty;
         if penalty != 1.0 {
-            for (age, &id) in self.history.oldest_ordered().enumerate() {
+            for (age, id) in self.history.oldest_first().enumerate() {
                 // Once a token, at its first place in the history.
-                if self.history.oldest_ordered().take(age).any(|&earlier| earlier == id) {
+                if self.history.oldest_first().take(age).any(|earlier| earlier == id) {
                     continue;
                 }
                 if let Some(logit) = place(id).and_then(|at| logits.get_mut(at)) {
@@ -154,10 +154,10 @@ impl Sampler {
             // Every place where the last n − 1 tokens stood before: what followed them there is left out.
             let known = self.history.len() - (n - 1);
             for start in 0..known {
-                let tail = self.history.oldest_ordered().skip(known);
-                let mut there = self.history.oldest_ordered().skip(start);
+                let tail = self.history.oldest_first().skip(known);
+                let mut there = self.history.oldest_first().skip(start);
                 if (&mut there).take(n - 1).eq(tail)
-                    && let Some(logit) = there.next().and_then(|&id| place(id)).and_then(|at| logits.get_mut(at))
+                    && let Some(logit) = there.next().and_then(place).and_then(|at| logits.get_mut(at))
                 {
                     *logit = f32::NEG_INFINITY;
                 }
@@ -209,5 +209,36 @@ impl Sampler {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^= z >> 31;
         (z >> 40) as f32 * (1.0 / 16_777_216.0)
+    }
+}
+
+/// The last [`MAX_HISTORY`] tokens.
+#[derive(Clone, Debug)]
+struct History {
+    tokens: [u32; MAX_HISTORY],
+    /// Tokens that were ever written.
+    written: usize,
+}
+
+impl History {
+    const fn new() -> Self {
+        Self { tokens: [0; MAX_HISTORY], written: 0 }
+    }
+
+    fn len(&self) -> usize {
+        self.written.min(MAX_HISTORY)
+    }
+
+    fn write(&mut self, token: u32) {
+        if let Some(place) = self.tokens.get_mut(self.written % MAX_HISTORY) {
+            *place = token;
+        }
+        // Past the first round only the place in the round matters.
+        self.written = if self.written == 2 * MAX_HISTORY - 1 { MAX_HISTORY } else { self.written + 1 };
+    }
+
+    fn oldest_first(&self) -> impl Iterator<Item = u32> + '_ {
+        let first = self.written - self.len();
+        (first..self.written).map(|at| self.tokens.get(at % MAX_HISTORY).copied().unwrap_or(0))
     }
 }

@@ -74,16 +74,31 @@ pub struct Header {
     pub bos: Option<u32>,
 }
 
+/// `N` bytes from `at` on; zeros where they aren't there, which callers have ruled out.
+const fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    match bytes.split_at_checked(at) {
+        Some((_, rest)) => match rest.first_chunk() {
+            Some(found) => *found,
+            None => [0; N],
+        },
+        None => [0; N],
+    }
+}
+
+pub(crate) const fn u8_at(bytes: &[u8], at: usize) -> u8 {
+    u8::from_le_bytes(bytes_at(bytes, at))
+}
+
 pub(crate) const fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+    u16::from_le_bytes(bytes_at(bytes, at))
 }
 
 pub(crate) const fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    u32::from_le_bytes(bytes_at(bytes, at))
 }
 
 pub(crate) const fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u32_at(bytes, at) as u64 | (u32_at(bytes, at + 4) as u64) << 32
+    u64::from_le_bytes(bytes_at(bytes, at))
 }
 
 /// Bounds that keep every product of sizes far inside 64 bits, generous for any model there is.
@@ -118,7 +133,7 @@ impl Header {
         }
         let mut i = 0;
         while i < MAGIC.len() {
-            if bytes[i] != MAGIC[i] {
+            if u8_at(bytes, i) != MAGIC[i] {
                 return Err(ImageError::NotAnImage);
             }
             i += 1;
@@ -142,8 +157,9 @@ impl Header {
         }
         let mut i = field::RESERVED;
         while i < field::HEADER_BYTES {
-            if bytes[i] != 0 {
-                return Err(ImageError::Field { name: "reserved", found: bytes[i] as u64, min: 0, max: 0 });
+            let found = u8_at(bytes, i) as u64;
+            if found != 0 {
+                return Err(ImageError::Field { name: "reserved", found, min: 0, max: 0 });
             }
             i += 1;
         }
@@ -283,15 +299,15 @@ impl Header {
     /// When the layer table has an unknown kind, or ends before the layer.
     pub const fn layer(&self, bytes: &[u8], index: u32) -> Result<LayerKind, ImageError> {
         let at = field::HEADER_BYTES + index as usize * field::LAYER_BYTES;
-        if bytes.len() < at + field::LAYER_BYTES {
+        if bytes.len() < at.saturating_add(field::LAYER_BYTES) {
             return Err(ImageError::Truncated { needed: (at + field::LAYER_BYTES) as u64, found: bytes.len() as u64 });
         }
-        let mixer = match bytes[at + field::LAYER_MIXER] {
+        let mixer = match u8_at(bytes, at + field::LAYER_MIXER) {
             1 => Mixer::Mamba,
             2 => Mixer::Attention,
             other => return Err(ImageError::Layer { layer: index, name: "mixer", found: other as u32 }),
         };
-        let ffn = match bytes[at + field::LAYER_FFN] {
+        let ffn = match u8_at(bytes, at + field::LAYER_FFN) {
             0 => FeedForward::None,
             1 => FeedForward::Mlp,
             2 => FeedForward::Moe,

@@ -89,6 +89,8 @@
 //!
 //! A change that old readers would misread sets a new feature bit or a new version, and old readers refuse it by name.
 
+use core::num::NonZeroUsize;
+
 pub mod crc;
 pub mod features;
 mod header;
@@ -250,9 +252,12 @@ pub const fn padded_cols(cols: usize) -> usize {
     cols.next_multiple_of(8)
 }
 
-/// Groups in a row of a `Q8` matrix.
+/// Groups in a row of a `Q8` matrix; none where a group has no columns, which [`Header::read`] refuses.
 pub const fn groups(cols: usize, group: usize) -> usize {
-    padded_cols(cols).div_ceil(group)
+    match NonZeroUsize::new(group) {
+        Some(group) => padded_cols(cols).div_ceil(group.get()),
+        None => 0,
+    }
 }
 
 /// Bytes of one 8-row tile of a `Q8` matrix.

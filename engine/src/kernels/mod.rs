@@ -66,6 +66,7 @@ use crate::image::TILE_ROWS;
 use crate::model::QMatrix;
 use columns::Shared;
 use core::fmt;
+use core::num::NonZeroUsize;
 use half::f16;
 
 /// Rows of activations, quantized for a matrix product.
@@ -290,13 +291,13 @@ impl<'e> Kernels<'e> {
 
     /// Calls `part(first, count)` on every core for a share of `0..items`, or once for all where that isn't worth it.
     fn share(&self, items: usize, bytes: usize, part: impl Fn(usize, usize) + Sync) {
-        let cores = self.executor.cores().clamp(1, items.max(1));
-        if cores == 1 || bytes < WORTH_SHARING {
+        let cores = NonZeroUsize::new(self.executor.cores().min(items)).unwrap_or(NonZeroUsize::MIN);
+        if cores == NonZeroUsize::MIN || bytes < WORTH_SHARING {
             return part(0, items);
         }
         self.executor.run(&|core| {
             let (start, end) = (items * core / cores, items * (core + 1) / cores);
-            if core < cores {
+            if core < cores.get() {
                 part(start, end - start);
             }
         });

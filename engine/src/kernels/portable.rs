@@ -181,9 +181,18 @@ pub(super) fn conv_with(
             }
             *u = silu(sum);
         }
-        if history.len() > channels {
-            history.rotate_left(channels);
-        }
+        rotate_rows(history, channels);
+    }
+}
+
+/// Moves the first row behind the last one.
+#[inline(always)]
+fn rotate_rows(rows: &mut [f32], width: usize) {
+    let mut rows = rows.chunks_exact_mut(width.max(1));
+    let Some(mut first) = rows.next() else { return };
+    for next in rows {
+        first.iter_mut().zip(&mut *next).for_each(|(a, b)| core::mem::swap(a, b));
+        first = next;
     }
 }
 
@@ -249,10 +258,13 @@ pub(super) struct Step<'a> {
 pub(super) fn scan_with<S: StateScalar>(scan: Scan<'_, S>, step: impl Fn(&mut [[S; 8]], Step<'_>)) {
     let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
     let Some(dt_rank) = row.checked_sub(2 * n) else { return };
-    let blocks = state.chunks_exact_mut(8 * n).zip(a.chunks_exact(8 * n)).zip(d.as_chunks::<8>().0);
-    for (block, ((state, a), d)) in blocks.enumerate() {
+    let width = (8 * n).max(1);
+    let (mut a, mut d) = (a.chunks_exact(width), d.as_chunks::<8>().0.iter());
+    for (block, state) in state.chunks_exact_mut(width).enumerate() {
+        // Not zipped: out of line, that would divide by a width that the compiler can't know to be positive.
+        let (Some(a), Some(d)) = (a.next(), d.next()) else { return };
         let (state, a) = (as_blocks_mut(state), a.as_chunks::<8>().0);
-        for (token, bc) in bc.chunks_exact(row).enumerate() {
+        for (token, bc) in bc.chunks_exact(row.max(1)).enumerate() {
             let at = token * stride + first + 8 * block;
             let (Some(u), Some(dt), Some(z), Some((b, c))) = (
                 u.block(token, 8 * block),
@@ -386,7 +398,7 @@ pub(super) fn values_with(
     let dim = out.len();
     out.fill(0.0);
     let blocks = weights.chunks_mut(VALUE_BLOCK).zip(value_scales.chunks(VALUE_BLOCK));
-    for ((w, scales), values) in blocks.zip(values.chunks(VALUE_BLOCK * dim.max(1))) {
+    for ((w, scales), values) in blocks.zip(values.chunks((VALUE_BLOCK * dim).max(1))) {
         let (p, scale) = block_weights(w, scales);
         for (index, out) in out.chunks_mut(8).enumerate() {
             let sums = match out.len() {

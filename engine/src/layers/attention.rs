@@ -23,11 +23,13 @@ pub(crate) fn attention(
     let group = header.group as usize;
     let (dim, kv_heads) = (cache.head_dim, cache.kv_heads);
     let (q_width, kv_width) = (header.heads as usize * dim, kv_heads * dim);
-    let heads_per_kv = header.heads as usize / kv_heads.max(1);
+    // Query heads that share a key-value head.
+    let shared_width = (header.heads as usize / kv_heads.max(1) * dim).max(1);
     let b = &mut *pass.buffers;
     let [queries, mixed, _] = &mut b.wide;
     let (queries, mixed) = (first(queries, tokens * q_width), first(mixed, tokens * q_width));
-    let (keys, values) = first(b.narrow, 2 * tokens * kv_width).split_at_mut(tokens * kv_width);
+    let (keys, values) =
+        first(b.narrow, 2 * tokens * kv_width).split_at_mut_checked(tokens * kv_width).unwrap_or_default();
     let residual = first(b.residual, tokens * norm.len());
 
     let input = normalize(k, residual, (norm, header.eps), group, b.normed, (&mut *b.quant_in.0, &mut *b.quant_in.1));
@@ -41,8 +43,8 @@ pub(crate) fn attention(
     // Token by token, so that a token sees the same slots in the same order whatever its chunk.
     for (ahead, ((queries, mixed), (keys, values))) in rows.enumerate() {
         let (slot, used) = cache.slot(ahead);
-        let shared = queries.chunks_exact(heads_per_kv * dim).zip(mixed.chunks_exact_mut(heads_per_kv * dim));
-        let shared = shared.zip(keys.chunks_exact(dim).zip(values.chunks_exact(dim)));
+        let shared = queries.chunks_exact(shared_width).zip(mixed.chunks_exact_mut(shared_width));
+        let shared = shared.zip(keys.chunks_exact(dim.max(1)).zip(values.chunks_exact(dim.max(1))));
         for (kv_head, ((queries, mixed), (key, value))) in shared.enumerate() {
             let Some(mut head) = cache.head(layer, kv_head) else { continue };
             store(&mut head, slot, key, value, k);
@@ -54,7 +56,7 @@ pub(crate) fn attention(
             ) else {
                 continue;
             };
-            for (q, out) in queries.chunks_exact(dim).zip(mixed.chunks_exact_mut(dim)) {
+            for (q, out) in queries.chunks_exact(dim.max(1)).zip(mixed.chunks_exact_mut(dim.max(1))) {
                 let q_scale = k.quantize_query(q, b.query) * scale;
                 let scores = first(b.scores, used);
                 k.scores(b.query, q_scale, keys, key_scales, scores);

@@ -46,7 +46,7 @@ pub(crate) fn mamba<S: StateScalar>(
     let convolved = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
     let selective = first(b.narrow, tokens * row);
     k.matmul(&w.x_proj, &convolved, selective);
-    for row in selective.chunks_exact_mut(row) {
+    for row in selective.chunks_exact_mut(row.max(1)) {
         let (to_dt, bc) = row.split_at_mut(rank.min(row.len()));
         let (to_b, to_c) = bc.split_at_mut(n.min(bc.len()));
         for (x, weight) in [(to_dt, w.dt_norm), (to_b, w.b_norm), (to_c, w.c_norm)] {

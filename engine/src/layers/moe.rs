@@ -43,8 +43,8 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
                 && let Some((place, (to, to_scales))) = places.next()
             {
                 *place = token as u16;
-                to.copy_from_slice(values);
-                to_scales.copy_from_slice(scales);
+                to.iter_mut().zip(values).for_each(|(to, value)| *to = *value);
+                to_scales.iter_mut().zip(scales).for_each(|(to, scale)| *to = *scale);
                 count += 1;
             }
         }

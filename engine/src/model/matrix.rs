@@ -67,7 +67,7 @@ impl<'m> QMatrix<'m> {
         let Some(mut tile) = self.tiles().nth(row / TILE_ROWS) else { return };
         let lane = row % TILE_ROWS;
         let mut left = self.padded_cols();
-        for out in out.chunks_mut(self.group) {
+        for out in out.chunks_mut(self.group.max(1)) {
             let width = self.group.min(left);
             left -= width;
             let Some((scales, rest)) = tile.split_first_chunk::<{ 2 * TILE_ROWS }>() else { return };

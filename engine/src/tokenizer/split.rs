@@ -86,7 +86,7 @@ impl Split {
             State::Lead(unit) | State::Spaces(unit) => out(Part::Unit(unit)),
             State::Newlines(runs) => {
                 out(Part::End);
-                for (unit, count) in runs {
+                for &(unit, count) in &runs {
                     (0..count).for_each(|_| out(Part::Unit(unit)));
                 }
             }
@@ -249,7 +249,7 @@ impl Split {
         out: &mut dyn FnMut(Part),
     ) {
         if class == Class::Newline {
-            for (space, count) in runs {
+            for &(space, count) in &runs {
                 (0..count).for_each(|_| out(Part::Unit(space)));
             }
             return self.begin(unit, State::Newlines(heapless::Vec::new()), out);
@@ -268,7 +268,7 @@ impl Split {
             }
         }
         out(Part::End);
-        for (space, count) in runs {
+        for &(space, count) in &runs {
             (0..count).for_each(|_| self.space(space, out));
         }
         match self.state {
