@@ -123,10 +123,10 @@ impl<'a> Columns<'a> {
         self.stride
     }
 
-    /// Eight columns of one token from column `first` on; `None` where there aren't eight.
+    /// `N` columns of one token from column `first` on; `None` where there aren't so many.
     #[inline(always)]
-    pub fn block(&mut self, token: usize, first: usize) -> Option<&mut [f32; 8]> {
-        if token >= self.tokens || first + 8 > self.count {
+    pub fn block<const N: usize>(&mut self, token: usize, first: usize) -> Option<&mut [f32; N]> {
+        if token >= self.tokens || first + N > self.count {
             return None;
         }
         // SAFETY: as in `write`; f32 arrays are aligned as f32 is.

@@ -35,7 +35,7 @@
 
 #![expect(unsafe_code, reason = "vector loads, instructions that not every processor has, and outputs shared by cores")]
 
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
 #[macro_use]
 mod compiled;
 

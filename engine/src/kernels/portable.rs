@@ -83,6 +83,12 @@ pub(super) fn to_i8(x: f32) -> i8 {
     round(x).clamp(-127, 127) as i8
 }
 
+/// Rounds to −32767 ..= 32767, whatever comes in.
+#[inline(always)]
+pub(super) fn to_i16(x: f32) -> i16 {
+    round(x).clamp(-32767, 32767) as i16
+}
+
 /// Matrix product with an int8 matrix, see [`super::Kernels::matmul`].
 #[inline(always)]
 pub fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
@@ -297,7 +303,7 @@ pub fn swiglu(gate: &mut [f32], up: &[f32]) {
 pub fn quantize_query(q: &[f32], out: &mut [i16]) -> f32 {
     let (scale, inverse) = scale_for(max_abs(q), 32767.0);
     for (out, q) in out.iter_mut().zip(q) {
-        *out = round(q * inverse).clamp(-32767, 32767) as i16;
+        *out = to_i16(q * inverse);
     }
     scale
 }

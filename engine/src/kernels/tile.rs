@@ -46,17 +46,6 @@ impl<'m> Iterator for Groups<'m> {
     }
 }
 
-/// Four activations of a group.
-///
-/// # Safety
-/// There must be more than `at` fours.
-#[inline(always)]
-#[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "for vectors"))]
-pub unsafe fn four(values: &[[i8; TILE_COLS]], at: usize) -> &[i8; TILE_COLS] {
-    // SAFETY: the caller's promise.
-    unsafe { values.get_unchecked(at) }
-}
-
 /// Fours of activations of group `index`; as many as `like` has, or none.
 #[inline(always)]
 pub fn activations<'a>(row: &'a [i8], index: usize, group: usize, like: &[Fours]) -> &'a [[i8; TILE_COLS]] {

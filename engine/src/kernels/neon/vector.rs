@@ -1,0 +1,128 @@
+//! Eight numbers at a time: two registers, and the functions that kernels share.
+
+use crate::kernels::StateScalar;
+use crate::kernels::math::{EXP2, EXP2_BIAS, LOG2_E};
+use core::arch::aarch64::*;
+use core::arch::asm;
+
+/// Eight numbers.
+pub(in crate::kernels) type Eight = [float32x4_t; 2];
+
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn splat(x: f32) -> Eight {
+    [vdupq_n_f32(x); 2]
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn load(x: &[f32; 8]) -> Eight {
+    // SAFETY: 32 bytes are there.
+    unsafe { [vld1q_f32(x.as_ptr()), vld1q_f32(x.as_ptr().add(4))] }
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn store(to: &mut [f32; 8], x: Eight) {
+    // SAFETY: there is room for 32 bytes.
+    unsafe {
+        vst1q_f32(to.as_mut_ptr(), x[0]);
+        vst1q_f32(to.as_mut_ptr().add(4), x[1]);
+    }
+}
+
+#[inline(always)]
+pub(super) fn map(x: Eight, f: impl Fn(float32x4_t) -> float32x4_t) -> Eight {
+    [f(x[0]), f(x[1])]
+}
+
+#[inline(always)]
+pub(super) fn zip(x: Eight, y: Eight, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> Eight {
+    [f(x[0], y[0]), f(x[1], y[1])]
+}
+
+/// [`crate::kernels::portable::sum_lanes`].
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn sum_lanes(x: Eight) -> f32 {
+    let four = vaddq_f32(x[0], x[1]);
+    let two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    vpadds_f32(two)
+}
+
+/// Eight numbers of the state.
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn load_state<S: StateScalar>(h: &[S; 8]) -> Eight {
+    if !S::HALF {
+        return load(bytemuck::cast_ref(h));
+    }
+    // SAFETY: 16 bytes are there.
+    widen(unsafe { vld1q_u8(h.as_ptr().cast()) })
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn store_state<S: StateScalar>(h: &mut [S; 8], value: Eight) {
+    if !S::HALF {
+        return store(bytemuck::cast_mut(h), value);
+    }
+    let halves: uint8x16_t;
+    // SAFETY: registers in, registers out, and 16 bytes of room. Rounding is to nearest even.
+    unsafe {
+        asm!(
+            "fcvtn {halves:v}.4h, {low:v}.4s",
+            "fcvtn2 {halves:v}.8h, {high:v}.4s",
+            low = in(vreg) value[0],
+            high = in(vreg) value[1],
+            halves = out(vreg) halves,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+        vst1q_u8(h.as_mut_ptr().cast(), halves);
+    }
+}
+
+/// Eight f16 to f32.
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn widen(halves: uint8x16_t) -> Eight {
+    let (low, high): (float32x4_t, float32x4_t);
+    // SAFETY: registers in, registers out.
+    unsafe {
+        asm!(
+            "fcvtl {low:v}.4s, {halves:v}.4h",
+            "fcvtl2 {high:v}.4s, {halves:v}.8h",
+            halves = in(vreg) halves,
+            low = out(vreg) low,
+            high = lateout(vreg) high,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    [low, high]
+}
+
+/// [`crate::kernels::math::negative_exp2`] of four numbers. SQDMULH gives twice the upper half of a product, so one factor
+/// is halved, which is exact: its lower bits are zeros.
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn negative_exp2(t: int32x4_t) -> float32x4_t {
+    let w = veorq_s32(vshlq_n_s32::<9>(t), vdupq_n_s32(i32::MIN));
+    let half = vshrq_n_s32::<1>(w);
+    let g = vaddq_s32(vqdmulhq_s32(half, w), vdupq_n_s32(-(1 << 30)));
+    let r = vaddq_s32(vqdmulhq_s32(half, vdupq_n_s32(EXP2[2])), vdupq_n_s32(EXP2[1]));
+    let r = vaddq_s32(vqdmulhq_s32(half, r), vdupq_n_s32(EXP2[0]));
+    // Here the whole product is halved.
+    let log = vsraq_n_s32::<1>(t, vqdmulhq_s32(g, r));
+    let bias = vreinterpretq_s16_s32(vdupq_n_s32(i32::from(EXP2_BIAS) << 16));
+    vreinterpretq_f32_s16(vqsubq_s16(vreinterpretq_s16_s32(log), bias))
+}
+
+/// [`crate::kernels::math::silu`] of four numbers.
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) fn silu(x: float32x4_t) -> float32x4_t {
+    let t = vcvtq_s32_f32(vmulq_n_f32(vabsq_f32(x), -LOG2_E));
+    let negative_e = negative_exp2(t);
+    let dividend = vbslq_f32(vcgtzq_f32(x), x, vmulq_f32(x, vnegq_f32(negative_e)));
+    vdivq_f32(dividend, vsubq_f32(vdupq_n_f32(1.0), negative_e))
+}
