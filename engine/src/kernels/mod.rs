@@ -83,15 +83,19 @@ pub struct Quantized<'a> {
 }
 
 impl<'a> Quantized<'a> {
-    /// Rows.
+    /// Rows that have both values and scales.
     pub fn tokens(&self) -> usize {
-        self.values.len() / self.cols.max(1)
+        (self.values.len() / self.cols.max(1)).min(self.scales.len() / self.groups())
+    }
+
+    /// Groups of a row, at least one.
+    fn groups(&self) -> usize {
+        self.cols.div_ceil(self.group.max(1)).max(1)
     }
 
     /// Values and scales of each token.
     pub fn rows(&self) -> impl Iterator<Item = (&'a [i8], &'a [f32])> + use<'a> {
-        let groups = self.cols.div_ceil(self.group.max(1)).max(1);
-        self.values.chunks_exact(self.cols.max(1)).zip(self.scales.chunks_exact(groups))
+        self.values.chunks_exact(self.cols.max(1)).zip(self.scales.chunks_exact(self.groups()))
     }
 }
 

@@ -6,6 +6,8 @@ pub mod app;
 pub mod board;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "every-call")]
+pub mod every_call;
 #[cfg(feature = "conformance")]
 pub mod hash;
 mod input;

@@ -106,7 +106,7 @@ unsafe extern "C" fn silu_pairs(x: *mut [f32; 2], pairs: usize, minus_log2_e: f3
 
 pub(in crate::kernels) fn swiglu(gate: &mut [f32], up: &[f32]) {
     let length = gate.len().min(up.len());
-    let (pairs, rest) = gate.split_at_mut(length / 2 * 2);
+    let Some((pairs, rest)) = gate.split_at_mut_checked(length / 2 * 2) else { return };
     if length > 1 {
         let to = pairs.as_mut_ptr().cast();
         // SAFETY: as many pairs are there.

@@ -11,7 +11,7 @@ pub(in crate::kernels) fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32],
     if past == 0 || !channels.is_multiple_of(4) || weight.len() < (past + 1) * channels {
         return portable::conv_silu(u, weight, bias, history);
     }
-    for row in u.chunks_exact_mut(channels) {
+    for row in u.chunks_exact_mut(channels.max(1)) {
         let (stride, fours) = (4 * channels, channels / 4);
         let mut args = Convolve {
             bias: bias.as_ptr(),

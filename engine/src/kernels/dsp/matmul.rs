@@ -78,7 +78,7 @@ fn pass(
     let (mut at, mut column) = (0, 0);
     while column < x.cols {
         let width = x.group.min(x.cols - column);
-        let groups = ((x.cols - column) / width).min(WORDS / pass_words(count, width));
+        let groups = ((x.cols - column) / width.max(1)).min(WORDS / pass_words(count, width).max(1));
         let block = groups * TILE_ROWS * (2 + width);
         fill(x, first..first + count, column / x.group, groups, width, words);
         // How many fours of a round of 32 columns the first round of a group leaves out.

@@ -22,7 +22,7 @@ pub(in crate::kernels) fn scan<S: StateScalar>(scan: Scan<'_, S>) {
         return;
     }
     let mut both = [[0.0f32; 2]; STATES];
-    for (token, bc) in bc.chunks_exact(row).enumerate() {
+    for (token, bc) in bc.chunks_exact(row.max(1)).enumerate() {
         let at = token * stride + first;
         let u = u.row(token, 0, channels);
         let (Some(dt), Some(z), Some((_, bc)), true) = (
@@ -33,7 +33,7 @@ pub(in crate::kernels) fn scan<S: StateScalar>(scan: Scan<'_, S>) {
         ) else {
             return;
         };
-        let (b, c) = bc.split_at(n);
+        let Some((b, c)) = bc.split_at_checked(n) else { return };
         for (both, bc) in both.iter_mut().zip(b.iter().zip(c)) {
             *both = [*bc.0, *bc.1];
         }

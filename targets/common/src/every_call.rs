@@ -1,0 +1,148 @@
+//! Calls everything that the engine offers, with arguments that the compiler knows nothing about.
+//!
+//! A program of this alone links only if no panic of the engine is reachable, whatever its users call and give it. It is
+//! linked and never run. What it leaves out: `Plan::of`, which is for constants and stops the compiler, and the texts of
+//! errors, whose formatting is `core::fmt`'s.
+
+use core::hint::black_box;
+use heapless::Vec;
+use jamlet::image::{features, layout};
+use jamlet::kernels::{Columns, Kernels, Quantized, Scan};
+use jamlet::model::{FfnWeights, QMatrix};
+use jamlet::tokenizer::{Decoder, Encoder};
+use jamlet::{Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
+
+/// Memory whose content the compiler doesn't know.
+pub struct Bytes<'a> {
+    /// An image.
+    pub image: &'a [u8],
+    /// A workspace.
+    pub workspace: &'a mut [u8],
+    /// A snapshot, and a text.
+    pub other: &'a mut [u8],
+}
+
+/// Everything.
+pub fn run(bytes: &mut Bytes<'_>) {
+    let Bytes { image, workspace, other } = black_box(bytes);
+    black_box(Model::parse_with(image, |bytes| bytes.len() as u32).is_ok());
+    let Ok(model) = black_box(Model::parse(image)) else { return };
+    read(&model);
+    let width = if black_box(false) { StateWidth::F16 } else { StateWidth::F32 };
+    let options = Options::window(black_box(0)).sinks(black_box(0)).chunk(black_box(0)).state(width);
+    black_box(Plan::new(image, options).map(|plan| (plan.bytes(), plan.parts(), plan.snapshot_bytes())).is_ok());
+    black_box(Session::new(&model, options, workspace).is_ok());
+    let Ok(mut session) = Session::with_kernels(&model, options, workspace, Kernels::detect()) else { return };
+    text(&model, &mut session, other);
+    remember(&mut session, other);
+    kernels(&black_box(Kernels::detect()), black_box(workspace));
+}
+
+/// The parts of a model.
+fn read(model: &Model<'_>) {
+    let (header, image) = (model.header(), model.image());
+    black_box((header.has(features::KNOWN), header.section_table(), header.tables_end(), image.checksum()));
+    for index in black_box(0)..black_box(1) {
+        black_box((image.layer(index), image.section(index).bytes));
+    }
+    image.sections().for_each(|(expected, section)| {
+        black_box((expected.bytes(header), section.bytes));
+    });
+    layout::model_sections(header).for_each(|expected| _ = black_box(expected.role));
+    black_box(model.final_norm());
+    for matrix in [model.embedding(), model.head()] {
+        black_box((
+            matrix.rows(),
+            matrix.cols(),
+            matrix.groups(),
+            matrix.slice_rows(black_box(1), black_box(2)).rows(),
+        ));
+    }
+    for layer in model.layers() {
+        if let FfnWeights::Moe { moe, .. } = layer.ffn {
+            black_box(moe.experts.get(black_box(9)).gate.rows());
+        }
+        black_box(layer.mixer_norm);
+    }
+    let prompt = model.prompt();
+    prompt.prefix().chain(prompt.suffix()).chain(prompt.stops()).for_each(|id| _ = black_box(prompt.is_stop(id)));
+}
+
+/// A text, and its continuation by every way of sampling.
+fn text(model: &Model<'_>, session: &mut Session<'_, '_>, text: &mut [u8]) {
+    let Some(tokenizer) = model.tokenizer() else { return };
+    black_box((tokenizer.tokens(), tokenizer.longest(), tokenizer.is_special(black_box(1))));
+    black_box(core::str::from_utf8(text).ok().and_then(|text| tokenizer.added_token(text)));
+    let mut encoder = Encoder::<256>::new(tokenizer);
+    encoder.feed(text, |id| _ = black_box(session.feed(&[id])));
+    encoder.finish(|id| _ = black_box(session.feed(&[id])));
+    let options = SamplerOptions {
+        temperature: black_box(1.0),
+        top_k: black_box(1),
+        top_p: black_box(1.0),
+        min_p: black_box(1.0),
+        repetition_penalty: black_box(1.0),
+        no_repeat_ngram: black_box(1),
+        seed: black_box(1),
+    };
+    let mut sampler = Sampler::new(options);
+    let mut decoder =
+        if black_box(true) { Decoder::new(tokenizer, black_box(true)) } else { Decoder::resume(tokenizer, true) };
+    while let Ok(id) = session.next(&mut sampler) {
+        decoder.push(id, |text| _ = black_box(text));
+        decoder.push_bytes(id, |byte| _ = black_box(byte));
+    }
+    decoder.finish(|text| _ = black_box(text));
+    sampler.reset();
+}
+
+/// What outlives a session.
+fn remember(session: &mut Session<'_, '_>, out: &mut [u8]) {
+    let tokens: Vec<u32, 8> = Vec::new();
+    black_box(session.feed(black_box(&tokens)).is_ok());
+    black_box(session.logits(|first, logits| _ = black_box((first, logits))).is_ok());
+    black_box((session.snapshot(out).is_ok(), session.restore(out).is_ok()));
+    black_box((session.position(), session.plan(), session.model().header().vocab));
+    session.reset();
+}
+
+/// The kernels, with slices of lengths that don't agree.
+fn kernels(k: &Kernels<'_>, bytes: &mut [u8]) {
+    let mut floats = [[0.0f32; 16]; 7];
+    let [a, b, c, d, e, f, g] = black_box(&mut floats);
+    let any = |slice: &'static [f32]| black_box(slice);
+    let count = || black_box(8usize);
+    let (mut values, mut query, mut narrow) = ([0i8; 16], [0i16; 16], [0u16; 16]);
+    let (values, query, narrow) = (black_box(&mut values[..]), black_box(&mut query[..]), black_box(&mut narrow[..]));
+    k.quantize(cut(a), count(), cut(values), cut(b));
+    let matrix = QMatrix::new(bytes, count(), count(), count());
+    matrix.dequantize_row(count(), cut(a));
+    let x = Quantized { values: cut(values), scales: cut(b), cols: count(), group: count() };
+    k.matmul(&matrix, &x, cut(a));
+    k.rms_norm(cut(a), cut(b), 1.0, cut(c));
+    k.rms_norm_in_place(cut(a), cut(b), 1.0);
+    k.conv_silu(cut(a), cut(b), cut(c), cut(d));
+    k.softplus_bias(cut(a), cut(b));
+    k.swiglu(cut(a), cut(b));
+    black_box((k.quantize_query(cut(a), cut(query)), k.quantize_head(cut(a), cut(values)), k.name()));
+    k.scores(cut(query), 1.0, cut(values), cut(a), cut(b));
+    let sum = k.softmax(cut(a));
+    k.weighted_values(cut(a), sum, cut(values), cut(b), cut(c));
+    black_box((k.dot(cut(a), cut(b)), any(&[])));
+    let mut scan = |half: bool| {
+        let u = Columns::new(cut(a), count());
+        let (first, stride, row, d_state) = (count(), count(), count(), count());
+        let (dt, z, bc, a, d) = (cut(b), cut(c), cut(d), cut(e), cut(f));
+        match half {
+            true => k.scan(Scan { u, first, dt, z, stride, bc, row, a, d, state: cut(narrow), d_state }),
+            false => k.scan(Scan { u, first, dt, z, stride, bc, row, a, d, state: cut(g), d_state }),
+        }
+    };
+    scan(false);
+    scan(true);
+}
+
+/// Some part of a slice.
+fn cut<T>(slice: &mut [T]) -> &mut [T] {
+    slice.get_mut(black_box(0)..black_box(16)).unwrap_or_default()
+}
