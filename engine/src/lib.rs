@@ -52,7 +52,8 @@
 //! Most users need only [`Model`], [`Session`], [`Sampler`] and [`tokenizer`]. Below them, each module uses only those
 //! that follow it:
 //!
-//! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets.
+//! * [`checkpoints`]: going back in a run, in memory of the caller.
+//! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets, `snapshot` and `restore` carry it elsewhere.
 //! * [`Sampler`]: from logits to a token, without ever holding all logits.
 //! * [`tokenizer`]: text to ids and back, streaming, read from the image.
 //! * `layers`: Mamba, attention, MLP and mixture of experts, each readable beside its paper.
@@ -68,6 +69,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("images are little-endian and read in place");
 
+pub mod checkpoints;
 pub mod image;
 pub mod kernels;
 mod layers;
@@ -77,6 +79,7 @@ mod session;
 pub mod state;
 pub mod tokenizer;
 
+pub use checkpoints::Checkpoints;
 pub use image::ImageError;
 pub use model::Model;
 pub use sampler::{Sampler, SamplerOptions};

@@ -225,6 +225,16 @@ impl<'m, 'w> Session<'m, 'w> {
         self.memory(None).length(place)
     }
 
+    /// As [`Session::snapshot`], without a token that was sampled and not fed.
+    pub(crate) fn checkpoint(&mut self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        self.save_into(Place { position: self.position, sampled: None, output: false }, out)
+    }
+
+    /// As if the token that was sampled and not fed hadn't been sampled.
+    pub(crate) fn forget_sampled(&mut self) {
+        self.pending = None;
+    }
+
     fn save_into(&mut self, place: Place, out: &mut [u8]) -> Result<usize, SnapshotError> {
         let mut memory = self.memory(self.last);
         let (needed, found) = (memory.length(place) as usize, out.len());

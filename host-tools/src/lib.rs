@@ -10,6 +10,7 @@ pub mod image_file;
 pub mod mapped;
 pub mod pack;
 pub mod progress;
+pub mod prompts;
 pub mod reference;
 pub mod score;
 pub mod sign;

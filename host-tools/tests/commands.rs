@@ -217,3 +217,33 @@ fn errors_name_what_is_wrong() {
     assert_eq!(output(&["summarize", "--nonsense"]).status.code(), Some(2));
     assert_eq!(output(&[]).status.code(), Some(2));
 }
+
+#[test]
+fn prompts_that_begin_alike_are_read_once() {
+    let questions = ["It is used", "It is written", "It is used", ""];
+    let run = |extra: &[&str], input: &str| {
+        let file = sample();
+        let arguments = ["run", "-n", "6", "-f", text(&file)];
+        let mut command = jamlet();
+        command.args(arguments).args(extra).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("jamlet");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("a pipe");
+        let output = child.wait_with_output().expect("jamlet");
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let answers = run(&["--interactive", "--json"], &questions.map(|question| format!("{question}\n")).concat());
+    let answers: Vec<serde_json::Value> = answers.lines().map(json).collect();
+    assert_eq!(answers.len(), questions.len());
+    let file = std::fs::read_to_string(sample()).expect("the sample");
+    for (index, (question, answer)) in questions.iter().zip(&answers).enumerate() {
+        let whole = json(&ok(&["run", "-n", "6", "--json", "--", &format!("{file}{question}")]));
+        assert_eq!(answer["text"], whole["text"], "{question:?}: read at once, or from a checkpoint");
+        assert_eq!(answer["prompt_tokens"], whole["prompt_tokens"]);
+        let (tokens, reused) = (answer["prompt_tokens"].as_u64().unwrap(), answer["reused_tokens"].as_u64().unwrap());
+        assert!(if index == 0 { reused == 0 } else { reused > tokens / 2 }, "{reused} of {tokens}");
+    }
+    // The same for people: answers line by line, and nothing else in a pipe.
+    let plain = run(&["-i"], "It is used\n");
+    assert_eq!(plain.trim(), answers[0]["text"].as_str().expect("a text").trim());
+}

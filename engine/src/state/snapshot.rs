@@ -46,6 +46,9 @@ pub const VERSION: u32 = 2;
 const HEADER_WORDS: usize = 14;
 /// Bytes before the state.
 const HEADER: usize = 4 * HEADER_WORDS;
+/// Where the number of tokens and the length are.
+const POSITION: usize = 32;
+const LENGTH: usize = 40;
 /// Bytes of the checksum.
 const CRC: usize = 4;
 /// Bytes of a snapshot beside the state.
@@ -164,6 +167,18 @@ impl<E: core::fmt::Display> core::fmt::Display for RestoreError<E> {
 }
 
 impl<E: core::error::Error> core::error::Error for RestoreError<E> {}
+
+/// The number of tokens after which a snapshot was taken; `None` where there isn't one. Nothing else of it is checked.
+pub(crate) fn position(bytes: &[u8]) -> Option<u64> {
+    let low = bytes.strip_prefix(&MAGIC)?.get(POSITION - MAGIC.len()..)?;
+    low.first_chunk().map(|long| u64::from_le_bytes(*long))
+}
+
+/// A snapshot at the beginning of `bytes`, without what follows it.
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    let length = bytes.get(LENGTH..).and_then(|rest| rest.first_chunk()).map_or(0, |long| u64::from_le_bytes(*long));
+    usize::try_from(length).ok().and_then(|length| bytes.get(..length)).unwrap_or(bytes)
+}
 
 /// What is saved.
 pub(crate) struct Memory<'a, 'w> {

@@ -101,7 +101,18 @@ pub fn answer(
         text::ask(session)?;
     }
     let prefill_seconds = start.elapsed().as_secs_f64();
+    write(session, sampler, template, limit, quiet, prefill_seconds)
+}
 
+/// Writes the answer to what `session` has read to standard output as it comes, unless `quiet`.
+pub fn write(
+    session: &mut Session<'_, '_>,
+    sampler: &mut Sampler,
+    template: bool,
+    limit: usize,
+    quiet: bool,
+    prefill_seconds: f64,
+) -> Result<Answer> {
     let start = Instant::now();
     let mut out = std::io::stdout().lock();
     let mut written = String::new();

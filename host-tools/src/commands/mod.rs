@@ -63,6 +63,14 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// Prints `value` as one line of JSON, where more of them follow.
+pub fn print_json_line(value: &impl Serialize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
 /// Bytes for people.
 pub fn size(bytes: u64) -> String {
     match bytes {
