@@ -1,8 +1,8 @@
 //! aarch64 with SDOT (Cortex-A76: Raspberry Pi 5; Neoverse).
 
-use super::neon::{Inner, Sums, Token, product, repeated, weights};
+use super::neon::{Inner, Sums, Token, product};
 use super::{Columns, Quantized};
-use crate::image::{TILE_COLS, TILE_ROWS};
+use crate::image::FLIPPED;
 use crate::model::QMatrix;
 use core::arch::aarch64::*;
 use core::arch::asm;
@@ -228,22 +228,30 @@ impl Inner for Sdot {
     #[inline]
     unsafe fn sums(weights: *const u8, values: *const i8, columns: usize) -> Sums {
         let mut sums = [vdupq_n_s32(0); 2];
-        for four in 0..columns / TILE_COLS {
-            // SAFETY: by the caller's promise.
-            unsafe {
-                let x = repeated(values.add(TILE_COLS * four));
-                let w = weights.add(TILE_ROWS * TILE_COLS * four);
-                for (sum, w) in sums.iter_mut().zip([w, w.add(16)]) {
-                    asm!(
-                        ".arch_extension dotprod",
-                        "sdot {sum:v}.4s, {w:v}.16b, {x:v}.16b",
-                        sum = inout(vreg) *sum,
-                        w = in(vreg) self::weights(w),
-                        x = in(vreg) x,
-                        options(pure, nomem, nostack, preserves_flags),
-                    );
-                }
-            }
+        // SAFETY: by the caller's promise; the loop ends after as many columns.
+        unsafe {
+            asm!(
+                ".arch_extension dotprod",
+                "2:", // four columns
+                "ldp {w0:q}, {w1:q}, [{w}], #32",
+                "ld1r {{{four:v}.4s}}, [{x}], #4",
+                "eor {w0:v}.16b, {w0:v}.16b, {flipped:v}.16b",
+                "eor {w1:v}.16b, {w1:v}.16b, {flipped:v}.16b",
+                "sdot {low:v}.4s, {w0:v}.16b, {four:v}.16b",
+                "sdot {high:v}.4s, {w1:v}.16b, {four:v}.16b",
+                "subs {columns}, {columns}, #4",
+                "b.ne 2b",
+                w = inout(reg) weights => _,
+                x = inout(reg) values => _,
+                columns = inout(reg) columns => _,
+                w0 = out(vreg) _,
+                w1 = out(vreg) _,
+                four = out(vreg) _,
+                low = inout(vreg) sums[0],
+                high = inout(vreg) sums[1],
+                flipped = in(vreg) vdupq_n_u32(FLIPPED),
+                options(pure, readonly, nostack),
+            );
         }
         sums
     }

@@ -1,7 +1,7 @@
 //! Attention over the int8 cache.
 
 use super::rows::{max_abs, to_i16};
-use super::vector::{load, map, negative_exp2, splat, store, sum_lanes, zip};
+use super::vector::{load, load_bytes, map, negative_exp2, splat, store, store_bytes, sum_lanes, zip};
 use crate::kernels::math::{LOG2_E, exp2};
 use crate::kernels::portable::{self, VALUE_BLOCK, scale_for};
 use core::arch::aarch64::*;
@@ -11,7 +11,7 @@ use core::arch::aarch64::*;
 #[inline]
 fn widen(x: &[i8; 16]) -> [int16x8_t; 2] {
     // SAFETY: 16 bytes are there.
-    let x = unsafe { vld1q_s8(x.as_ptr()) };
+    let x = vreinterpretq_s8_u8(unsafe { load_bytes(x.as_ptr()) });
     [vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x)]
 }
 
@@ -40,7 +40,7 @@ pub(in crate::kernels) fn scores(q: &[i16], scale: f32, keys: &[i8], key_scales:
         let (k0, k1, k2, k3) = quarters(keys.as_chunks::<16>().0, q16.len());
         for ((((q, k0), k1), k2), k3) in q16.iter().zip(k0).zip(k1).zip(k2).zip(k3) {
             // SAFETY: 32 bytes are there.
-            let q = unsafe { [vld1q_s16(q.as_ptr()), vld1q_s16(q.as_ptr().add(8))] };
+            let q = unsafe { [load_bytes(q.as_ptr()), load_bytes(q.as_ptr().add(8))] }.map(|q| vreinterpretq_s16_u8(q));
             for (sum, k) in sums.iter_mut().zip([k0, k1, k2, k3]) {
                 *sum = accumulate(*sum, q, widen(k));
             }
@@ -48,8 +48,8 @@ pub(in crate::kernels) fn scores(q: &[i16], scale: f32, keys: &[i8], key_scales:
         let sums = vpaddq_s32(vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3]));
         // SAFETY: 16 bytes are there, and room for as many.
         unsafe {
-            let scales = vmulq_n_f32(vld1q_f32(scales.as_ptr()), scale);
-            vst1q_f32(scores.as_mut_ptr(), vmulq_f32(vcvtq_f32_s32(sums), scales));
+            let scales = vmulq_n_f32(vreinterpretq_f32_u8(load_bytes(scales.as_ptr())), scale);
+            store_bytes(scores.as_mut_ptr(), vreinterpretq_u8_f32(vmulq_f32(vcvtq_f32_s32(sums), scales)));
         }
     }
     let done = 4 * scores4.len().min(scales4.len());
@@ -119,7 +119,8 @@ fn strip<const N: usize>(p: &[i16], values: &[i8], dim: usize, first: usize, sca
         // SAFETY: 16 bytes are there, and room for as many.
         unsafe {
             let scaled = vmulq_n_f32(vcvtq_f32_s32(sum), scale);
-            vst1q_f32(out.as_mut_ptr(), vaddq_f32(vld1q_f32(out.as_ptr()), scaled));
+            let sum = vaddq_f32(vreinterpretq_f32_u8(load_bytes(out.as_ptr())), scaled);
+            store_bytes(out.as_mut_ptr(), vreinterpretq_u8_f32(sum));
         }
     }
 }
@@ -147,7 +148,7 @@ pub(in crate::kernels) fn weighted_values(
         let (w8, w_rest) = w.as_chunks::<8>();
         for (p, w) in p.as_chunks_mut::<8>().0.iter_mut().zip(w8) {
             // SAFETY: there is room for 16 bytes.
-            unsafe { vst1q_s16(p.as_mut_ptr(), to_i16(load(w), inverse)) };
+            unsafe { store_bytes(p.as_mut_ptr(), vreinterpretq_u8_s16(to_i16(load(w), inverse))) };
         }
         for (p, w) in p.iter_mut().skip(8 * w8.len()).zip(w_rest) {
             *p = portable::to_i16(w * inverse);

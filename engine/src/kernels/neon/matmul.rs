@@ -1,6 +1,6 @@
 //! Matrix products: how tiles and tokens are walked, for all of aarch64, and the baseline's inner loops.
 
-use super::vector::widen;
+use super::vector::{load, load_bytes, store, widen, zip};
 use crate::image::{FLIPPED, TILE_COLS, TILE_ROWS, tile_bytes};
 use crate::kernels::{Columns, Quantized, portable};
 use crate::model::QMatrix;
@@ -44,10 +44,13 @@ pub(in crate::kernels) trait Inner {
 
 /// What a matrix product works on, checked.
 struct Work<'a> {
-    tiles: &'a [u8],
+    tiles: *const u8,
+    /// Tiles.
+    count: usize,
     /// Bytes of a tile.
     size: usize,
     x: Quantized<'a>,
+    tokens: usize,
     /// Groups of a row.
     groups: usize,
     /// Those that the inner loops take.
@@ -69,8 +72,9 @@ pub(in crate::kernels) unsafe fn product<I: Inner>(w: &QMatrix<'_>, x: &Quantize
         return portable::matmul(w, x, out);
     }
     let whole = if group == WIDTH { cols / WIDTH } else { 0 };
-    let work = Work { tiles: w.bytes(), size, x: *x, groups, whole };
-    for first in (0..work.count()).step_by(4) {
+    let count = w.bytes().len() / size;
+    let work = Work { tiles: w.bytes().as_ptr(), count, size, x: *x, tokens, groups, whole };
+    for first in (0..count).step_by(4) {
         let mut token = 0;
         // SAFETY: the caller's promise, and what was checked.
         unsafe {
@@ -87,15 +91,10 @@ pub(in crate::kernels) unsafe fn product<I: Inner>(w: &QMatrix<'_>, x: &Quantize
 }
 
 impl Work<'_> {
-    /// Tiles.
-    fn count(&self) -> usize {
-        self.tiles.len() / self.size
-    }
-
     /// Tile `index`, or the last one.
     #[inline(always)]
     fn tile(&self, index: usize) -> *const u8 {
-        self.tiles.as_ptr().wrapping_add(index.min(self.count() - 1) * self.size)
+        self.tiles.wrapping_add(index.min(self.count - 1) * self.size)
     }
 
     /// Token `index`.
@@ -113,11 +112,11 @@ impl Work<'_> {
 #[target_feature(enable = "neon")]
 #[inline(never)]
 unsafe fn four_tokens<I: Inner>(work: &Work<'_>, first: usize, token: usize, out: &mut Columns<'_>) {
-    let last = work.x.tokens() - 1;
+    let last = work.tokens - 1;
     let distinct = last + 1 - token;
     let indices = [0, 1, 2, 3].map(|at| (token + at).min(last));
     let tokens = indices.map(|index| work.token(index));
-    for tile in first..work.count().min(first + 4) {
+    for tile in first..work.count.min(first + 4) {
         let mut buffer = [[0.0; TILE_ROWS]; 4];
         let places = indices.map(|index| out.block::<TILE_ROWS>(index, tile * TILE_ROWS).map(|y| y.as_mut_ptr()));
         let (results, direct) = match places {
@@ -157,25 +156,35 @@ unsafe fn four_tokens<I: Inner>(work: &Work<'_>, first: usize, token: usize, out
 #[inline(never)]
 unsafe fn one_token<I: Inner>(work: &Work<'_>, first: usize, token: usize, out: &mut Columns<'_>) {
     let tiles = [0, 1, 2, 3].map(|at| work.tile(first + at));
-    let mut buffer = [[0.0; TILE_ROWS]; 4];
-    let place = out.block::<{ 4 * TILE_ROWS }>(token, first * TILE_ROWS).map(|y| y.as_mut_ptr());
-    let (results, direct) = match place {
-        Some(place) => (place, true),
-        None => (buffer.as_flattened_mut().as_mut_ptr(), false),
-    };
+    match out.block::<{ 4 * TILE_ROWS }>(token, first * TILE_ROWS) {
+        // SAFETY: tiles and token have all their columns, and there is room for the results.
+        Some(y) if work.whole == work.groups => unsafe {
+            I::four_tiles(tiles, work.token(token), work.whole, y.as_mut_ptr());
+        },
+        // SAFETY: the caller's promise.
+        _ => unsafe { one_token_at_the_end::<I>(work, first, token, out) },
+    }
+}
+
+/// [`one_token`] where the matrix ends within these tiles, or there are groups that the inner loops don't take.
+///
+/// # Safety
+/// As for [`four_tokens`].
+#[target_feature(enable = "neon")]
+#[inline(never)]
+unsafe fn one_token_at_the_end<I: Inner>(work: &Work<'_>, first: usize, token: usize, out: &mut Columns<'_>) {
+    let tiles = [0, 1, 2, 3].map(|at| work.tile(first + at));
     let x = work.token(token);
+    let mut y = [[0.0; TILE_ROWS]; 4];
     // SAFETY: tiles and token have all their columns, and there is room for the results.
     unsafe {
-        match work.whole {
-            0 => results.write_bytes(0, 4 * TILE_ROWS),
-            whole => I::four_tiles(tiles, x, whole, results),
+        if work.whole > 0 {
+            I::four_tiles(tiles, x, work.whole, y.as_flattened_mut().as_mut_ptr());
         }
-        if work.whole < work.groups {
-            tiles.into_iter().enumerate().for_each(|(at, tile)| rest::<I>(work, tile, x, results.add(at * TILE_ROWS)));
-        }
-    }
-    if !direct {
-        for (y, tile) in buffer.iter().zip(first..work.count()) {
+        for ((y, &weights), tile) in y.iter_mut().zip(&tiles).zip(first..work.count) {
+            if work.whole < work.groups {
+                rest::<I>(work, weights, x, y.as_mut_ptr());
+            }
             out.write(token, tile * TILE_ROWS, y);
         }
     }
@@ -197,11 +206,13 @@ unsafe fn rest<I: Inner>(work: &Work<'_>, tile: *const u8, token: Token, y: *mut
             let scales = tile.add((2 * index + column) * TILE_ROWS);
             let sums = I::sums(scales.add(2 * TILE_ROWS), token.values.add(column), width);
             let x_scale = *token.scales.add(index);
-            for (half, (sum, scale)) in sums.into_iter().zip(widen(vld1q_u8(scales))).enumerate() {
-                let y = y.add(4 * half);
-                let product = vmulq_f32(vcvtq_f32_s32(sum), vmulq_n_f32(scale, x_scale));
-                vst1q_f32(y, vaddq_f32(vld1q_f32(y), product));
-            }
+            let scales = widen(load_bytes(scales));
+            let scaled = |half: usize| {
+                let scale = vmulq_n_f32(scales[half], x_scale);
+                vmulq_f32(vcvtq_f32_s32(sums[half]), scale)
+            };
+            let y = &mut *y.cast::<[f32; TILE_ROWS]>();
+            store(y, zip(load(y), [scaled(0), scaled(1)], |y, scaled| vaddq_f32(y, scaled)));
         }
         (index, column) = (index + 1, column + width);
     }
@@ -213,9 +224,9 @@ unsafe fn rest<I: Inner>(work: &Work<'_>, tile: *const u8, token: Token, y: *mut
 /// They must be there.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(in crate::kernels) unsafe fn weights(bytes: *const u8) -> int8x16_t {
+unsafe fn flipped_back(bytes: *const u8) -> int8x16_t {
     // SAFETY: by the caller's promise.
-    let stored = unsafe { vld1q_u8(bytes) };
+    let stored = unsafe { load_bytes(bytes) };
     vreinterpretq_s8_u8(veorq_u8(stored, vreinterpretq_u8_u32(vdupq_n_u32(FLIPPED))))
 }
 
@@ -225,9 +236,18 @@ pub(in crate::kernels) unsafe fn weights(bytes: *const u8) -> int8x16_t {
 /// They must be there.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(in crate::kernels) unsafe fn repeated(x: *const i8) -> int8x16_t {
+unsafe fn repeated(x: *const i8) -> int8x16_t {
+    let repeated;
     // SAFETY: by the caller's promise.
-    vreinterpretq_s8_u32(vdupq_n_u32(unsafe { x.cast::<u32>().read_unaligned() }))
+    unsafe {
+        asm!(
+            "ld1r {{{repeated:v}.4s}}, [{x}]",
+            x = in(reg) x,
+            repeated = out(vreg) repeated,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    repeated
 }
 
 /// SMULL and SMLAL give 16-bit sums of two products, which always fit (2·128·127 < 2¹⁵), and SADALP adds them in pairs to
@@ -444,7 +464,7 @@ impl Inner for Baseline {
             // SAFETY: by the caller's promise.
             let (w, x) = unsafe {
                 let (w, x) = (weights.add(64 * eight), values.add(8 * eight));
-                let w = [0, 16, 32, 48].map(|offset| self::weights(w.add(offset)));
+                let w = [0, 16, 32, 48].map(|offset| flipped_back(w.add(offset)));
                 (w, [repeated(x), repeated(x.add(TILE_COLS))])
             };
             for half in 0..2 {

@@ -7,7 +7,7 @@ mod scan;
 mod vector;
 
 pub(super) use attention::{scores, softmax, weighted_values};
-pub(super) use matmul::{Inner, Sums, Token, matmul, product, repeated, weights};
+pub(super) use matmul::{Inner, Sums, Token, matmul, product};
 pub(super) use rows::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, softplus_bias, swiglu,
 };

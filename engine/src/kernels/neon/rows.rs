@@ -1,10 +1,11 @@
 //! Rows of numbers: to int8, norms, SwiGLU, softplus and the convolution. Where a row ends with fewer numbers than these take
 //! at a time, the portable kernels do the rest.
 
-use super::vector::{Eight, load, map, negative_exp2, silu, splat, store, sum_lanes, zip};
+use super::vector::{Eight, load, map, negative_exp2, silu, splat, store, store_bytes, sum_lanes, zip};
 use crate::kernels::math::{LOG2_E, ROUND, SOFTPLUS};
 use crate::kernels::portable::{self, scale_for};
 use core::arch::aarch64::*;
+use core::arch::asm;
 
 /// Keeps what is larger of `most` and `x`, regardless of signs; NaN isn't.
 #[target_feature(enable = "neon")]
@@ -48,7 +49,9 @@ pub(super) fn to_i16(x: Eight, inverse: f32) -> int16x8_t {
 fn to_i8(x: &[f32; 8], inverse: f32, q: &mut [i8; 8]) {
     let narrow = vmax_s8(vqmovn_s16(to_i16(load(x), inverse)), vdup_n_s8(-127));
     // SAFETY: there is room for 8 bytes.
-    unsafe { vst1_s8(q.as_mut_ptr(), narrow) };
+    unsafe {
+        asm!("str {narrow:d}, [{q}]", q = in(reg) q, narrow = in(vreg) narrow, options(nostack, preserves_flags))
+    };
 }
 
 /// A group to int8; its length is a multiple of eight.
@@ -103,7 +106,7 @@ pub(in crate::kernels) fn quantize_query(x: &[f32], out: &mut [i16]) -> f32 {
     let (scale, inverse) = scale_for(max_abs(x), 32767.0);
     for (x, q) in blocks.iter().zip(q) {
         // SAFETY: there is room for 16 bytes.
-        unsafe { vst1q_s16(q.as_mut_ptr(), to_i16(load(x), inverse)) };
+        unsafe { store_bytes(q.as_mut_ptr(), vreinterpretq_u8_s16(to_i16(load(x), inverse))) };
     }
     scale
 }

@@ -14,20 +14,78 @@ pub(super) fn splat(x: f32) -> Eight {
     [vdupq_n_f32(x); 2]
 }
 
+// Loads and stores are written out: bare-metal aarch64 is compiled for memory that only takes aligned accesses, which would
+// be a byte at a time.
+
+/// Eight numbers from memory.
 #[target_feature(enable = "neon")]
 #[inline]
 pub(super) fn load(x: &[f32; 8]) -> Eight {
+    let (low, high): (float32x4_t, float32x4_t);
     // SAFETY: 32 bytes are there.
-    unsafe { [vld1q_f32(x.as_ptr()), vld1q_f32(x.as_ptr().add(4))] }
+    unsafe {
+        asm!(
+            "ldp {low:q}, {high:q}, [{x}]",
+            x = in(reg) x,
+            low = out(vreg) low,
+            high = out(vreg) high,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    [low, high]
 }
 
+/// Eight numbers to memory.
 #[target_feature(enable = "neon")]
 #[inline]
 pub(super) fn store(to: &mut [f32; 8], x: Eight) {
     // SAFETY: there is room for 32 bytes.
     unsafe {
-        vst1q_f32(to.as_mut_ptr(), x[0]);
-        vst1q_f32(to.as_mut_ptr().add(4), x[1]);
+        asm!(
+            "stp {low:q}, {high:q}, [{to}]",
+            to = in(reg) to,
+            low = in(vreg) x[0],
+            high = in(vreg) x[1],
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Sixteen bytes from memory.
+///
+/// # Safety
+/// They are there.
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) unsafe fn load_bytes<T>(x: *const T) -> uint8x16_t {
+    let bytes;
+    // SAFETY: by the caller's promise.
+    unsafe {
+        asm!(
+            "ldr {bytes:q}, [{x}]",
+            x = in(reg) x,
+            bytes = out(vreg) bytes,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    bytes
+}
+
+/// Sixteen bytes to memory.
+///
+/// # Safety
+/// There is room for them.
+#[target_feature(enable = "neon")]
+#[inline]
+pub(super) unsafe fn store_bytes<T>(to: *mut T, bytes: uint8x16_t) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        asm!(
+            "str {bytes:q}, [{to}]",
+            to = in(reg) to,
+            bytes = in(vreg) bytes,
+            options(nostack, preserves_flags),
+        );
     }
 }
 
@@ -58,7 +116,7 @@ pub(super) fn load_state<S: StateScalar>(h: &[S; 8]) -> Eight {
         return load(bytemuck::cast_ref(h));
     }
     // SAFETY: 16 bytes are there.
-    widen(unsafe { vld1q_u8(h.as_ptr().cast()) })
+    widen(unsafe { load_bytes(h.as_ptr()) })
 }
 
 #[target_feature(enable = "neon")]
@@ -78,7 +136,7 @@ pub(super) fn store_state<S: StateScalar>(h: &mut [S; 8], value: Eight) {
             halves = out(vreg) halves,
             options(pure, nomem, nostack, preserves_flags),
         );
-        vst1q_u8(h.as_mut_ptr().cast(), halves);
+        store_bytes(h.as_mut_ptr(), halves);
     }
 }
 
