@@ -14,8 +14,10 @@
 //!     let mut session = Session::new(&model, Options::window(256), workspace).ok()?;
 //!
 //!     // Prefill: the text may come in pieces, from a serial port say, and be as long as it likes.
-//!     for id in model.prompt().prefix() {
-//!         session.feed(&[id]).ok()?;
+//!     if !session.start_baked() {
+//!         for id in model.opening() {
+//!             session.feed(&[id]).ok()?;
+//!         }
 //!     }
 //!     let mut encoder = Encoder::<512>::new(tokenizer);
 //!     encoder.feed(text.as_bytes(), |id| _ = session.feed(&[id]));

@@ -5,7 +5,7 @@ use crate::layers::{self, Pass};
 use crate::model::{FfnWeights, MixerWeights, Model};
 use crate::sampler::Sampler;
 use crate::state::cache::Cache;
-use crate::state::snapshot::{Memory, Place, RestoreError, SnapshotError};
+use crate::state::snapshot::{self, Memory, Place, RestoreError, SnapshotError};
 use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError, Ssm};
 use core::convert::Infallible;
 
@@ -142,6 +142,14 @@ impl<'m, 'w> Session<'m, 'w> {
             self.forward(chunk);
         }
         Ok(())
+    }
+
+    /// Goes on from the image's baked prompt, if there is one and it was made for this session's options. What the session
+    /// remembered before is gone then. If not, nothing happens, and the caller feeds [`Model::opening`] to the same effect.
+    pub fn start_baked(&mut self) -> bool {
+        let Some(baked) = self.model.baked() else { return false };
+        let right = baked.tokens().len() as u64;
+        snapshot::position(baked.snapshot()) == Some(right) && self.restore(baked.snapshot()).is_ok()
     }
 
     /// Samples the next token (decode). It is fed when the next one is asked for.

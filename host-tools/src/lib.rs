@@ -1,6 +1,7 @@
 //! What the `jamlet` command does, as a library that its tests and `xtask` share.
 #![deny(unsafe_code)]
 
+pub mod bake;
 pub mod bench;
 pub mod boards;
 pub mod cores;

@@ -80,13 +80,16 @@ pub fn feed(session: &mut Session<'_, '_>, input: &mut dyn Read, mut tick: impl 
     }
 }
 
-/// Feeds what the model wants before a text.
+/// Feeds what the model wants before a text, into an empty session, or starts from where that was baked in.
 ///
 /// # Errors
 /// Never for a parsed image: its ids are known.
 pub fn begin(session: &mut Session<'_, '_>) -> Result<()> {
-    let prefix: Vec<u32> = session.model().prompt().prefix().collect();
-    Ok(session.feed(&prefix)?)
+    if session.start_baked() {
+        return Ok(());
+    }
+    let opening: Vec<u32> = session.model().opening().collect();
+    Ok(session.feed(&opening)?)
 }
 
 /// Feeds what the model wants after a text, where its answer begins.

@@ -247,3 +247,24 @@ fn prompts_that_begin_alike_are_read_once() {
     let plain = run(&["-i"], "It is used\n");
     assert_eq!(plain.trim(), answers[0]["text"].as_str().expect("a text").trim());
 }
+
+#[test]
+fn a_prompt_is_baked_and_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (image, prompt) = (folder.path().join("baked.jamlet"), folder.path().join("prompt"));
+    std::fs::write(&prompt, "A tool of this distribution: ").expect("a file");
+    let said = ok(&["bake", "-p", text(&prompt), "--window", "256", "-o", text(&image)]);
+    assert!(said.contains("tokens baked in"), "{said}");
+    ok(&["verify", text(&image)]);
+    let report = json(&ok(&["inspect", text(&image), "--json"]));
+    assert_eq!((&report["baked"]["window"], &report["baked"]["sinks"]), (&256.into(), &4.into()));
+    assert!(report["baked"]["text"].as_str().expect("a text").contains("of this distribution"), "{report}");
+    assert!(ok(&["inspect", text(&image)]).contains("tokens baked in, for window 256"));
+    assert!(ok(&["plan", text(&image), "--window", "256"]).contains("starts from a baked prompt"));
+    assert!(ok(&["plan", text(&image)]).contains("made for other options"));
+    // From the state, or by reading the same tokens: the same summary, of a text that isn't the plain model's.
+    let summarize =
+        |window: &str| ok(&["summarize", text(&sample()), "-m", text(&image), "--window", window, "-n", "9"]);
+    assert_eq!(summarize("256"), summarize("255"), "a text shorter than both windows");
+    assert!(error(&["bake", "-p", "/nowhere", "-o", text(&image)]).contains("/nowhere"));
+}

@@ -10,5 +10,8 @@ pub const TOKENIZER: u32 = 1 << 2;
 /// The image carries a signature.
 pub const SIGNED: u32 = 1 << 3;
 
+/// The image carries a baked prompt.
+pub const BAKED: u32 = 1 << 4;
+
 /// All bits that this version knows.
-pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED;
+pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED;

@@ -29,8 +29,16 @@ impl Expected {
     }
 }
 
-const MODEL: [Role; 7] =
-    [Role::Embedding, Role::FinalNorm, Role::Head, Role::Tokenizer, Role::Prompt, Role::Provenance, Role::Signature];
+const MODEL: [Role; 8] = [
+    Role::Embedding,
+    Role::FinalNorm,
+    Role::Head,
+    Role::Tokenizer,
+    Role::Prompt,
+    Role::Provenance,
+    Role::Baked,
+    Role::Signature,
+];
 const MAMBA: [Role; 16] = [
     Role::MixerNorm,
     Role::MambaInX,
@@ -58,6 +66,7 @@ fn present(header: &Header, role: Role) -> bool {
     match role {
         Role::Head => !header.has(features::TIED),
         Role::Tokenizer => header.has(features::TOKENIZER),
+        Role::Baked => header.has(features::BAKED),
         Role::Signature => header.has(features::SIGNED),
         Role::MambaInBias | Role::MambaOutBias => header.has(features::PROJ_BIAS),
         _ => true,
@@ -73,7 +82,7 @@ fn shape(header: &Header, role: Role) -> (Encoding, Option<(u32, u32)>) {
     let (encoding, rows, cols) = match role {
         Role::Embedding | Role::Head => (Q8, h.vocab, h.hidden),
         Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => (F32, 1, h.hidden),
-        Role::Tokenizer | Role::Prompt | Role::Provenance => return (Bytes, None),
+        Role::Tokenizer | Role::Prompt | Role::Provenance | Role::Baked => return (Bytes, None),
         Role::Signature => (Bytes, 1, SIGNATURE_BYTES as u32),
         Role::MambaInX | Role::MambaInZ => (Q8, h.d_inner, h.hidden),
         Role::MambaInBias => (F32, 2, h.d_inner),

@@ -80,6 +80,12 @@
 //!   often; the others flip one bit of every other byte. Padding, like any weight of zero, is 80 00 80 00.
 //! * `Bytes`: 1 × length bytes with a format of their own.
 //!
+//! ## Baked prompt
+//!
+//! An image with [`features::BAKED`] has the state of a session after a fixed prefix, for given options, which a session with the
+//! same options starts from: see [`crate::model::Baked`]. With other options the prefix is read instead, to the same effect. Its
+//! section stands between provenance and signature.
+//!
 //! ## Signature
 //!
 //! An image with [`features::SIGNED`] has an Ed25519 signature (RFC 8032, pure) of all its bytes but the 64 of the signature
@@ -178,6 +184,8 @@ pub enum Role {
     Prompt = 5,
     /// Where the model came from: UTF-8 JSON for people and tools; the engine doesn't read it.
     Provenance = 6,
+    /// The state after a fixed prefix, see [`crate::model::Baked`].
+    Baked = 8,
     /// Ed25519 signature, 1 × 64, see [`Image::signature`].
     Signature = 7,
 
@@ -357,6 +365,8 @@ pub enum ImageError {
     Misaligned,
     /// The section with the prompt and the stop tokens is malformed.
     Prompt,
+    /// The section with the baked prompt is malformed.
+    Baked,
     /// The section with the tokenizer is malformed.
     Tokenizer(crate::tokenizer::TokenizerError),
 }
@@ -390,6 +400,7 @@ impl core::fmt::Display for ImageError {
             }
             Self::Misaligned => write!(f, "the image must lie at a multiple of {IMAGE_ALIGN} bytes"),
             Self::Prompt => write!(f, "the prompt section is malformed"),
+            Self::Baked => write!(f, "the section with the baked prompt is malformed"),
             Self::Tokenizer(error) => error.fmt(f),
         }
     }

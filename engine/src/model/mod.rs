@@ -1,10 +1,12 @@
 //! A typed view of an image: the layers' weights by name and shape. Everything here is infallible after
 //! [`Model::parse`] said Ok.
 
+mod baked;
 mod matrix;
 mod prompt;
 
 pub use crate::image::{FeedForward, Header, LayerKind, Mixer};
+pub use baked::Baked;
 pub use matrix::QMatrix;
 pub use prompt::Prompt;
 
@@ -41,6 +43,9 @@ impl<'m> Model<'m> {
         if let Some(section) = image.model_section(Role::Tokenizer) {
             Tokenizer::parse(section.bytes, image.header().vocab).map_err(ImageError::Tokenizer)?;
         }
+        if let Some(section) = image.model_section(Role::Baked) {
+            Baked::parse(section.bytes, image.header().vocab).ok_or(ImageError::Baked)?;
+        }
         Ok(Self { image, prompt })
     }
 
@@ -54,9 +59,20 @@ impl<'m> Model<'m> {
         &self.image
     }
 
-    /// What saved states are bound to: the checksum of the image.
+    /// What saved states are bound to: the checksum of the image, or where it carries a baked prompt, of the image before that.
     pub fn identity(&self) -> u32 {
-        self.image.checksum()
+        self.baked().map_or_else(|| self.image.checksum(), |baked| baked.identity())
+    }
+
+    /// The state after a fixed prefix, if the image carries one.
+    pub fn baked(&self) -> Option<Baked<'m>> {
+        Baked::parse(self.image.model_section(Role::Baked)?.bytes, self.header().vocab)
+    }
+
+    /// The tokens that every text begins with: those of the baked prompt, or else of the prompt's prefix.
+    pub fn opening(&self) -> impl ExactSizeIterator<Item = u32> + use<'m> {
+        let words = self.baked().map_or(self.prompt.prefix_words(), |baked| baked.words());
+        words.iter().map(|id| u32::from_le_bytes(*id))
     }
 
     /// What stands before and after a text that is to be summarized, and which tokens end the answer.

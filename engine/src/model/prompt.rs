@@ -30,6 +30,10 @@ impl<'m> Prompt<'m> {
         self.prefix.iter().map(|id| u32::from_le_bytes(*id))
     }
 
+    pub(crate) fn prefix_words(&self) -> &'m [[u8; 4]] {
+        self.prefix
+    }
+
     /// Ids after the text, at which the answer begins.
     pub fn suffix(&self) -> impl ExactSizeIterator<Item = u32> + use<'m> {
         self.suffix.iter().map(|id| u32::from_le_bytes(*id))

@@ -174,6 +174,24 @@ pub(crate) fn position(bytes: &[u8]) -> Option<u64> {
     low.first_chunk().map(|long| u64::from_le_bytes(*long))
 }
 
+/// Options of the sessions that can restore a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MadeFor {
+    /// Attention window.
+    pub window: u32,
+    /// Attention sinks.
+    pub sinks: u32,
+    /// Bytes of a number of the SSM state.
+    pub state_width: u32,
+}
+
+/// What a snapshot was made for, for people: nothing else of it is checked.
+pub fn made_for(bytes: &[u8]) -> Option<MadeFor> {
+    let (words, _) = bytes.strip_prefix(&MAGIC)?.as_chunks::<4>();
+    let [_, _, window, sinks, state_width] = words.first_chunk()?.map(u32::from_le_bytes);
+    Some(MadeFor { window, sinks, state_width })
+}
+
 /// A snapshot at the beginning of `bytes`, without what follows it.
 pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     let length = bytes.get(LENGTH..).and_then(|rest| rest.first_chunk()).map_or(0, |long| u64::from_le_bytes(*long));

@@ -5,8 +5,10 @@ use anyhow::Result;
 use clap::Args;
 use jamlet::image::{FeedForward, Header, Mixer, features};
 use jamlet::model::Model;
+use jamlet::state::snapshot;
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::pack::kind;
+use jamlet_tools::text;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -38,8 +40,21 @@ struct Report {
     prompt_suffix: Vec<u32>,
     stop_tokens: Vec<u32>,
     tokenizer: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baked: Option<BakedPrompt>,
     bytes_by_kind: BTreeMap<&'static str, u64>,
     provenance: serde_json::Value,
+}
+
+/// A baked prompt, and the options of the sessions that start from it.
+#[derive(Serialize)]
+struct BakedPrompt {
+    tokens: Vec<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    window: u32,
+    sinks: u32,
+    state_bytes_per_number: u32,
 }
 
 impl Inspect {
@@ -71,6 +86,17 @@ impl Inspect {
             "  begins with {:?}, asks with {:?}, stops at {:?}",
             report.prompt_prefix, report.prompt_suffix, report.stop_tokens
         )?;
+        if let Some(baked) = &report.baked {
+            writeln!(
+                out,
+                "  {} tokens baked in, for window {}, sinks {}, {} bytes a number of the state: {:?}",
+                baked.tokens.len(),
+                baked.window,
+                baked.sinks,
+                baked.state_bytes_per_number,
+                baked.text.as_deref().unwrap_or_default()
+            )?;
+        }
         writeln!(out, "\nbytes")?;
         let mut parts: Vec<(String, u64)> = report.bytes_by_kind.iter().map(|(k, b)| ((*k).into(), *b)).collect();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
@@ -106,6 +132,17 @@ fn report(file: &ImageFile, model: &Model<'_>) -> Report {
         prompt_suffix: prompt.suffix().collect(),
         stop_tokens: prompt.stops().collect(),
         tokenizer: header.has(features::TOKENIZER),
+        baked: model.baked().and_then(|baked| {
+            let made_for = snapshot::made_for(baked.snapshot())?;
+            let tokens: Vec<u32> = baked.tokens().collect();
+            Some(BakedPrompt {
+                text: text::decode(model, &tokens).ok(),
+                tokens,
+                window: made_for.window,
+                sinks: made_for.sinks,
+                state_bytes_per_number: made_for.state_width,
+            })
+        }),
         bytes_by_kind: kinds,
         provenance,
     }

@@ -1,5 +1,6 @@
 //! The commands of `jamlet`, one a file: arguments, and what is printed.
 
+pub mod bake;
 pub mod bench;
 pub mod eval;
 pub mod generate;

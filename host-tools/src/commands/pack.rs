@@ -1,10 +1,12 @@
 //! `jamlet pack`.
 
-use super::{print_bars, print_json, size};
+use super::bake::bake_into;
+use super::{PlanArgs, print_bars, print_json, size};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jamlet_tools::hf::Weights;
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
+use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed};
 use jamlet_tools::progress;
 use serde::Serialize;
@@ -26,6 +28,11 @@ pub struct Pack {
     /// Leave the tokenizer out: the image runs token ids only
     #[arg(long)]
     no_tokenizer: bool,
+    /// Store the state after the prompt's beginning and the text of this file, see `jamlet bake`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_tokenizer", "json"])]
+    bake: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Options of the sessions that start from what --bake stores")]
+    plan: PlanArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -63,7 +70,11 @@ impl Pack {
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        self.report(&output, &packed?)
+        self.report(&output, &packed?)?;
+        match &self.bake {
+            Some(prompt) => bake_into(&ImageFile::open(Some(&output))?, Some(prompt), self.plan.options(), &output),
+            None => Ok(()),
+        }
     }
 
     /// Tokenizer, prompt and provenance.

@@ -3,10 +3,11 @@
 use super::{PlanArgs, print_bars, print_json, size};
 use anyhow::Result;
 use clap::Args;
-use jamlet::Plan;
+use jamlet::{Model, Options, Plan};
 use jamlet_tools::boards::{BOARDS, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::pack::kind;
+use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -32,6 +33,9 @@ struct Report {
     chunk: u32,
     flash: u64,
     flash_by_kind: BTreeMap<&'static str, u64>,
+    /// Tokens of the baked prompt, and whether a session with these options starts from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baked: Option<(usize, bool)>,
     ram: u64,
     ram_by_part: BTreeMap<&'static str, u64>,
     firmware_flash: u64,
@@ -59,6 +63,7 @@ impl PlanCommand {
             chunk: options.chunk,
             flash,
             flash_by_kind: kinds,
+            baked: baked(&model, options)?,
             ram,
             ram_by_part: BTreeMap::from([
                 ("SSM state", parts.ssm as u64),
@@ -74,6 +79,13 @@ impl PlanCommand {
     }
 }
 
+/// Whether sessions with these options start from the image's baked prompt.
+fn baked(model: &Model<'_>, options: Options) -> Result<Option<(usize, bool)>> {
+    let Some(baked) = model.baked() else { return Ok(None) };
+    let starts = HostWorkspace::new(model, options)?.session(model)?.start_baked();
+    Ok(Some((baked.tokens().len(), starts)))
+}
+
 impl Report {
     fn print(&self) -> Result<()> {
         let mut out = std::io::stdout().lock();
@@ -84,6 +96,16 @@ impl Report {
         };
         writeln!(out, "{}\n\nflash  {}", self.image, size(self.flash))?;
         print_bars(&sorted(&self.flash_by_kind))?;
+        match self.baked {
+            None => {}
+            Some((tokens, true)) => writeln!(out, "\nstarts from a baked prompt of {tokens} tokens")?,
+            Some((tokens, false)) => {
+                writeln!(
+                    out,
+                    "\nthe baked prompt of {tokens} tokens was made for other options: it is read every time"
+                )?;
+            }
+        }
         writeln!(
             out,
             "\nRAM  {}, the same for a text of any length (window {}, sinks {}, chunk {})",

@@ -97,7 +97,7 @@ impl Run {
     /// A whole prompt.
     fn tokens(&self, model: &Model<'_>, text: &str) -> Result<Vec<u32>> {
         let mut tokens: Vec<u32> = match self.template {
-            true => model.prompt().prefix().collect(),
+            true => model.opening().collect(),
             false => model.header().bos.into_iter().collect(),
         };
         tokens.extend(text::encode(model, text)?);

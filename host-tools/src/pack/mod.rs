@@ -159,6 +159,7 @@ pub fn kind(role: Role) -> &'static str {
         Role::Embedding => "embedding",
         Role::Head => "head",
         Role::Tokenizer => "tokenizer",
+        Role::Baked => "baked prompt",
         Role::Prompt | Role::Provenance | Role::Signature => "prompt, provenance, signature",
         Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => "norms",
         Role::AttentionQ | Role::AttentionK | Role::AttentionV | Role::AttentionO => "attention",
