@@ -86,4 +86,4 @@ pub use image::ImageError;
 pub use model::Model;
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{Session, SessionError};
-pub use state::{Aligned, Options, Plan, PlanError, RestoreError, SnapshotError, StateWidth, Workspace};
+pub use state::{Aligned, Eviction, Options, Plan, PlanError, RestoreError, SnapshotError, StateWidth, Workspace};

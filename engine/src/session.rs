@@ -6,7 +6,7 @@ use crate::model::{FfnWeights, MixerWeights, Model};
 use crate::sampler::Sampler;
 use crate::state::cache::Cache;
 use crate::state::snapshot::{self, Memory, Place, RestoreError, SnapshotError};
-use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError, Ssm};
+use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError};
 use core::convert::Infallible;
 
 /// Why a session can't do what was asked.
@@ -329,19 +329,13 @@ impl<'m, 'w> Session<'m, 'w> {
         let (mut mamba, mut attention) = (0, 0);
         for layer in self.model.layers() {
             let buffers = &mut self.buffers;
-            let mut pass = Pass { kernels: self.kernels, header: &header, buffers, tokens: tokens.len() };
+            let (tokens, position) = (tokens.len(), self.position);
+            let mut pass = Pass { kernels: self.kernels, header: &header, buffers, tokens, position };
             match &layer.mixer {
                 MixerWeights::Mamba(weights) => {
                     let conv = part(self.mamba.conv, mamba, self.plan.conv);
-                    match &mut self.mamba.ssm {
-                        Ssm::F32(ssm) => {
-                            layers::mamba(&mut pass, layer.mixer_norm, weights, conv, part(ssm, mamba, self.plan.ssm));
-                        }
-                        #[cfg(feature = "narrow-state")]
-                        Ssm::F16(ssm) => {
-                            layers::mamba(&mut pass, layer.mixer_norm, weights, conv, part(ssm, mamba, self.plan.ssm));
-                        }
-                    }
+                    let ssm = (self.plan.options.state, part(self.mamba.ssm, mamba, self.plan.ssm));
+                    layers::mamba(&mut pass, layer.mixer_norm, weights, conv, ssm);
                     mamba += 1;
                 }
                 MixerWeights::Attention(weights) => {

@@ -41,7 +41,7 @@ struct Point {
 #[derive(Clone, Copy)]
 pub enum Side<'a> {
     /// An image on the int8 engine.
-    Engine(&'a Model<'a>),
+    Engine(&'a Model<'a>, Options),
     /// The reference, rounded or not.
     Reference(&'a Reference),
 }
@@ -50,15 +50,15 @@ pub enum Side<'a> {
 type Predict<'p> = dyn FnMut(&[u32]) -> Result<Vec<f32>> + 'p;
 
 impl Side<'_> {
-    /// Hands out a text's beginning, to be gone on with; attention sees `window` tokens.
-    fn begin<T>(&self, window: u32, then: impl FnOnce(&mut Predict<'_>) -> Result<T>) -> Result<T> {
+    /// Hands out a text's beginning, to be gone on with.
+    fn begin<T>(&self, then: impl FnOnce(&mut Predict<'_>) -> Result<T>) -> Result<T> {
         match *self {
             Side::Reference(reference) => {
                 let mut state = reference.empty_state();
                 then(&mut |tokens| Ok(reference.extend(&mut state, tokens)?))
             }
-            Side::Engine(model) => {
-                let mut workspace = HostWorkspace::new(model, Options::window(window).chunk(1))?;
+            Side::Engine(model, options) => {
+                let mut workspace = HostWorkspace::new(model, options.chunk(1))?;
                 let mut session = workspace.session(model)?;
                 then(&mut |tokens| {
                     let mut all = Vec::with_capacity(tokens.len() * model.header().vocab as usize);
@@ -73,14 +73,13 @@ impl Side<'_> {
     }
 }
 
-/// Runs both over `documents`, with an attention window that holds the longest. `tick` is called after each.
+/// Runs both over `documents`. `tick` is called after each.
 ///
 /// # Errors
 /// When the two don't fit each other.
 pub fn compare(ours: Side<'_>, theirs: Side<'_>, documents: &[Vec<u32>], tick: impl Fn() + Sync) -> Result<Report> {
-    let window = documents.iter().map(Vec::len).max().unwrap_or(1).max(1) as u32;
     let document = |tokens: &Vec<u32>| {
-        let points = ours.begin(window, |ours| theirs.begin(window, |theirs| points(ours, theirs, tokens)));
+        let points = ours.begin(|ours| theirs.begin(|theirs| points(ours, theirs, tokens)));
         tick();
         points
     };
@@ -108,6 +107,11 @@ fn points(ours: &mut Predict<'_>, theirs: &mut Predict<'_>, tokens: &[u32]) -> R
         }
     }
     Ok(points)
+}
+
+/// A window that holds the longest of the documents.
+pub fn whole(documents: &[Vec<u32>]) -> u32 {
+    documents.iter().map(Vec::len).max().unwrap_or(1).max(1) as u32
 }
 
 /// Cuts before every `bos`, and where a document would be longer than `context`. Pieces without a `bos` get one.

@@ -66,6 +66,15 @@ impl<'a> Columns<'a> {
         Columns { start: self.start.wrapping_add(first), count, ..*self }
     }
 
+    /// Eight columns from `first` on of one token, as far as there are any.
+    #[cfg(feature = "narrow-state")]
+    pub(super) fn row(&mut self, token: usize, first: usize) -> Columns<'_> {
+        let inside = token < self.tokens && first < self.count;
+        let start = if inside { self.start.wrapping_add(token * self.stride + first) } else { self.start };
+        let count = if inside { (self.count - first).min(8) } else { 0 };
+        Columns { start, tokens: usize::from(inside), count, lifetime: PhantomData, ..*self }
+    }
+
     /// Writes a tile's eight numbers for one token from column `first` on, as far as there are columns.
     #[inline(always)]
     pub fn write(&mut self, token: usize, first: usize, y: &[f32; TILE_ROWS]) {

@@ -51,6 +51,8 @@ mod dotprod;
 #[cfg(dsp)]
 mod dsp;
 mod executor;
+#[cfg(feature = "narrow-state")]
+pub mod int8_state;
 pub mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -362,6 +364,26 @@ impl<'e> Kernels<'e> {
         });
     }
 
+    /// The selective scan with a state in int8, `(E / 8, 1 + N, 8)`: see [`int8_state`]. `position` is the number of tokens
+    /// before the chunk.
+    #[cfg(feature = "narrow-state")]
+    pub fn scan_int8(&self, scan: Scan<'_, i8>, position: u64) {
+        let Scan { u, first: offset, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
+        let (bytes, state) = (size_of_val(state), Shared::new(state));
+        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+            let (first, count) = (8 * first, 8 * count);
+            // SAFETY: no two shares have a channel in common; here and below.
+            let u = unsafe { u.part(first, count) };
+            // SAFETY: as above.
+            let state = unsafe { state.part(first * (n + 1), count * (n + 1)) };
+            let (Some(a), Some(d)) = (a.get(first * n..(first + count) * n), d.get(first..first + count)) else {
+                return;
+            };
+            let scan = Scan { u, first: offset + first, dt, z, stride, bc, row, a, d, state, d_state: n };
+            int8_state::scan(scan, position, |scan| call!(self.isa, scan(scan)));
+        });
+    }
+
     /// `gate = silu(gate) · up`.
     pub fn swiglu(&self, gate: &mut [f32], up: &[f32]) {
         call!(self.isa, swiglu(gate, up));
@@ -395,6 +417,12 @@ impl<'e> Kernels<'e> {
     /// `x = exp(x − max x)`; returns the sum.
     pub fn softmax(&self, x: &mut [f32]) -> f32 {
         call!(self.isa, softmax(x))
+    }
+
+    /// Adds the attention that tokens got, `weights[t] / sum`, to their counts: see [`portable::count_attention`].
+    #[cfg(feature = "heavy-hitters")]
+    pub fn count_attention(&self, weights: &[f32], sum: f32, position: u64, counts: &mut [u16]) {
+        portable::count_attention(weights, sum, position, counts);
     }
 
     /// `out = (Σ_t weights[t] · value_scales[t] · values[t]) / sum`, values being `(slots, head_dim)`. The weights are

@@ -347,6 +347,30 @@ pub fn softmax(x: &mut [f32]) -> f32 {
     sum_lanes(sums)
 }
 
+/// What a token that gets all attention adds to its count.
+#[cfg(feature = "heavy-hitters")]
+pub const ATTENTION_UNIT: f32 = 256.0;
+
+/// `counts[t] += ⌊weights[t] · (256 / sum) + dither⌋`; then all counts are halved if one has reached 2¹⁵. So none ever
+/// saturates, and the longer ago attention was, the less it counts.
+///
+/// The dither, frac(φ · position), fills 0..1 evenly, so that over the tokens also what is less than a unit adds up.
+#[cfg(feature = "heavy-hitters")]
+#[inline(always)]
+pub fn count_attention(weights: &[f32], sum: f32, position: u64, counts: &mut [u16]) {
+    let scale = ATTENTION_UNIT / sum;
+    let dither = f32::from_bits(0x3F80_0000 | (position as u32).wrapping_mul(0x9E37_79B9) >> 9) - 1.0;
+    let mut all = 0;
+    for (count, weight) in counts.iter_mut().zip(weights) {
+        // Also a NaN adds between 0 and 257, so that 2¹⁵ + 257 is the most there can be.
+        *count = count.wrapping_add(((weight * scale + dither) as i32).clamp(0, 257) as u16);
+        all |= *count;
+    }
+    if all >= 1 << 15 {
+        counts.iter_mut().for_each(|count| *count /= 2);
+    }
+}
+
 /// Cached tokens whose weights share a scale in [`weighted_values`].
 pub const VALUE_BLOCK: usize = 64;
 

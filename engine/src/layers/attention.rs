@@ -43,10 +43,16 @@ pub(crate) fn attention(
     // Token by token, so that a token sees the same slots in the same order whatever its chunk.
     for (ahead, ((queries, mixed), (keys, values))) in rows.enumerate() {
         let (slot, used) = cache.slot(ahead);
+        #[cfg(feature = "heavy-hitters")]
+        let (full, heavy) = (cache.filled + ahead >= cache.slots, cache.sinks..cache.ring);
         let shared = queries.chunks_exact(shared_width).zip(mixed.chunks_exact_mut(shared_width));
         let shared = shared.zip(keys.chunks_exact(dim.max(1)).zip(values.chunks_exact(dim.max(1))));
         for (kv_head, ((queries, mixed), (key, value))) in shared.enumerate() {
             let Some(mut head) = cache.head(layer, kv_head) else { continue };
+            #[cfg(feature = "heavy-hitters")]
+            if full {
+                head.retire(slot, heavy.clone());
+            }
             store(&mut head, slot, key, value, k);
             let (Some(keys), Some(values), Some(key_scales), Some(value_scales)) = (
                 head.keys.get(..used * dim),
@@ -61,6 +67,11 @@ pub(crate) fn attention(
                 let scores = first(b.scores, used);
                 k.scores(b.query, q_scale, keys, key_scales, scores);
                 let sum = k.softmax(scores);
+                #[cfg(feature = "heavy-hitters")]
+                if let Some(counts) = head.counts.get_mut(heavy.start..used) {
+                    let scores = scores.get(heavy.start..).unwrap_or(&[]);
+                    k.count_attention(scores, sum, pass.position + ahead as u64, counts);
+                }
                 k.weighted_values(scores, sum, values, value_scales, out);
             }
         }
@@ -75,6 +86,9 @@ pub(crate) fn attention(
 /// Quantizes one token's key and value into its slot.
 fn store(head: &mut Head<'_>, slot: usize, key: &[f32], value: &[f32], k: crate::kernels::Kernels<'_>) {
     let dim = key.len();
+    if let Some(count) = head.counts.get_mut(slot) {
+        *count = 0;
+    }
     let place = slot * dim..(slot + 1) * dim;
     if let (Some(to), Some(scale)) = (head.keys.get_mut(place.clone()), head.key_scales.get_mut(slot)) {
         *scale = k.quantize_head(key, to);

@@ -11,16 +11,19 @@
 //! ```
 
 use super::{Pass, add_bias, add_rows, first, normalize, quantize_rows};
-use crate::kernels::{Columns, Scan, StateScalar};
+use crate::kernels::{Columns, Scan};
 use crate::model::MambaWeights;
+use crate::state::StateWidth;
+use bytemuck::Pod;
 
-/// Adds the block's output to the residual stream. `conv (K − 1, E)` and `ssm (E / 8, N, 8)` are this layer's state.
-pub(crate) fn mamba<S: StateScalar>(
+/// Adds the block's output to the residual stream. `conv (K − 1, E)` and `ssm (E / 8, N, 8)`, numbers of the given width, are
+/// this layer's state.
+pub(crate) fn mamba(
     pass: &mut Pass<'_, '_>,
     norm: &[f32],
     w: &MambaWeights<'_>,
     conv: &mut [f32],
-    ssm: &mut [S],
+    (width, ssm): (StateWidth, &mut [u8]),
 ) {
     let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
     let (group, eps) = (header.group as usize, header.eps);
@@ -59,11 +62,25 @@ pub(crate) fn mamba<S: StateScalar>(
     k.softplus_bias(dt, w.dt_bias);
 
     let (u, bc) = (Columns::new(x, e), &*selective);
-    k.scan(Scan { u, first: 0, dt, z, stride: e, bc, row, a: w.a, d: w.d, state: ssm, d_state: n });
+    let scan = Scan { u, first: 0, dt, z, stride: e, bc, row, a: w.a, d: w.d, state: ssm, d_state: n };
+    match width {
+        StateWidth::F32 => k.scan(numbers::<f32>(scan)),
+        #[cfg(feature = "narrow-state")]
+        StateWidth::F16 => k.scan(numbers::<u16>(scan)),
+        #[cfg(feature = "narrow-state")]
+        StateWidth::I8 => k.scan_int8(numbers::<i8>(scan), pass.position),
+    }
 
     let gated = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
     let out = first(b.wide[2], residual.len());
     k.matmul(&w.out, &gated, out);
     add_rows(residual, out);
     add_bias(residual, w.out_bias);
+}
+
+/// The scan with its state as numbers. The workspace is aligned for them, so nothing is lost.
+fn numbers<S: Pod>(scan: Scan<'_, u8>) -> Scan<'_, S> {
+    let Scan { u, first, dt, z, stride, bc, row, a, d, state, d_state } = scan;
+    let state = bytemuck::try_cast_slice_mut(state).unwrap_or(&mut []);
+    Scan { u, first, dt, z, stride, bc, row, a, d, state, d_state }
 }

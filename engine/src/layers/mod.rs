@@ -25,6 +25,9 @@ pub(crate) struct Pass<'a, 'w> {
     pub buffers: &'a mut Buffers<'w>,
     /// Tokens in this chunk.
     pub tokens: usize,
+    /// Tokens before it.
+    #[cfg_attr(not(any(feature = "narrow-state", feature = "heavy-hitters")), expect(dead_code))]
+    pub position: u64,
 }
 
 /// The first `count` elements; shorter only if the plan were wrong.

@@ -1,7 +1,20 @@
-//! The bounded attention cache: the first tokens (sinks) and a window of the most recent ones, in int8.
+//! The bounded attention cache: the first tokens (sinks) and a window of others, in int8.
 //!
-//! Jamba's attention has no positional encoding, so a token may lie in any slot: the window is a ring, and evicting
-//! means overwriting. All attention layers move on together, one slot a token.
+//! Jamba's attention has no positional encoding, so a token may lie in any slot: the most recent tokens lie in a ring, and
+//! evicting means overwriting. All attention layers move on together, one slot a token.
+//!
+//! # Heavy hitters
+//!
+//! With [`Eviction::HeavyHitters`](super::Eviction::HeavyHitters) (H2O, Zhang et al. 2023) the ring has only the `recent` most
+//! recent tokens, and the slots between sinks and ring belong to those that were attended to most:
+//!
+//! ```text
+//! | sinks | window - recent: heavy hitters | recent: the ring |
+//! ```
+//!
+//! A token that leaves the ring takes the place of the heavy hitter with the least attention, if it has more (one pass over the
+//! window, as attention itself is). Layers and key-value heads choose for themselves. How much attention a token got is a u16
+//! count, see [`Kernels::count_attention`](crate::kernels::Kernels::count_attention).
 
 /// Keys and values of all attention layers.
 pub(crate) struct Cache<'w> {
@@ -13,9 +26,13 @@ pub(crate) struct Cache<'w> {
     pub key_scales: &'w mut [f32],
     /// `(layer, kv_head, slot)`.
     pub value_scales: &'w mut [f32],
+    /// `(layer, kv_head, slot)`: attention that the tokens got. Nothing where only the most recent ones are kept.
+    pub counts: &'w mut [u16],
     /// Slots of a head: sinks and window.
     pub slots: usize,
     pub sinks: usize,
+    /// The first slot of the ring.
+    pub ring: usize,
     pub kv_heads: usize,
     pub head_dim: usize,
     /// Slots in use.
@@ -34,6 +51,8 @@ pub(crate) struct Head<'a> {
     pub key_scales: &'a mut [f32],
     /// `(slot)`.
     pub value_scales: &'a mut [f32],
+    /// `(slot)`, or nothing.
+    pub counts: &'a mut [u16],
 }
 
 impl Cache<'_> {
@@ -46,8 +65,8 @@ impl Cache<'_> {
     pub(crate) fn slot(&self, ahead: usize) -> (usize, usize) {
         let mut slot = self.next + ahead;
         if slot >= self.slots {
-            // Past the end the ring goes on behind the sinks.
-            slot = self.sinks + (slot - self.slots) % (self.slots - self.sinks).max(1);
+            // Past the end the ring begins anew.
+            slot = self.ring + (slot - self.slots) % (self.slots - self.ring).max(1);
         }
         (slot, (self.filled + ahead + 1).min(self.slots))
     }
@@ -58,17 +77,17 @@ impl Cache<'_> {
         let Some(last) = tokens.checked_sub(1).filter(|_| self.slots > 0) else { return };
         let (slot, filled) = self.slot(last);
         self.filled = filled;
-        self.next = if slot + 1 >= self.slots { self.sinks } else { slot + 1 };
+        self.next = if slot + 1 >= self.slots { self.ring } else { slot + 1 };
     }
 
     /// As if `position` tokens had been stored from the beginning.
     pub(crate) fn seek(&mut self, position: u64) {
-        let (slots, sinks) = (self.slots as u64, self.sinks as u64);
-        // A plan has more slots than sinks, but a model without attention has no slots.
-        let ring = slots.saturating_sub(sinks).max(1);
+        let (slots, begin) = (self.slots as u64, self.ring as u64);
+        // A plan's ring has a slot at least, but a model without attention has no slots.
+        let ring = slots.saturating_sub(begin).max(1);
         self.filled = position.min(slots) as usize;
         self.next = match position.checked_sub(slots) {
-            Some(beyond) if slots > 0 => (sinks + beyond % ring) as usize,
+            Some(beyond) if slots > 0 => (begin + beyond % ring) as usize,
             Some(_) => 0,
             None => position as usize,
         };
@@ -83,7 +102,34 @@ impl Cache<'_> {
             keys: self.keys.get_mut(numbers.clone())?,
             values: self.values.get_mut(numbers)?,
             key_scales: self.key_scales.get_mut(rows.clone())?,
-            value_scales: self.value_scales.get_mut(rows)?,
+            value_scales: self.value_scales.get_mut(rows.clone())?,
+            counts: self.counts.get_mut(rows).unwrap_or(&mut []),
         })
+    }
+}
+
+#[cfg(feature = "heavy-hitters")]
+impl Head<'_> {
+    /// The token in `slot` is about to be overwritten: it moves to the heavy hitters' slots `heavy`, if it got more attention
+    /// than one of them.
+    pub(crate) fn retire(&mut self, slot: usize, heavy: core::ops::Range<usize>) {
+        let Some(&count) = self.counts.get(slot) else { return };
+        let (first, mut least) = (heavy.start, (0, u16::MAX));
+        for (place, &other) in self.counts.get(heavy).unwrap_or(&[]).iter().enumerate() {
+            if other < least.1 {
+                least = (first + place, other);
+            }
+        }
+        if least.1 >= count {
+            return;
+        }
+        let dim = self.keys.len() / self.counts.len().max(1);
+        let (from, to) = (slot * dim..(slot + 1) * dim, least.0 * dim);
+        self.keys.copy_within(from.clone(), to);
+        self.values.copy_within(from, to);
+        for scales in [&mut *self.key_scales, &mut *self.value_scales] {
+            scales.copy_within(slot..slot + 1, least.0);
+        }
+        self.counts.copy_within(slot..slot + 1, least.0);
     }
 }

@@ -5,7 +5,7 @@ mod plan;
 pub mod snapshot;
 mod workspace;
 
-pub use plan::{Options, Parts, Plan, PlanError, StateWidth};
+pub use plan::{Eviction, Options, Parts, Plan, PlanError, StateWidth};
 pub use snapshot::{RestoreError, SnapshotError};
 pub use workspace::{Aligned, Workspace};
-pub(crate) use workspace::{Arena, Buffers, MambaState, Ssm};
+pub(crate) use workspace::{Arena, Buffers, MambaState};

@@ -9,15 +9,58 @@ pub enum StateWidth {
     /// 4 bytes a number, no loss.
     #[default]
     F32,
-    /// 2 bytes a number. Needs the feature `narrow-state`, which is on by default.
+    /// 2 bytes a number.
     #[cfg(feature = "narrow-state")]
     F16,
+    /// 1 byte a number and 1 a channel: see [`crate::kernels::int8_state`].
+    #[cfg(feature = "narrow-state")]
+    I8,
+}
+
+impl StateWidth {
+    /// Bytes of a channel's `d_state` numbers.
+    pub(crate) const fn channel_bytes(self, d_state: u64) -> u64 {
+        match self {
+            Self::F32 => 4 * d_state,
+            #[cfg(feature = "narrow-state")]
+            Self::F16 => 2 * d_state,
+            // And the exponent that they share.
+            #[cfg(feature = "narrow-state")]
+            Self::I8 => d_state + 1,
+        }
+    }
+}
+
+/// Which tokens the attention cache keeps, beside the sinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Eviction {
+    /// The most recent ones.
+    #[default]
+    Window,
+    /// The `recent` most recent ones; in the rest of the window those that were attended to most (H2O, Zhang et al. 2023),
+    /// for every layer and key-value head on its own. See [`super::cache`].
+    #[cfg(feature = "heavy-hitters")]
+    HeavyHitters {
+        /// At least 1; at most the window, and then it is [`Eviction::Window`].
+        recent: u32,
+    },
+}
+
+impl Eviction {
+    /// The most recent tokens of a window that are kept whatever they are.
+    pub(crate) const fn recent(self, window: u32) -> u32 {
+        match self {
+            Self::Window => window,
+            #[cfg(feature = "heavy-hitters")]
+            Self::HeavyHitters { recent } => recent,
+        }
+    }
 }
 
 /// What a caller chooses: how far attention looks back, and how much is computed at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The most recent tokens that attention sees, at least 1.
+    /// Tokens that attention sees beside the sinks, at least 1.
     pub window: u32,
     /// The first tokens that it always sees (attention sinks, Xiao et al. 2023).
     pub sinks: u32,
@@ -25,12 +68,14 @@ pub struct Options {
     pub chunk: u32,
     /// Width of the stored state.
     pub state: StateWidth,
+    /// Which tokens are in the window.
+    pub eviction: Eviction,
 }
 
 impl Options {
     /// A window, 4 sinks, chunks of 8 and a state in f32.
     pub const fn window(window: u32) -> Self {
-        Self { window, sinks: 4, chunk: 8, state: StateWidth::F32 }
+        Self { window, sinks: 4, chunk: 8, state: StateWidth::F32, eviction: Eviction::Window }
     }
 
     /// Another chunk size.
@@ -46,6 +91,11 @@ impl Options {
     /// Another state width.
     pub const fn state(self, state: StateWidth) -> Self {
         Self { state, ..self }
+    }
+
+    /// Another choice of tokens.
+    pub const fn eviction(self, eviction: Eviction) -> Self {
+        Self { eviction, ..self }
     }
 }
 
@@ -98,7 +148,7 @@ pub struct Plan {
     pub(crate) attention_layers: u64,
     /// f32, a Mamba layer: the last `d_conv − 1` inputs of the convolution.
     pub(crate) conv: u64,
-    /// f32 or f16, a Mamba layer.
+    /// Bytes, a Mamba layer.
     pub(crate) ssm: u64,
     /// Tokens in the attention cache.
     pub(crate) slots: u64,
@@ -106,6 +156,8 @@ pub struct Plan {
     pub(crate) cache: u64,
     /// f32, an attention layer: scales of keys or of values.
     pub(crate) cache_scales: u64,
+    /// u16, an attention layer: how much tokens were attended to.
+    pub(crate) cache_counts: u64,
     /// f32, `(chunk, hidden)`: the residual stream.
     pub(crate) residual: u64,
     /// f32, `(hidden)`: one normalised row.
@@ -176,11 +228,13 @@ impl Plan {
             Ok(header) => header,
             Err(error) => return Err(PlanError::Image(error)),
         };
-        const LIMITS: [(&str, u32, u32); 3] = [("window", 1, 1 << 24), ("sinks", 0, 1 << 16), ("chunk", 1, 1 << 12)];
-        let found = [options.window, options.sinks, options.chunk];
+        let recent = options.eviction.recent(options.window);
+        let limits =
+            [("window", 1, 1 << 24), ("sinks", 0, 1 << 16), ("chunk", 1, 1 << 12), ("recent", 1, options.window)];
+        let found = [options.window, options.sinks, options.chunk, recent];
         let mut i = 0;
-        while i < LIMITS.len() {
-            let (name, min, max) = LIMITS[i];
+        while i < limits.len() {
+            let (name, min, max) = limits[i];
             if found[i] < min || found[i] > max {
                 return Err(PlanError::Option { name, found: found[i], min, max });
             }
@@ -220,7 +274,7 @@ impl Plan {
         match Self::new(image, options) {
             Ok(plan) => plan,
             Err(PlanError::Image(_)) => panic!("not an image that this version of jamlet can run"),
-            Err(PlanError::Option { .. }) => panic!("window, sinks or chunk is out of range"),
+            Err(PlanError::Option { .. }) => panic!("window, sinks, chunk or recent is out of range"),
             Err(PlanError::TooLarge) => panic!("the workspace doesn't fit the address space"),
         }
     }
@@ -246,10 +300,15 @@ impl Plan {
             mamba_layers: mamba,
             attention_layers: attention,
             conv: taps * e,
-            ssm: n * e,
+            ssm: if n > 0 { e * options.state.channel_bytes(n) } else { 0 },
             slots,
             cache: slots * kv * dim,
             cache_scales: slots * kv,
+            cache_counts: match options.eviction {
+                Eviction::Window => 0,
+                #[cfg(feature = "heavy-hitters")]
+                Eviction::HeavyHitters { .. } => slots * kv,
+            },
             residual: chunk * hidden,
             normed: hidden,
             quant_in: quantized(chunk, max(hidden, r), group),
@@ -262,14 +321,6 @@ impl Plan {
             logits: if (h.vocab as u64) < LOGITS_BLOCK { h.vocab as u64 } else { LOGITS_BLOCK },
             routed: chunk * (top_k + 1),
             routes: chunk * top_k,
-        }
-    }
-
-    const fn state_width(&self) -> u64 {
-        match self.options.state {
-            StateWidth::F32 => 4,
-            #[cfg(feature = "narrow-state")]
-            StateWidth::F16 => 2,
         }
     }
 
@@ -299,7 +350,7 @@ impl Plan {
     }
 
     const fn ssm_bytes(&self) -> u64 {
-        (self.mamba_layers * self.ssm * self.state_width()).next_multiple_of(ALIGN)
+        (self.mamba_layers * self.ssm).next_multiple_of(ALIGN)
     }
 
     const fn conv_bytes(&self) -> u64 {
@@ -309,6 +360,7 @@ impl Plan {
     const fn cache_bytes(&self) -> u64 {
         2 * (self.attention_layers * self.cache).next_multiple_of(ALIGN)
             + 2 * (self.attention_layers * self.cache_scales * 4).next_multiple_of(ALIGN)
+            + (self.attention_layers * self.cache_counts * 2).next_multiple_of(ALIGN)
     }
 
     /// Bytes of the whole workspace.

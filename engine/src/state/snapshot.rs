@@ -11,15 +11,15 @@
 //! | 12 | u32 | identity of the model that the state belongs to, see [`crate::Model::identity`] |
 //! | 16 | u32 | attention window |
 //! | 20 | u32 | attention sinks |
-//! | 24 | u32 | bytes of a number of the SSM state: 4 or 2 |
-//! | 28 | u32 | zero |
+//! | 24 | u32 | bytes of a number of the SSM state: 4, 2 or 1 |
+//! | 28 | u32 | the most recent tokens that are kept where heavy hitters are kept too, else zero |
 //! | 32 | u64 | tokens that were fed, below 2^63 |
 //! | 40 | u64 | length in bytes, checksum included |
 //! | 48 | u32 | a token that was sampled and not fed yet, or `FFFFFFFF` |
 //! | 52 | u32 | 1 if the last token's output is part of it, else 0 |
 //! | 56 | | convolution inputs, f32, `(layer, d_conv − 1, E)` |
-//! | .. | | SSM state, f32 or f16, `(layer, E / 8, N, 8)` |
-//! | .. | | of every attention layer and key-value head: the slots in use of keys and values, int8 `(slot, head_dim)`, then of their scales, f32 `(slot)` |
+//! | .. | | SSM state, f32 or f16, `(layer, E / 8, N, 8)`; int8, `(layer, E / 8, 1 + N, 8)`, the first 8 being exponents |
+//! | .. | | of every attention layer and key-value head: the slots in use of keys and values, int8 `(slot, head_dim)`, then of their scales, f32 `(slot)`; with heavy hitters also their counts, u16 `(slot)` |
 //! | .. | | with the last token's output: the residual stream after it, f32, `(hidden)` |
 //! | last 4 | u32 | CRC-32 (ISO-HDLC) of all bytes before it |
 //!
@@ -32,8 +32,8 @@
 //! and nothing is copied in between. Reading takes two passes, so that nothing is changed before everything was checked.
 
 use super::cache::Cache;
-use super::plan::{Plan, StateWidth};
-use super::workspace::{MambaState, Ssm};
+use super::plan::{Eviction, Plan, StateWidth};
+use super::workspace::MambaState;
 use crate::image::crc;
 use bytemuck::cast_slice_mut;
 use core::convert::Infallible;
@@ -236,11 +236,7 @@ impl Memory<'_, '_> {
     /// Gives all parts of the state to `part`, in the order of the format.
     fn visit<E>(&mut self, place: Place, mut part: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
         part(cast_slice_mut(self.mamba.conv))?;
-        match &mut self.mamba.ssm {
-            Ssm::F32(state) => part(cast_slice_mut(state))?,
-            #[cfg(feature = "narrow-state")]
-            Ssm::F16(state) => part(cast_slice_mut(state))?,
-        }
+        part(self.mamba.ssm)?;
         let used = place.position.min(self.cache.slots as u64) as usize;
         let (dim, heads) = (self.cache.head_dim, self.cache.kv_heads);
         for layer in 0..self.plan.attention_layers as usize {
@@ -252,6 +248,7 @@ impl Memory<'_, '_> {
                 for scales in [head.key_scales, head.value_scales] {
                     part(cast_slice_mut(scales.get_mut(..used).unwrap_or(&mut [])))?;
                 }
+                part(cast_slice_mut(head.counts.get_mut(..used).unwrap_or(&mut [])))?;
             }
         }
         if place.output { part(cast_slice_mut(self.residual)) } else { Ok(()) }
@@ -264,13 +261,20 @@ impl Memory<'_, '_> {
             StateWidth::F32 => 4,
             #[cfg(feature = "narrow-state")]
             StateWidth::F16 => 2,
+            #[cfg(feature = "narrow-state")]
+            StateWidth::I8 => 1,
         };
-        [("window", o.window), ("sinks", o.sinks), ("state width", width), ("reserved", 0)]
+        let recent = match o.eviction {
+            Eviction::Window => 0,
+            #[cfg(feature = "heavy-hitters")]
+            Eviction::HeavyHitters { recent } => recent,
+        };
+        [("window", o.window), ("sinks", o.sinks), ("state width", width), ("recent", recent)]
     }
 
     fn header(&self, place: Place, length: u64) -> [u32; HEADER_WORDS] {
         let [a, b, c, d, e, f, g, h] = MAGIC;
-        let [window, sinks, width, reserved] = self.options().map(|(_, value)| value);
+        let [window, sinks, width, recent] = self.options().map(|(_, value)| value);
         let Place { position, sampled, output } = place;
         [
             u32::from_le_bytes([a, b, c, d]),
@@ -280,7 +284,7 @@ impl Memory<'_, '_> {
             window,
             sinks,
             width,
-            reserved,
+            recent,
             position as u32,
             (position >> 32) as u32,
             length as u32,

@@ -1,7 +1,7 @@
 //! The caller's memory and how it is divided.
 
 use super::cache::Cache;
-use super::plan::{ALIGN, Plan, StateWidth};
+use super::plan::{ALIGN, Plan};
 use bytemuck::Pod;
 
 /// Memory for a session, in a `static` or anywhere else. `N` is [`Plan::bytes`].
@@ -107,35 +107,19 @@ impl<'w> Buffers<'w> {
 pub(crate) struct MambaState<'w> {
     /// `(layer, d_conv − 1, E)`.
     pub conv: &'w mut [f32],
-    /// `(layer, E / 8, N, 8)`.
-    pub ssm: Ssm<'w>,
-}
-
-/// The SSM state in its width.
-pub(crate) enum Ssm<'w> {
-    F32(&'w mut [f32]),
-    #[cfg(feature = "narrow-state")]
-    F16(&'w mut [u16]),
+    /// `(layer, E / 8, N, 8)` numbers of [`Options::state`](crate::Options::state), as bytes.
+    pub ssm: &'w mut [u8],
 }
 
 impl<'w> MambaState<'w> {
     pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan) -> Self {
-        let count = plan.mamba_layers * plan.ssm;
-        let ssm = match plan.options.state {
-            StateWidth::F32 => Ssm::F32(arena.cut(count)),
-            #[cfg(feature = "narrow-state")]
-            StateWidth::F16 => Ssm::F16(arena.cut(count)),
-        };
-        Self { ssm, conv: arena.cut(plan.mamba_layers * plan.conv) }
+        Self { ssm: arena.cut(plan.mamba_layers * plan.ssm), conv: arena.cut(plan.mamba_layers * plan.conv) }
     }
 
     pub(crate) fn reset(&mut self) {
         self.conv.fill(0.0);
-        match &mut self.ssm {
-            Ssm::F32(h) => h.fill(0.0),
-            #[cfg(feature = "narrow-state")]
-            Ssm::F16(h) => h.fill(0),
-        }
+        // All zeros is zero in every width.
+        self.ssm.fill(0);
     }
 }
 
@@ -147,8 +131,10 @@ impl<'w> Cache<'w> {
             values: arena.cut(cache),
             key_scales: arena.cut(scales),
             value_scales: arena.cut(scales),
+            counts: arena.cut(plan.attention_layers * plan.cache_counts),
             slots: plan.slots as usize,
             sinks: plan.options.sinks as usize,
+            ring: plan.slots.saturating_sub(plan.options.eviction.recent(plan.options.window) as u64) as usize,
             kv_heads,
             head_dim,
             filled: 0,

@@ -1,10 +1,10 @@
 //! `jamlet eval`.
 
-use super::print_json;
+use super::{EvictionArgs, State, print_json};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use jamlet::Model;
-use jamlet_tools::eval::{Report, Side, compare, documents};
+use jamlet::{Model, Options};
+use jamlet_tools::eval::{Report, Side, compare, documents, whole};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::progress;
 use jamlet_tools::reference::Reference;
@@ -12,14 +12,15 @@ use jamlet_tools::text::encode;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Measures what quantization costs: perplexity and divergence from the checkpoint in f32
+/// Measures what quantization and bounded memory cost: perplexity and divergence
 #[derive(Args, Debug)]
 pub struct Eval {
     /// The image [default: the built-in model]
     image: Option<PathBuf>,
-    /// The Hugging Face folder that the image was packed from
+    /// The Hugging Face folder that the image was packed from, to be computed in f32 [default: the image itself, with a state in
+    /// f32 and a window that holds the longest document]
     #[arg(long, value_name = "HF_DIR")]
-    reference: PathBuf,
+    reference: Option<PathBuf>,
     /// A text in UTF-8; a document begins wherever the beginning-of-sequence token is written out
     #[arg(long, value_name = "FILE", required_unless_present = "tokens")]
     text: Option<PathBuf>,
@@ -29,6 +30,17 @@ pub struct Eval {
     /// Longest piece of a document, in tokens
     #[arg(long, default_value_t = 1024)]
     context: usize,
+    /// Tokens that attention sees, beside the sinks [default: the longest document]
+    #[arg(long)]
+    window: Option<u32>,
+    /// First tokens that attention sees for ever
+    #[arg(long, default_value_t = 4)]
+    sinks: u32,
+    /// How the state of Mamba layers is stored
+    #[arg(long, value_enum, default_value = "f32")]
+    state: State,
+    #[command(flatten)]
+    eviction: EvictionArgs,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -39,11 +51,19 @@ impl Eval {
     pub fn run(&self) -> Result<()> {
         let file = ImageFile::open(self.image.as_deref())?;
         let model = file.model()?;
-        let reference = Reference::load(&self.reference)?;
+        let reference = self.reference.as_deref().map(Reference::load).transpose()?;
         let texts = self.texts(&model)?;
         ensure!(!texts.is_empty(), "there is no document of two tokens or more");
         let bar = progress::count("evaluating", texts.len() as u64);
-        let report = compare(Side::Engine(&model), Side::Reference(&reference), &texts, || bar.inc(1));
+        let whole = whole(&texts);
+        let window = self.window.unwrap_or(whole);
+        let options = Options::window(window).sinks(self.sinks).state(self.state.width());
+        let ours = Side::Engine(&model, options.eviction(self.eviction.eviction(window)));
+        let theirs = match &reference {
+            Some(reference) => Side::Reference(reference),
+            None => Side::Engine(&model, Options::window(whole)),
+        };
+        let report = compare(ours, theirs, &texts, || bar.inc(1));
         bar.finish_and_clear();
         let report = report?;
         if self.json { print_json(&report) } else { print(&report) }
@@ -68,7 +88,11 @@ impl Eval {
 fn print(report: &Report) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} predictions in {} documents", report.predictions, report.documents)?;
-    writeln!(out, "  perplexity         {:.4} int8, {:.4} f32", report.perplexity, report.reference_perplexity)?;
+    writeln!(
+        out,
+        "  perplexity         {:.4}, of the reference {:.4}",
+        report.perplexity, report.reference_perplexity
+    )?;
     writeln!(out, "  ratio              {:.5}", report.perplexity_ratio)?;
     writeln!(
         out,

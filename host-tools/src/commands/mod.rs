@@ -15,7 +15,7 @@ pub mod verify;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use jamlet::{Options, StateWidth};
+use jamlet::{Eviction, Options, StateWidth};
 use serde::Serialize;
 use std::io::Write;
 
@@ -26,12 +26,55 @@ pub enum State {
     F32,
     /// 2 bytes a number.
     F16,
+    /// 1 byte a number, and 1 a channel.
+    Int8,
+}
+
+impl State {
+    /// As the engine has it.
+    pub fn width(self) -> StateWidth {
+        match self {
+            Self::F32 => StateWidth::F32,
+            Self::F16 => StateWidth::F16,
+            Self::Int8 => StateWidth::I8,
+        }
+    }
+}
+
+/// Which tokens attention sees, beside the sinks.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Evict {
+    /// The most recent ones.
+    Window,
+    /// Some of the most recent ones, and those that were attended to most (H2O).
+    HeavyHitters,
+}
+
+/// Which tokens the attention cache keeps.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct EvictionArgs {
+    /// Which tokens attention sees, beside the sinks
+    #[arg(long, value_enum, default_value = "window")]
+    eviction: Evict,
+    /// With heavy-hitters: so many of the window are the most recent tokens [default: half]
+    #[arg(long)]
+    recent: Option<u32>,
+}
+
+impl EvictionArgs {
+    /// As the engine has it, for a window.
+    pub fn eviction(&self, window: u32) -> Eviction {
+        match self.eviction {
+            Evict::Window => Eviction::Window,
+            Evict::HeavyHitters => Eviction::HeavyHitters { recent: self.recent.unwrap_or(window.div_ceil(2)) },
+        }
+    }
 }
 
 /// What a session remembers, and how much it computes at once.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PlanArgs {
-    /// Recent tokens that attention sees
+    /// Tokens that attention sees, beside the sinks
     #[arg(long, default_value_t = 512)]
     window: u32,
     /// First tokens that attention sees for ever (attention sinks)
@@ -43,16 +86,15 @@ pub struct PlanArgs {
     /// How the state of Mamba layers is stored
     #[arg(long, value_enum, default_value = "f32")]
     state: State,
+    #[command(flatten)]
+    eviction: EvictionArgs,
 }
 
 impl PlanArgs {
     /// As the engine has them.
     pub fn options(&self) -> Options {
-        let state = match self.state {
-            State::F32 => StateWidth::F32,
-            State::F16 => StateWidth::F16,
-        };
-        Options::window(self.window).sinks(self.sinks).chunk(self.chunk).state(state)
+        let eviction = self.eviction.eviction(self.window);
+        Options::window(self.window).sinks(self.sinks).chunk(self.chunk).state(self.state.width()).eviction(eviction)
     }
 }
 

@@ -56,6 +56,7 @@ impl<'b> Case<'b> {
                 sinks: word(6)?,
                 chunk: word(7)?,
                 state: if word(8)? == 1 { StateWidth::F16 } else { StateWidth::F32 },
+                eviction: jamlet::Eviction::Window,
             },
         })
     }

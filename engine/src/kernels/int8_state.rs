@@ -1,0 +1,157 @@
+//! A state of the Mamba layers in int8, as in the microscaling format MXINT8 (Rouhani et al. 2023): the N numbers of a channel
+//! share an exponent. So a channel takes N + 1 bytes in place of 4·N.
+//!
+//! A layer's state is `(E / 8, 1 + N, 8)` int8: of every eight channels first the exponents `e`, then the numbers `q`, and
+//! `h[n] = q[n] · 2^e`. After every token, in f32, with t the number of tokens before it:
+//!
+//! ```text
+//! e    = ⌊log2(max_n |h[n]|)⌋ − 6                         clamped to −100 ..= 121
+//! u    = frac(φ·t + α·channel + β·n) − ½                  23 bits
+//! q[n] = round(clamp(h[n] · 2^−e + u, −127, 127))
+//! ```
+//!
+//! The output y of the token uses h before that rounding. The scan itself is that of an f32 state, of whichever instruction set.
+//!
+//! # Why the dither u
+//!
+//! A state that decays by 0.1 % a token changes by less than half a step of an 8-bit number: rounded to nearest, it would stand
+//! still, and what is added to it would be lost. With a dither that is even over 0..1, it moves by one step as often as it has to.
+//! Since multiples of the golden ratio φ fill 0..1 as evenly as anything can, errors of consecutive tokens cancel instead of
+//! adding up as those of random numbers would; and since they follow from the position, every target draws the same ones. α and
+//! β (of the R₂ sequence, Roberts 2018) spread channels and states, whose errors meet in y. `narrow-state.md` has figures.
+
+use super::Scan;
+
+/// φ − 1, 1/ρ and 1/ρ² (ρ the plastic number) times 2³².
+const GOLDEN: u32 = 0x9E37_79B9;
+const CHANNEL: u32 = 0xC13F_A9A9;
+const STATE: u32 = 0x91E1_0DA5;
+
+/// States of a channel that most models have, and for which little stack is taken.
+const FEW: usize = 16;
+/// The most that an image can have.
+const MOST: usize = 256;
+
+/// The scan over a chunk that begins after `position` tokens; `step` is the scan with a state in f32.
+pub(super) fn scan(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<'_, f32>)) {
+    match scan.d_state {
+        0..=FEW => blocks::<FEW>(scan, position, step),
+        _ => blocks::<MOST>(scan, position, step),
+    }
+}
+
+/// Eight channels at a time: widened, through all tokens, and back.
+#[inline(never)]
+fn blocks<const N: usize>(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<'_, f32>)) {
+    let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
+    let mut wide = [[0.0f32; 8]; N];
+    let Some(h) = wide.get_mut(..n) else { return };
+    let blocks = state.as_chunks_mut::<8>().0.chunks_exact_mut(n + 1).zip(a.chunks_exact(8 * n.max(1)));
+    for ((block, (state, a)), d) in blocks.enumerate().zip(d.as_chunks::<8>().0) {
+        let Some((exponents, q)) = state.split_first_mut() else { continue };
+        for (h, q) in h.iter_mut().zip(&*q) {
+            for ((h, q), exponent) in h.iter_mut().zip(q).zip(&*exponents) {
+                *h = f32::from(*q) * power(*exponent);
+            }
+        }
+        let channel = first + 8 * block;
+        for (token, bc) in bc.chunks_exact(row.max(1)).enumerate() {
+            let (Some(dt), Some(z)) = (dt.get(token * stride..), z.get(token * stride..)) else { continue };
+            let (u, state) = (u.row(token, 8 * block), h.as_flattened_mut());
+            step(Scan { u, first: channel, dt, z, stride, bc, row, a, d, state, d_state: n });
+            let t = (position as u32).wrapping_add(token as u32);
+            let phase = GOLDEN.wrapping_mul(t).wrapping_add(CHANNEL.wrapping_mul(channel as u32));
+            round(h, exponents, q, phase);
+        }
+    }
+}
+
+/// 2^e.
+#[inline(always)]
+const fn power(exponent: i8) -> f32 {
+    f32::from_bits(((exponent as i32 + 127) as u32) << 23)
+}
+
+/// Rounds `h (N, 8)` to `q (N, 8)` and eight exponents, and leaves the rounded numbers in it.
+#[inline(always)]
+fn round(h: &mut [[f32; 8]], exponents: &mut [i8; 8], q: &mut [[i8; 8]], phase: u32) {
+    let mut max = [0.0f32; 8];
+    for row in &*h {
+        for (max, h) in max.iter_mut().zip(row) {
+            *max = if h.abs() > *max { h.abs() } else { *max };
+        }
+    }
+    let (mut step, mut inverse, mut phases) = ([0.0f32; 8], [0.0f32; 8], [0u32; 8]);
+    for lane in 0..8 {
+        let exponent = ((max[lane].to_bits() >> 23) as i32 - (127 + 6)).clamp(-100, 121) as i8;
+        exponents[lane] = exponent;
+        (step[lane], inverse[lane]) = (power(exponent), power(-exponent));
+        phases[lane] = phase.wrapping_add(CHANNEL.wrapping_mul(lane as u32));
+    }
+    for (h, q) in h.iter_mut().zip(q) {
+        for lane in 0..8 {
+            let dither = f32::from_bits(0x3F80_0000 | phases[lane] >> 9) - 1.5;
+            let x = h[lane] * inverse[lane] + dither;
+            // In this order a NaN becomes 127 everywhere.
+            let x = if x < 127.0 { x } else { 127.0 };
+            let x = if x > -127.0 { x } else { -127.0 };
+            let rounded = super::math::round(x);
+            q[lane] = rounded as i8;
+            h[lane] = rounded as f32 * step[lane];
+            phases[lane] = phases[lane].wrapping_add(STATE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state that forgets `rate` of itself a token and is pulled towards 1, beside one that stands at `largest`: where it
+    /// gets to, on average, once it has had the time.
+    fn settles(rate: f32, largest: f32, mut round: impl FnMut(&mut [[f32; 8]], u32)) -> f64 {
+        let mut h = [[0.0f32; 8]; 2];
+        let (mut sum, tokens) = (0.0, (20.0 / rate) as u32);
+        for t in 0..2 * tokens {
+            h[0] = [largest; 8];
+            h[1] = h[1].map(|h| h - rate * h + rate);
+            round(&mut h, t);
+            sum += if t < tokens { 0.0 } else { h[1].iter().map(|&h| f64::from(h)).sum::<f64>() / 8.0 };
+        }
+        sum / f64::from(tokens)
+    }
+
+    #[test]
+    fn slow_states_get_where_they_belong_but_not_without_dither() {
+        for rate in [0.1, 0.01, 0.001] {
+            for largest in [1.0, 1.9, 5.0] {
+                let (mut exponents, mut q) = ([0; 8], [[0; 8]; 2]);
+                let found = settles(rate, largest, |h, t| round(h, &mut exponents, &mut q, GOLDEN.wrapping_mul(t)));
+                assert!((found - 1.0).abs() < 0.01, "rate {rate}, beside {largest}: {found}");
+            }
+        }
+        // Half a step beside 1.9 is 1/128: what is added at a rate of 0.001 never gets there.
+        let nearest = settles(0.001, 1.9, |h, _| {
+            h.as_flattened_mut().iter_mut().for_each(|h| *h = libm::rintf(*h * 64.0) / 64.0)
+        });
+        assert!(nearest < 0.01, "{nearest}");
+    }
+
+    #[test]
+    fn whatever_comes_in_the_step_is_at_most_a_64th_of_the_largest() {
+        for (large, small) in [(1.0, 0.3), (127.9, -3.0), (1e-20, 1e-21), (1e30, -1e30), (-2.0, 0.0)] {
+            let mut h = [[large; 8], [small; 8]];
+            let (mut exponents, mut q) = ([0; 8], [[0; 8]; 2]);
+            round(&mut h, &mut exponents, &mut q, 0x1234_5678);
+            let step = f32::abs(large) / 64.0;
+            assert!(h[0].iter().all(|&h| (h - large).abs() <= step) && h[1].iter().all(|&h| (h - small).abs() <= step));
+            assert!(q.iter().zip(h).all(|(q, h)| (0..8).all(|i| f32::from(q[i]) * power(exponents[i]) == h[i])));
+        }
+        let mut h = [[0.0; 8], [f32::NAN; 8], [f32::INFINITY; 8], [1e-40; 8]];
+        let (mut exponents, mut q) = ([0; 8], [[0; 8]; 4]);
+        round(&mut h[..1], &mut exponents, &mut q, 0xFFFF_FFFF);
+        assert_eq!(h[0], [0.0; 8]);
+        round(&mut h, &mut exponents, &mut q, 0);
+        assert!(h.as_flattened().iter().all(|h| h.is_finite()));
+    }
+}
