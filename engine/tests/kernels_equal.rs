@@ -334,6 +334,55 @@ fn scan_with_a_state_in_f16() {
 }
 
 #[test]
+fn scan_with_a_state_in_int8() {
+    let random = &mut Random(9);
+    for kind in 0..=KINDS {
+        for (e, n, rank) in [(8, 1, 1), (24, 11, 3), (80, 16, 0), (16, 17, 2), (512, 16, 16)] {
+            let row = rank + 2 * n;
+            let tokens = 7;
+            let u = random.floats(tokens * e, kind);
+            let z = random.floats(tokens * e, kind);
+            let dt: Vec<f32> = random.floats(tokens * e, kind).iter().map(|x| x.abs()).collect();
+            let bc = random.floats(tokens * row, kind % 4);
+            let a: Vec<f32> = random.floats(e * n, kind).iter().map(|a| -a.abs()).collect();
+            let d = random.floats(e, 0);
+            let state: Vec<i8> = (0..e * (n + 1)).map(|_| (random.bits() as i8).max(-100)).collect();
+            // Chunks of any length: the rounding knows the position.
+            let run = |kernels: Kernels<'_>, chunk: usize| {
+                let (mut all, mut state) = (Vec::new(), state.clone());
+                for from in (0..tokens).step_by(chunk) {
+                    let to = (from + chunk).min(tokens);
+                    let mut u = u[from * e..to * e].to_vec();
+                    let scan = Scan {
+                        u: Columns::new(&mut u, e),
+                        first: 0,
+                        dt: &dt[from * e..to * e],
+                        z: &z[from * e..to * e],
+                        stride: e,
+                        bc: &bc[from * row..to * row],
+                        row,
+                        a: &a,
+                        d: &d,
+                        state: &mut state,
+                        d_state: n,
+                    };
+                    kernels.scan_int8(scan, (1 << 32) - 3 + from as u64);
+                    all.extend(u);
+                }
+                all.extend(state.iter().map(|&x| f32::from(x)));
+                all
+            };
+            let right = run(Kernels::portable(), tokens);
+            for kernels in others().into_iter().chain([Kernels::portable()]) {
+                for chunk in [1, 3, tokens] {
+                    same(&right, &run(kernels, chunk), &format!("{kernels:?}: {chunk} x {e} x {n}, kind {kind}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn attention() {
     let random = &mut Random(8);
     for kind in 0..=KINDS {

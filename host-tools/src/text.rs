@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 /// Symbols of a word that an encoder looks at together.
 const WINDOW: usize = 4096;
 /// Bytes that are read at a time.
-const PIECE: usize = 1 << 16;
+const PIECE: usize = 1 << 12;
 /// Tokens that are gathered before they are fed.
 const BATCH: usize = 256;
 

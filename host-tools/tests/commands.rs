@@ -103,6 +103,45 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
     assert!(!output.status.success());
 }
 
+/// How much of a process lies in memory, in KiB.
+#[cfg(target_os = "linux")]
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().strip_suffix(" kB").and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn endless_input_takes_no_more_memory_and_ctrl_c_ends_it_with_an_answer() {
+    let mut child = jamlet()
+        .args(["summarize", "-n", "4", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("jamlet");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // One line without an end, of which every 64th byte is no UTF-8. What the command didn't read fills the pipe.
+    let piece: Vec<u8> = b"an endless tale of \xFF bytes, and ".iter().copied().cycle().take(4096).collect();
+    let mut sizes = Vec::new();
+    for at in 0..25 {
+        stdin.write_all(&piece).expect("a pipe");
+        if at >= 20 {
+            sizes.push(resident(child.id()));
+        }
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(interrupt.success());
+    let output = child.wait_with_output().expect("jamlet");
+    drop(stdin);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = json(&String::from_utf8(output.stdout).expect("UTF-8"));
+    assert!(report["prompt_tokens"].as_u64() > Some(2000), "{report}");
+    let (first, last) = (sizes[0], sizes[sizes.len() - 1]);
+    assert!(last <= first + 64, "{first} KiB became {last} KiB");
+}
+
 #[test]
 fn a_folder_is_packed_inspected_planned_and_verified() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,6 +1,6 @@
 //! The int8 engine beside `transformers`: every kind of layer and every odd size, bounded attention, chunks, states.
 
-use jamlet::{Model, Options, Plan, Session, SessionError, StateWidth};
+use jamlet::{Eviction, Model, Options, Plan, Session, SessionError, StateWidth};
 use jamlet_tests::fixtures::{self, Fixture};
 use jamlet_tests::images::{AlignedBytes, last_logits, logits, pack};
 use jamlet_tools::hf::Weights;
@@ -60,12 +60,13 @@ fn chunks_change_no_bit() {
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(&fixture.name);
         // Also where the window ends within the text.
-        for window in [64, 10] {
-            let options = Options::window(window).sinks(2);
+        let (whole, short) = (Options::window(64).sinks(2), Options::window(10).sinks(2));
+        let heavy = short.eviction(Eviction::HeavyHitters { recent: 3 }).state(StateWidth::I8);
+        for options in [whole, short, heavy] {
             let right = bits(&last_logits(&model, options.chunk(1), &fixture.tokens));
             for chunk in [2, 3, 8, 13, 64] {
                 let ours = bits(&last_logits(&model, options.chunk(chunk), &fixture.tokens));
-                assert!(ours == right, "{} in chunks of {chunk}, window {window}", fixture.name);
+                assert!(ours == right, "{} in chunks of {chunk}, {options:?}", fixture.name);
             }
         }
     }
@@ -106,15 +107,54 @@ fn a_shorter_window_sees_what_a_masked_reference_sees() {
 }
 
 #[test]
-fn a_narrow_state_stays_close_and_takes_half_the_room() {
+fn heavy_hitters_are_those_of_a_reference_that_keeps_lists() {
+    for name in ["attention-only", "dense-odd", "moe-in-attention"] {
+        let fixture = fixtures::load(name);
+        let image = pack(&fixture.dir, 32);
+        let model = Model::parse(image.get()).expect(name);
+        let plain = logits(&model, Options::window(12).sinks(2), &fixture.tokens);
+        for (window, sinks, recent) in [(12, 2, 4), (12, 2, 1), (20, 0, 10), (9, 3, 8)] {
+            let visible = Visible::HeavyHitters { sinks, window, recent };
+            let right = rounded(&fixture).with_visible(visible).forward(&fixture.tokens).expect(name);
+            let options = Options::window(window as u32).sinks(sinks as u32);
+            let heavy = options.eviction(Eviction::HeavyHitters { recent: recent as u32 });
+            let ours = logits(&model, heavy, &fixture.tokens);
+            let (near, far) = (distance(&ours, &right), distance(&logits(&model, options, &fixture.tokens), &right));
+            println!("{name:20} window {window:3} sinks {sinks} recent {recent}: {near:.4}; a plain window {far:.4}");
+            assert!(near < AFTER_A_STEP, "{name}: window {window}, sinks {sinks}, recent {recent}: {near}");
+            assert!(near < far / 2.0, "{name}: window {window}, sinks {sinks}, recent {recent}: {near} and {far}");
+        }
+        // All of the window recent: nothing else is kept.
+        let all = Options::window(12).sinks(2).eviction(Eviction::HeavyHitters { recent: 12 });
+        assert!(bits(&logits(&model, all, &fixture.tokens)) == bits(&plain), "{name}");
+    }
+}
+
+#[test]
+fn a_narrow_state_stays_close_and_takes_less_room() {
     let fixture = fixtures::load("mamba-only");
     let image = pack(&fixture.dir, 32);
     let model = Model::parse(image.get()).expect("an image");
-    let narrow = whole(&fixture).state(StateWidth::F16);
-    let far = distance(&logits(&model, narrow, &fixture.tokens), &logits(&model, whole(&fixture), &fixture.tokens));
-    assert!(far > 0.0 && far < AFTER_A_STEP, "{far}");
+    let right = logits(&model, whole(&fixture), &fixture.tokens);
+    let n = model.header().d_state as usize;
     let ssm = |options| Plan::new(image.get(), options).expect("a plan").parts().ssm;
-    assert_eq!(2 * ssm(narrow), ssm(whole(&fixture)));
+    for (state, bytes) in [(StateWidth::F16, 2 * n), (StateWidth::I8, n + 1)] {
+        let narrow = whole(&fixture).state(state);
+        let far = distance(&logits(&model, narrow, &fixture.tokens), &right);
+        println!("{state:?}: {far:.4}");
+        assert!(far > 0.0 && far < AFTER_A_STEP, "{state:?}: {far}");
+        assert_eq!(ssm(narrow) * 4 * n, ssm(whole(&fixture)) * bytes);
+    }
+}
+
+#[test]
+fn more_recent_tokens_than_the_window_has_are_refused() {
+    let image = pack(&fixtures::load("dense").dir, 32);
+    for recent in [0, 13] {
+        let options = Options::window(12).eviction(Eviction::HeavyHitters { recent });
+        let error = Plan::new(image.get(), options).expect_err("no plan").to_string();
+        assert_eq!(error, format!("recent is {recent}; 1 to 12 would be right"));
+    }
 }
 
 #[test]

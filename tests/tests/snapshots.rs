@@ -1,6 +1,6 @@
 //! A session goes on from a saved state as if nothing had happened, and takes no state that isn't its own.
 
-use jamlet::{Model, Options, Plan, RestoreError, Sampler, Session, SessionError, SnapshotError, StateWidth};
+use jamlet::{Eviction, Model, Options, Plan, RestoreError, Sampler, Session, SessionError, SnapshotError, StateWidth};
 use jamlet_tests::fixtures;
 use jamlet_tests::images::{AlignedBytes, pack};
 
@@ -35,9 +35,12 @@ fn the_same_bits_after_a_restore_wherever_it_was_saved() {
         let fixture = fixtures::load(name);
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(name);
-        for state in [StateWidth::F32, StateWidth::F16] {
+        let heavy = Eviction::HeavyHitters { recent: 4 };
+        for (state, eviction) in
+            [(StateWidth::F32, Eviction::Window), (StateWidth::F16, Eviction::Window), (StateWidth::I8, heavy)]
+        {
             // The ring of the cache is not full, just full, and has gone round.
-            let options = Options::window(9).sinks(2).chunk(4).state(state);
+            let options = Options::window(9).sinks(2).chunk(4).state(state).eviction(eviction);
             for cut in [1, 5, 10, 11, 12, 30, 63] {
                 let (before, after) = fixture.tokens.split_at(cut);
                 let mut first = workspace(&image, options);

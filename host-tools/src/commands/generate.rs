@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use jamlet::{Sampler, SamplerOptions, Session};
-use jamlet_tools::{progress, text};
+use jamlet_tools::endless::StandardInput;
+use jamlet_tools::{memory, progress, text};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -52,18 +53,18 @@ impl SamplerArgs {
     }
 }
 
-/// A file, or standard input for none and for `-`.
+/// A file, or standard input for none and for `-`: there Ctrl-C ends the text.
 pub fn input(path: Option<&Path>) -> Result<Box<dyn Read>> {
     Ok(match path {
         Some(path) if path != Path::new("-") => Box::new(File::open(path).with_context(|| path.display().to_string())?),
-        _ => Box::new(std::io::stdin().lock()),
+        _ => Box::new(StandardInput::open()?),
     })
 }
 
 /// What a run took, for `--json`.
 #[derive(Serialize)]
 pub struct Answer {
-    /// What the model wrote.
+    /// What the model wrote, where it wasn't printed as it came.
     pub text: String,
     /// Tokens that were read.
     pub prompt_tokens: u64,
@@ -75,6 +76,8 @@ pub struct Answer {
     pub decode_seconds: f64,
     /// Bytes of the workspace, which are the same for every text.
     pub workspace_bytes: usize,
+    /// The most memory that this process had, in bytes, where the system tells.
+    pub peak_rss_bytes: Option<u64>,
 }
 
 /// Feeds `input` between the model's prefix and suffix where `template` is set (else only begins a sequence), and writes
@@ -94,7 +97,7 @@ pub fn answer(
         session.feed(&[bos])?;
     }
     let bar = progress::tokens("reading");
-    let fed = text::feed(session, input, |tokens| bar.set_position(tokens));
+    let fed = text::feed(session, input, |tokens| progress::set_tokens(&bar, tokens));
     bar.finish_and_clear();
     fed?;
     if template {
@@ -115,14 +118,15 @@ pub fn write(
 ) -> Result<Answer> {
     let start = Instant::now();
     let mut out = std::io::stdout().lock();
-    let mut written = String::new();
+    let (mut written, mut begun) = (String::new(), false);
     let mut failed = None;
     let prompt_tokens = session.position();
     let tokens = text::generate(session, sampler, limit, |part| {
         // A tokenizer may put a space before the first word.
-        let part = if template && written.is_empty() { part.trim_start() } else { part };
-        written.push_str(part);
+        let part = if template && !begun { part.trim_start() } else { part };
+        begun |= !part.is_empty();
         if quiet {
+            written.push_str(part);
             return ControlFlow::Continue(());
         }
         match out.write_all(part.as_bytes()).and_then(|()| out.flush()) {
@@ -145,6 +149,7 @@ pub fn write(
             prefill_seconds,
             decode_seconds: start.elapsed().as_secs_f64(),
             workspace_bytes: session.plan().bytes(),
+            peak_rss_bytes: memory::peak(),
         }),
     }
 }

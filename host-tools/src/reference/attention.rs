@@ -30,6 +30,8 @@ pub(super) struct Attention {
 pub(super) struct Cache {
     keys: Vec<f32>,
     values: Vec<f32>,
+    /// Of every key-value head, where heavy hitters are kept: the tokens that are seen, and their counts of attention.
+    kept: Vec<Vec<(usize, u32)>>,
 }
 
 impl Attention {
@@ -59,6 +61,9 @@ impl Attention {
         cache.keys.append(&mut keys);
         cache.values.append(&mut values);
 
+        if let Visible::HeavyHitters { sinks, window, recent } = visible {
+            return self.output.forward(&self.heavy_hitters(&queries, cache, before, [sinks, window, recent]));
+        }
         let mut mixed = vec![0.0; queries.len()]; // (T, heads D)
         let rows = mixed.par_chunks_exact_mut(self.heads * dim).zip(queries.par_chunks_exact(self.heads * dim));
         rows.enumerate().for_each(|(t, (mixed, queries))| {
@@ -78,5 +83,47 @@ impl Attention {
             }
         });
         self.output.forward(&mixed)
+    }
+
+    /// Attention of `queries (T, heads D)` to the tokens that a cache of heavy hitters keeps, in the plainest way: lists of
+    /// positions. Counts are rounded as the engine rounds them, because which token has the least is a matter of one.
+    fn heavy_hitters(&self, queries: &[f32], cache: &mut Cache, before: usize, bounds: [usize; 3]) -> Vec<f32> {
+        let ([sinks, window, recent], dim) = (bounds, self.head_dim);
+        let (group, width) = (self.heads / self.kv_heads, self.kv_heads * dim);
+        cache.kept.resize(self.kv_heads, Vec::new());
+        let mut mixed = vec![0.0; queries.len()];
+        for (t, (mixed, queries)) in
+            mixed.chunks_exact_mut(self.heads * dim).zip(queries.chunks_exact(self.heads * dim)).enumerate()
+        {
+            let position = before + t;
+            let dither = f64::from(((position as u32).wrapping_mul(0x9E37_79B9)) >> 9) / 8_388_608.0;
+            for (head, (out, query)) in mixed.chunks_exact_mut(dim).zip(queries.chunks_exact(dim)).enumerate() {
+                let kept = &mut cache.kept[head / group];
+                if head % group == 0 {
+                    if kept.len() == sinks + window {
+                        // The token that is no longer recent, and the heavy hitter with the least attention.
+                        let leaves = kept.iter().position(|(p, _)| p + recent == position).expect("it was recent");
+                        let heavy = kept.iter().enumerate().filter(|(_, (p, _))| *p >= sinks && p + recent < position);
+                        let least = heavy.min_by_key(|(_, (p, count))| (*count, *p)).map(|(i, _)| i);
+                        let goes = least.filter(|&least| kept[least].1 < kept[leaves].1).unwrap_or(leaves);
+                        kept.remove(goes);
+                    }
+                    kept.push((position, 0));
+                }
+                let offset = head / group * dim;
+                let row = |j: usize| j * width + offset..j * width + offset + dim;
+                let scale = 1.0 / (dim as f32).sqrt();
+                let mut scores: Vec<_> = kept.iter().map(|(j, _)| dot(query, &cache.keys[row(*j)]) * scale).collect();
+                softmax(&mut scores);
+                for ((j, count), score) in kept.iter_mut().zip(&scores) {
+                    out.iter_mut().zip(&cache.values[row(*j)]).for_each(|(out, v)| *out += score * v);
+                    *count += (f64::from(*score) * 256.0 + dither) as u32;
+                }
+                if kept.iter().any(|(p, count)| *p >= sinks && *count >= 1 << 15) {
+                    kept.iter_mut().for_each(|(_, count)| *count /= 2);
+                }
+            }
+        }
+        mixed
     }
 }

@@ -64,13 +64,23 @@ pub enum Visible {
         /// Most recent tokens, at least 1.
         window: usize,
     },
+    /// What a cache of heavy hitters holds, for every layer and key-value head: see `jamlet::state::cache`.
+    HeavyHitters {
+        /// First tokens of the text that are never forgotten.
+        sinks: usize,
+        /// Other tokens.
+        window: usize,
+        /// How many of them are the most recent, at least 1.
+        recent: usize,
+    },
 }
 
 impl Visible {
     /// Whether the token at position `t` sees the one at `j <= t`.
     fn sees(self, t: usize, j: usize) -> bool {
         match self {
-            Self::All => true,
+            // Heavy hitters are kept by the attention layer itself.
+            Self::All | Self::HeavyHitters { .. } => true,
             Self::Bounded { sinks, window } => j < sinks || t - j < window,
         }
     }

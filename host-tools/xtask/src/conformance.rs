@@ -4,7 +4,7 @@ use crate::aligned::Aligned;
 use crate::board::{ALL, Board, Machine, targets_folder};
 use crate::images;
 use anyhow::{Context, Result, bail, ensure};
-use jamlet::{Options, Plan};
+use jamlet::{Eviction, Options, Plan, StateWidth};
 use jamlet_app::conformance::{Case, HEADER_WORDS, MAGIC};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +39,10 @@ const LIMIT: u64 = 240;
 /// The models that boards embed take part beside the fixtures.
 const MODELS: [&str; 2] = ["nano", "pico"];
 const CHUNKS: [u32; 4] = [1, 3, 8, 64];
+/// Fixtures under other options than the rest: name, and whose image it is.
+const VARIANTS: [(&str, &str); 2] = [("mamba-f16", "mamba"), ("gqa-heavy-int8", "gqa")];
+/// The chunks in which these run.
+const VARIANT_CHUNKS: [u32; 2] = [3, 64];
 const DECODE: u32 = 32;
 const PROMPT: usize = 70; // longer than the largest chunk, and than the window
 const WINDOW: u32 = 48;
@@ -75,13 +79,20 @@ struct Finding {
 
 /// What a target reported.
 #[derive(Debug, Default, Serialize)]
-struct Report {
+pub struct Report {
+    /// Tokens that were decoded.
     #[serde(skip)]
-    ids: Vec<u32>,
-    hash: String,
-    workspace: usize,
+    pub ids: Vec<u32>,
+    /// Of the logits' bits.
+    pub hash: String,
+    /// Its bytes.
+    pub workspace: usize,
+    /// The most stack in use, where the target knows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    stack: Option<usize>,
+    pub stack: Option<usize>,
+    /// The same after the first tokens of a stream.
+    #[serde(skip)]
+    pub early_stack: Option<usize>,
 }
 
 /// Runs the suite.
@@ -93,8 +104,7 @@ pub fn run(args: &Args) -> Result<()> {
         let names = ALL.map(|board| board.name).join(", ");
         ensure!(ALL.iter().any(|board| board.name == name), "there is no target {name}; there are {names}");
     }
-    let mut models: Vec<(String, Vec<u8>)> =
-        images::all().into_iter().map(|(name, bytes)| (name.into(), bytes)).collect();
+    let mut models = fixtures();
     let shelf = targets_folder().join("../host-tools/models");
     let own = MODELS.map(|name| shelf.join(name).with_extension("jamlet"));
     for path in own.iter().chain(&args.image) {
@@ -126,7 +136,7 @@ pub fn run(args: &Args) -> Result<()> {
             _ => board.build(if board.folder == "linux" { "linux" } else { "conformance" }, None)?,
         };
         for (name, image) in &models {
-            for chunk in CHUNKS {
+            for &chunk in chunks(name) {
                 let golden = &goldens[name];
                 let Some(finding) = run_one(args, board, &program, name, image, golden, chunk, scratch.path())? else {
                     if !args.json {
@@ -158,7 +168,7 @@ fn golden(args: &Args, name: &str, image: &[u8]) -> Result<Golden> {
         let golden = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         return serde_json::from_str(&golden).with_context(|| path.display().to_string());
     }
-    let golden = on_this_machine(image)?;
+    let golden = on_this_machine(name, image)?;
     let own = args.image.as_ref().is_some_and(|image| image.file_stem().is_some_and(|stem| stem == name));
     if args.bless && !own {
         fs::create_dir_all(targets_folder().join("../tests/goldens"))?;
@@ -167,11 +177,11 @@ fn golden(args: &Args, name: &str, image: &[u8]) -> Result<Golden> {
     Ok(golden)
 }
 
-fn on_this_machine(image: &[u8]) -> Result<Golden> {
+fn on_this_machine(name: &str, image: &[u8]) -> Result<Golden> {
     let vocab = jamlet::model::Header::read(image).map_err(anyhow::Error::msg)?.vocab;
     // Any tokens do; these go through the vocabulary in no order.
     let prompt: Vec<u32> = (0..PROMPT as u32).map(|i| 3 + i * 7919 % (vocab - 3)).collect();
-    let report = on_host(&blob(image, &prompt, 1))?;
+    let report = on_host(&blob(image, &prompt, options(name, 1), 0))?;
     Ok(Golden { prompt, ids: report.ids, hash: report.hash })
 }
 
@@ -181,7 +191,7 @@ fn on_this_machine(image: &[u8]) -> Result<Golden> {
 /// # Errors
 /// When the board can't be run, or computes other bits than this machine.
 pub fn instructions(board: &Board, image: &[u8]) -> Result<Option<(u64, u64)>> {
-    let golden = on_this_machine(image)?;
+    let golden = on_this_machine("", image)?;
     let program = board.build("conformance", None)?;
     let scratch = tempfile::tempdir()?;
     let finding = run_one(&Args::default(), board, &program, "", image, &golden, 8, scratch.path())?;
@@ -192,15 +202,44 @@ pub fn instructions(board: &Board, image: &[u8]) -> Result<Option<(u64, u64)>> {
     }
 }
 
-fn options(chunk: u32) -> Options {
-    Options::window(WINDOW).chunk(chunk)
+/// The images of this suite, by the name of their golden.
+fn fixtures() -> Vec<(String, Vec<u8>)> {
+    let images = images::all();
+    let variants = VARIANTS.iter().flat_map(|(name, of)| {
+        images.iter().filter(move |(image, _)| image == of).map(move |(_, bytes)| ((*name).into(), bytes.clone()))
+    });
+    images.iter().map(|(name, bytes)| ((*name).into(), bytes.clone())).chain(variants).collect()
+}
+
+fn chunks(name: &str) -> &'static [u32] {
+    if VARIANTS.iter().any(|(variant, _)| *variant == name) { &VARIANT_CHUNKS } else { &CHUNKS }
+}
+
+fn options(name: &str, chunk: u32) -> Options {
+    let options = Options::window(WINDOW).chunk(chunk);
+    match name {
+        "mamba-f16" => options.state(StateWidth::F16),
+        // Of 52 slots 16 are a ring: 22 tokens of the prompt and what is decoded leave it.
+        "gqa-heavy-int8" => options.state(StateWidth::I8).eviction(Eviction::HeavyHitters { recent: 16 }),
+        _ => options,
+    }
 }
 
 /// A case as `jamlet_app::conformance` reads it.
-fn blob(image: &[u8], prompt: &[u32], chunk: u32) -> Vec<u8> {
-    let o = options(chunk);
+pub fn blob(image: &[u8], prompt: &[u32], o: Options, stream: u32) -> Vec<u8> {
+    let state = match o.state {
+        StateWidth::F32 => 0,
+        StateWidth::F16 => 1,
+        StateWidth::I8 => 2,
+    };
+    let recent = match o.eviction {
+        Eviction::Window => 0,
+        Eviction::HeavyHitters { recent } => recent,
+    };
     let offset = ((HEADER_WORDS + prompt.len()) * 4).next_multiple_of(64);
-    let head = [MAGIC, offset as u32, image.len() as u32, prompt.len() as u32, DECODE, o.window, o.sinks, o.chunk, 0];
+    let (at, length, tokens) = (offset as u32, image.len() as u32, prompt.len() as u32);
+    let head: [u32; HEADER_WORDS] =
+        [MAGIC, at, length, tokens, DECODE, o.window, o.sinks, o.chunk, state, recent, stream];
     let mut blob: Vec<u8> = head.iter().chain(prompt).flat_map(|word| word.to_le_bytes()).collect();
     blob.resize(offset, 0);
     blob.extend(image);
@@ -218,8 +257,9 @@ fn run_one(
     chunk: u32,
     scratch: &Path,
 ) -> Result<Option<Finding>> {
-    let case = blob(image, &golden.prompt, chunk);
-    let workspace = Plan::new(image, options(chunk)).map_err(anyhow::Error::msg)?.bytes();
+    let options = options(name, chunk);
+    let case = blob(image, &golden.prompt, options, 0);
+    let workspace = Plan::new(image, options).map_err(anyhow::Error::msg)?.bytes();
     if !board.fits(case.len(), workspace) {
         return Ok(None);
     }
@@ -267,14 +307,18 @@ fn run_one(
 }
 
 /// Instructions a token in a region, from what the plugin wrote.
-fn region(counts: &Path, region: u32, tokens: u64) -> Option<u64> {
+pub fn region(counts: &Path, region: u32, tokens: u64) -> Option<u64> {
     let text = fs::read_to_string(counts).ok()?;
     let line = text.lines().find(|line| line.starts_with(&format!("region {region} ")))?;
     let insns: u64 = line.split(" insns ").nth(1)?.split(' ').next()?.parse().ok()?;
     Some(insns / tokens)
 }
 
-fn on_host(case: &[u8]) -> Result<Report> {
+/// Runs a case in this process.
+///
+/// # Errors
+/// What kept it from running.
+pub fn on_host(case: &[u8]) -> Result<Report> {
     let case = Aligned::copy(case);
     let case = Case::parse(case.bytes()).context("the case is malformed")?;
     let bytes = Plan::new(case.image, case.options).map_err(anyhow::Error::msg)?.bytes();
@@ -283,7 +327,11 @@ fn on_host(case: &[u8]) -> Result<Report> {
     read_report(&(report + "end\n"))
 }
 
-fn read_report(text: &str) -> Result<Report> {
+/// What a target printed.
+///
+/// # Errors
+/// The one that it reported, or that it ended early.
+pub fn read_report(text: &str) -> Result<Report> {
     let mut report = Report::default();
     let mut ended = false;
     for line in text.lines() {
@@ -291,6 +339,7 @@ fn read_report(text: &str) -> Result<Report> {
         match word {
             "workspace" => report.workspace = rest.parse()?,
             "stack" => report.stack = Some(rest.parse()?),
+            "early" => report.early_stack = Some(rest.parse()?),
             "ids" => report.ids = rest.split(' ').map(str::parse).collect::<Result<_, _>>()?,
             "hash" => report.hash = rest.into(),
             "error" => bail!("{rest}"),
@@ -338,15 +387,15 @@ mod tests {
 
     #[test]
     fn host_equals_the_goldens_and_a_planted_fault_does_not() {
-        for (name, mut image) in images::all() {
+        for (name, mut image) in fixtures() {
             let path = targets_folder().join(format!("../tests/goldens/{name}.json"));
             let golden: Golden = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
             for chunk in CHUNKS {
-                let report = on_host(&blob(&image, &golden.prompt, chunk)).unwrap();
+                let report = on_host(&blob(&image, &golden.prompt, options(&name, chunk), 0)).unwrap();
                 assert_eq!((&report.ids, &report.hash), (&golden.ids, &golden.hash), "{name}, chunk {chunk}");
             }
             plant_fault(&mut image);
-            let report = on_host(&blob(&image, &golden.prompt, 8)).unwrap();
+            let report = on_host(&blob(&image, &golden.prompt, options(&name, 8), 0)).unwrap();
             assert_ne!(report.hash, golden.hash, "{name}");
         }
     }

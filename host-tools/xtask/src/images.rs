@@ -45,6 +45,33 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// The smallest model that has everything that remembers: for runs of a million tokens.
+pub fn smallest() -> Vec<u8> {
+    let header = Header {
+        features: features::TIED,
+        length: 0,
+        sections: 0,
+        layers: 0,
+        vocab: 64,
+        hidden: 32,
+        intermediate: 32,
+        heads: 2,
+        kv_heads: 1,
+        head_dim: 16,
+        d_inner: 32,
+        d_state: 8,
+        d_conv: 4,
+        dt_rank: 4,
+        experts: 0,
+        top_k: 0,
+        group: 32,
+        eps: 1e-6,
+        bos: Some(1),
+    };
+    let layer = |mixer, ffn| LayerKind { mixer, ffn };
+    build(header, &[layer(Mixer::Mamba, FeedForward::None), layer(Mixer::Attention, FeedForward::Mlp)], 4)
+}
+
 /// SplitMix64, and from it numbers that are exact in f32.
 pub struct Random(pub u64);
 

@@ -7,6 +7,7 @@ mod build;
 mod conformance;
 mod console;
 mod elf;
+mod endless;
 mod faults;
 mod firmware;
 mod gdb;
@@ -55,6 +56,8 @@ enum Task {
     Quantization(quantization::Args),
     /// Runs models on every emulated board and compares all bits with the committed goldens.
     Conformance(conformance::Args),
+    /// Reads a million tokens here and thousands on an emulated board: memory and cost must stay as they are.
+    Endless(endless::Args),
     /// Writes the engine's tables of letters and numbers.
     Unicode,
     /// Types texts into the serial port of every emulated board, and compares the summaries with this machine's.
@@ -78,6 +81,7 @@ fn main() -> anyhow::Result<()> {
         Task::Synthetic(args) => synthetic::run(&args),
         Task::Quantization(args) => quantization::run(&args),
         Task::Conformance(args) => conformance::run(&args),
+        Task::Endless(args) => endless::run(&args),
         Task::Unicode => unicode::run(),
         Task::Serial(args) => serial::run(&args),
         Task::Soak(args) => soak::run(&args),

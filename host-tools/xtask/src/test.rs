@@ -1,6 +1,6 @@
 //! All checks, as continuous integration runs them.
 
-use crate::{conformance, faults, raspberry_pi_os, serial, setup, sizes, soak};
+use crate::{conformance, endless, faults, raspberry_pi_os, serial, setup, sizes, soak};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -24,6 +24,7 @@ pub fn run() -> Result<()> {
     step("set-up", &setup::run)?;
     step("tests on the host", &|| cargo(&["test", "--workspace", "--quiet"]))?;
     step("conformance on emulated boards", &|| conformance::run(&conformance::Args::default()))?;
+    step("a million tokens", &|| endless::run(&endless::Args::default()))?;
     step("texts over the serial ports of emulated boards", &|| serial::run(&serial::Args::default()))?;
     step("random texts at an emulated board", &|| soak::run(&soak::Args::default()))?;
     step("damaged images, and images of others, on emulated boards", &|| faults::run(&faults::Args::default()))?;

@@ -9,18 +9,21 @@
 //! | 3 | tokens in the prompt |
 //! | 4 | tokens to decode |
 //! | 5, 6, 7 | window, sinks, chunk |
-//! | 8 | state width: 0 for f32, 1 for f16 |
-//! | 9.. | the prompt |
+//! | 8 | state width: 0 for f32, 1 for f16, 2 for int8 |
+//! | 9 | with heavy hitters, the most recent tokens that are kept besides; else 0 |
+//! | 10 | tokens to stream, the prompt again and again: see [`crate::endless`]; 0 to run the case as below |
+//! | 11.. | the prompt |
 
+use crate::endless;
 use crate::hash::Fnv;
 use core::fmt::{self, Write};
 use heapless::Vec;
-use jamlet::{Model, Options, Sampler, Session, StateWidth};
+use jamlet::{Eviction, Model, Options, Sampler, Session, StateWidth};
 
 /// First word of a case.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"JCAS");
 /// Words before the prompt.
-pub const HEADER_WORDS: usize = 9;
+pub const HEADER_WORDS: usize = 11;
 /// Tokens that are fed at once: a multiple of the chunks that the suite tries, as far as that matters.
 const FEED: usize = 64;
 
@@ -32,6 +35,8 @@ pub struct Case<'b> {
     pub prompt: &'b [[u8; 4]],
     /// Tokens to decode.
     pub decode: u32,
+    /// Tokens to stream instead.
+    pub stream: u32,
     /// Options of the session.
     pub options: Options,
 }
@@ -51,12 +56,20 @@ impl<'b> Case<'b> {
             image,
             prompt,
             decode: word(4)?,
+            stream: word(10)?,
             options: Options {
                 window: word(5)?,
                 sinks: word(6)?,
                 chunk: word(7)?,
-                state: if word(8)? == 1 { StateWidth::F16 } else { StateWidth::F32 },
-                eviction: jamlet::Eviction::Window,
+                state: match word(8)? {
+                    1 => StateWidth::F16,
+                    2 => StateWidth::I8,
+                    _ => StateWidth::F32,
+                },
+                eviction: match word(9)? {
+                    0 => Eviction::Window,
+                    recent => Eviction::HeavyHitters { recent },
+                },
             },
         })
     }
@@ -72,6 +85,10 @@ pub trait Marks {
     fn token_begins(&mut self) {}
     /// It was.
     fn token_ends(&mut self) {}
+    /// The most stack that was in use so far, where that is known.
+    fn stack(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// No marks.
@@ -99,6 +116,9 @@ pub fn run(case: &Case, workspace: &mut [u8], marks: &mut impl Marks, report: &m
         Err(error) => return writeln!(report, "error session: {error}"),
     };
     writeln!(report, "workspace {}", session.plan().bytes())?;
+    if case.stream > 0 {
+        return endless::run(case, &mut session, marks, report);
+    }
     marks.prefill_begins();
     let fed = case.prompt.chunks(FEED).try_for_each(|words| {
         let tokens: Vec<u32, FEED> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();

@@ -9,6 +9,8 @@ pub mod conformance;
 #[cfg(feature = "every-call")]
 pub mod every_call;
 #[cfg(feature = "conformance")]
+pub mod endless;
+#[cfg(feature = "conformance")]
 pub mod hash;
 mod input;
 mod line;

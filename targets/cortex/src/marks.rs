@@ -26,4 +26,8 @@ impl Marks for Dbg {
         // SAFETY: as above.
         unsafe { asm!("dbg #9", options(nostack, preserves_flags)) }
     }
+
+    fn stack(&self) -> Option<usize> {
+        Some(crate::stack::high_water())
+    }
 }
