@@ -121,8 +121,9 @@ fn heavy_hitters_are_those_of_a_reference_that_keeps_lists() {
             let ours = logits(&model, heavy, &fixture.tokens);
             let (near, far) = (distance(&ours, &right), distance(&logits(&model, options, &fixture.tokens), &right));
             println!("{name:20} window {window:3} sinks {sinks} recent {recent}: {near:.4}; a plain window {far:.4}");
-            assert!(near < AFTER_A_STEP, "{name}: window {window}, sinks {sinks}, recent {recent}: {near}");
-            assert!(near < far / 2.0, "{name}: window {window}, sinks {sinks}, recent {recent}: {near} and {far}");
+            // Where two tokens got the same attention but for rounding, one or the other may be kept.
+            assert!(near < 2.0 * AFTER_A_STEP, "{name}: window {window}, sinks {sinks}, recent {recent}: {near}");
+            assert!(near < far / 4.0, "{name}: window {window}, sinks {sinks}, recent {recent}: {near} and {far}");
         }
         // All of the window recent: nothing else is kept.
         let all = Options::window(12).sinks(2).eviction(Eviction::HeavyHitters { recent: 12 });
@@ -138,11 +139,11 @@ fn a_narrow_state_stays_close_and_takes_less_room() {
     let right = logits(&model, whole(&fixture), &fixture.tokens);
     let n = model.header().d_state as usize;
     let ssm = |options| Plan::new(image.get(), options).expect("a plan").parts().ssm;
-    for (state, bytes) in [(StateWidth::F16, 2 * n), (StateWidth::I8, n + 1)] {
+    for (state, bytes, most) in [(StateWidth::F16, 2 * n, AFTER_A_STEP), (StateWidth::I8, n + 1, 2.0 * AFTER_A_STEP)] {
         let narrow = whole(&fixture).state(state);
         let far = distance(&logits(&model, narrow, &fixture.tokens), &right);
         println!("{state:?}: {far:.4}");
-        assert!(far > 0.0 && far < AFTER_A_STEP, "{state:?}: {far}");
+        assert!(far > 0.0 && far < most, "{state:?}: {far}");
         assert_eq!(ssm(narrow) * 4 * n, ssm(whole(&fixture)) * bytes);
     }
 }
