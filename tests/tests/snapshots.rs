@@ -220,7 +220,7 @@ fn a_state_is_written_and_read_in_pieces() {
 fn a_snapshot_of_the_default_model_is_its_state_and_little_else() {
     let file = jamlet_tools::image_file::ImageFile::open(None).expect("the default model");
     let model = file.model().expect("an image");
-    for width in [StateWidth::F32, StateWidth::F16] {
+    for width in [StateWidth::F32, StateWidth::F16, StateWidth::I8] {
         let options = Options::window(64).state(width);
         let plan = Plan::new(file.bytes(), options).expect("a plan");
         let mut memory = AlignedBytes::zeros(plan.bytes());

@@ -89,6 +89,8 @@ fn on_this_machine(image: &[u8], options: Options, tokens: u64) -> Result<()> {
     let bar = progress::count("reading", tokens);
     // After a hundredth everything was used that ever will be.
     let warm = (tokens / 100).max(1).next_multiple_of(PIECE);
+    // Asking takes memory the first time.
+    let _ = memory::resident();
     let (mut before, mut largest, start) = (None, 0, Instant::now());
     while session.position() < tokens {
         piece.iter_mut().zip(&mut text).for_each(|(place, token)| *place = token);
