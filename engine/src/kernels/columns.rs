@@ -68,7 +68,7 @@ impl<'a> Columns<'a> {
 
     /// Eight columns from `first` on of one token, as far as there are any.
     #[cfg(feature = "narrow-state")]
-    pub(super) fn row(&mut self, token: usize, first: usize) -> Columns<'_> {
+    pub(super) fn eight(&mut self, token: usize, first: usize) -> Columns<'_> {
         let inside = token < self.tokens && first < self.count;
         let start = if inside { self.start.wrapping_add(token * self.stride + first) } else { self.start };
         let count = if inside { (self.count - first).min(8) } else { 0 };

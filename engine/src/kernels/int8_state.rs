@@ -46,9 +46,13 @@ fn blocks<const N: usize>(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<
     let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
     let mut wide = [[0.0f32; 8]; N];
     let Some(h) = wide.get_mut(..n) else { return };
-    let blocks = state.as_chunks_mut::<8>().0.chunks_exact_mut(n + 1).zip(a.chunks_exact(8 * n.max(1)));
-    for ((block, (state, a)), d) in blocks.enumerate().zip(d.as_chunks::<8>().0) {
-        let Some((exponents, q)) = state.split_first_mut() else { continue };
+    let (mut states, mut rates) = (state.as_chunks_mut::<8>().0, a);
+    for (block, d) in d.as_chunks::<8>().0.iter().enumerate() {
+        let Some((exponents, rest)) = core::mem::take(&mut states).split_first_mut() else { return };
+        let (Some((q, rest)), Some((a, rest_a))) = (rest.split_at_mut_checked(n), rates.split_at_checked(8 * n)) else {
+            return;
+        };
+        (states, rates) = (rest, rest_a);
         for (h, q) in h.iter_mut().zip(&*q) {
             for ((h, q), exponent) in h.iter_mut().zip(q).zip(&*exponents) {
                 *h = f32::from(*q) * power(*exponent);
@@ -57,7 +61,7 @@ fn blocks<const N: usize>(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<
         let channel = first + 8 * block;
         for (token, bc) in bc.chunks_exact(row.max(1)).enumerate() {
             let (Some(dt), Some(z)) = (dt.get(token * stride..), z.get(token * stride..)) else { continue };
-            let (u, state) = (u.row(token, 8 * block), h.as_flattened_mut());
+            let (u, state) = (u.eight(token, 8 * block), h.as_flattened_mut());
             step(Scan { u, first: channel, dt, z, stride, bc, row, a, d, state, d_state: n });
             let t = (position as u32).wrapping_add(token as u32);
             let phase = GOLDEN.wrapping_mul(t).wrapping_add(CHANNEL.wrapping_mul(channel as u32));

@@ -124,12 +124,21 @@ impl Head<'_> {
             return;
         }
         let dim = self.keys.len() / self.counts.len().max(1);
-        let (from, to) = (slot * dim..(slot + 1) * dim, least.0 * dim);
-        self.keys.copy_within(from.clone(), to);
-        self.values.copy_within(from, to);
-        for scales in [&mut *self.key_scales, &mut *self.value_scales] {
-            scales.copy_within(slot..slot + 1, least.0);
+        for numbers in [&mut *self.keys, &mut *self.values] {
+            overwrite(numbers, slot, least.0, dim);
         }
-        self.counts.copy_within(slot..slot + 1, least.0);
+        for scales in [&mut *self.key_scales, &mut *self.value_scales] {
+            overwrite(scales, slot, least.0, 1);
+        }
+        overwrite(self.counts, slot, least.0, 1);
+    }
+}
+
+/// Copies slot `from` to slot `to`, which lies before it; a slot has `size` elements.
+#[cfg(feature = "heavy-hitters")]
+fn overwrite<T: Copy>(slots: &mut [T], from: usize, to: usize, size: usize) {
+    let Some((before, behind)) = slots.split_at_mut_checked(from * size) else { return };
+    for (to, from) in before.iter_mut().skip(to * size).zip(behind).take(size) {
+        *to = *from;
     }
 }

@@ -10,7 +10,7 @@ use jamlet::image::{features, layout};
 use jamlet::kernels::{Columns, Kernels, Quantized, Scan};
 use jamlet::model::{FfnWeights, QMatrix};
 use jamlet::tokenizer::{Decoder, Encoder};
-use jamlet::{Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
+use jamlet::{Eviction, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
 
 /// Memory whose content the compiler doesn't know.
 pub struct Bytes<'a> {
@@ -28,8 +28,9 @@ pub fn run(bytes: &mut Bytes<'_>) {
     black_box(Model::parse_with(image, |bytes| bytes.len() as u32).is_ok());
     let Ok(model) = black_box(Model::parse(image)) else { return };
     read(&model);
-    let width = if black_box(false) { StateWidth::F16 } else { StateWidth::F32 };
+    let width = black_box([StateWidth::F32, StateWidth::F16, StateWidth::I8]).into_iter().next().unwrap_or_default();
     let options = Options::window(black_box(0)).sinks(black_box(0)).chunk(black_box(0)).state(width);
+    let options = options.eviction(black_box(Eviction::HeavyHitters { recent: 0 }));
     black_box(Plan::new(image, options).map(|plan| (plan.bytes(), plan.parts(), plan.snapshot_bytes())).is_ok());
     black_box(Session::new(&model, options, workspace).is_ok());
     let Ok(mut session) = Session::with_kernels(&model, options, workspace, Kernels::detect()) else { return };
@@ -127,6 +128,7 @@ fn kernels(k: &Kernels<'_>, bytes: &mut [u8]) {
     black_box((k.quantize_query(cut(a), cut(query)), k.quantize_head(cut(a), cut(values)), k.name()));
     k.scores(cut(query), 1.0, cut(values), cut(a), cut(b));
     let sum = k.softmax(cut(a));
+    k.count_attention(cut(a), sum, 1, cut(narrow));
     k.weighted_values(cut(a), sum, cut(values), cut(b), cut(c));
     black_box((k.dot(cut(a), cut(b)), any(&[])));
     let mut scan = |half: bool| {
@@ -134,6 +136,9 @@ fn kernels(k: &Kernels<'_>, bytes: &mut [u8]) {
         let (first, stride, row, d_state) = (count(), count(), count(), count());
         let (dt, z, bc, a, d) = (cut(b), cut(c), cut(d), cut(e), cut(f));
         match half {
+            true if black_box(false) => {
+                k.scan_int8(Scan { u, first, dt, z, stride, bc, row, a, d, state: cut(values), d_state }, 1);
+            }
             true => k.scan(Scan { u, first, dt, z, stride, bc, row, a, d, state: cut(narrow), d_state }),
             false => k.scan(Scan { u, first, dt, z, stride, bc, row, a, d, state: cut(g), d_state }),
         }

@@ -6,10 +6,10 @@ pub mod app;
 pub mod board;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(feature = "every-call")]
-pub mod every_call;
 #[cfg(feature = "conformance")]
 pub mod endless;
+#[cfg(feature = "every-call")]
+pub mod every_call;
 #[cfg(feature = "conformance")]
 pub mod hash;
 mod input;
