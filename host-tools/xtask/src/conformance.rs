@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (mut wrong, mut runs) = (0, 0);
     if !args.json {
         println!(
-            "{:<10} {:<9} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7}  result",
+            "{:<10} {:<14} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7}  result",
             "target", "model", "chunk", "workspace", "stack", "insns/prefill", "insns/decode", "seconds"
         );
     }
@@ -140,7 +140,7 @@ pub fn run(args: &Args) -> Result<()> {
                 let golden = &goldens[name];
                 let Some(finding) = run_one(args, board, &program, name, image, golden, chunk, scratch.path())? else {
                     if !args.json {
-                        println!("{:<10} {name:<9} {chunk:>5} does not fit", board.name);
+                        println!("{:<10} {name:<14} {chunk:>5} does not fit", board.name);
                     }
                     continue;
                 };
@@ -358,7 +358,7 @@ fn show(args: &Args, finding: &Finding) -> Result<()> {
     }
     let number = |n: Option<u64>| n.map_or("-".into(), |n| n.to_string());
     println!(
-        "{:<10} {:<9} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7.2}  {}",
+        "{:<10} {:<14} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7.2}  {}",
         finding.board,
         finding.model,
         finding.chunk,
