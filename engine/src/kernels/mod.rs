@@ -172,7 +172,7 @@ impl StateScalar for u16 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Isa {
     // Where DSP instructions are certain, flash is too small for what is never called.
-    #[cfg(not(dsp))]
+    #[cfg(portable)]
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -190,7 +190,7 @@ enum Isa {
 macro_rules! call {
     ($isa:expr, $kernel:ident($($argument:expr),*)) => {
         match $isa {
-            #[cfg(not(dsp))]
+            #[cfg(portable)]
             Isa::Portable => portable::$kernel($($argument),*),
             // SAFETY: `Kernels` holds this only where the processor was seen to have AVX2 and F16C.
             #[cfg(target_arch = "x86_64")]
@@ -240,7 +240,7 @@ impl<'e> Kernels<'e> {
     }
 
     /// The portable kernels, which define all others. Not there where the others are certain, on Cortex-M with DSP.
-    #[cfg(not(dsp))]
+    #[cfg(portable)]
     pub const fn portable() -> Self {
         Self::on(Isa::Portable)
     }
@@ -256,7 +256,7 @@ impl<'e> Kernels<'e> {
     /// All kernels that this processor can run, the best last.
     pub fn all() -> impl Iterator<Item = Self> {
         let all = [
-            #[cfg(not(dsp))]
+            #[cfg(portable)]
             Some(Isa::Portable),
             #[cfg(target_arch = "x86_64")]
             avx2::available().then_some(Isa::Avx2),
@@ -280,7 +280,7 @@ impl<'e> Kernels<'e> {
     /// Name of the instruction set.
     pub const fn name(&self) -> &'static str {
         match self.isa {
-            #[cfg(not(dsp))]
+            #[cfg(portable)]
             Isa::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => "avx2",

@@ -7,6 +7,8 @@ pub mod cmsdk;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod fault;
+#[cfg(feature = "kernels")]
+pub mod kernels;
 #[cfg(feature = "conformance")]
 pub mod marks;
 pub mod stack;

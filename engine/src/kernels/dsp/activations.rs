@@ -207,9 +207,11 @@ pub(in crate::kernels) fn softmax(x: &mut [f32]) -> f32 {
     }
     rest.iter_mut().for_each(|x| *x = exp2(((*x - max) * LOG2_E) as i32));
     let mut sums = [0.0f32; 8];
-    for block in x.chunks(8) {
-        sums.iter_mut().zip(block).for_each(|(sum, x)| *sum += x);
+    let (eights, rest) = x.as_chunks::<8>();
+    for eight in eights {
+        sums.iter_mut().zip(eight).for_each(|(sum, x)| *sum += x);
     }
+    sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += x);
     portable::sum_lanes(sums)
 }
 

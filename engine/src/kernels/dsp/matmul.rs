@@ -10,8 +10,8 @@
 //!
 //! | | instructions for 32 products | for a group of 32 columns, 256 products, with scaling |
 //! |---|---|---|
-//! | [`eight_rows`], one token | 29 | 277 |
-//! | [`two_rows`], four tokens | 23 | 226 |
+//! | [`eight_rows`], one token | 29 | 276 |
+//! | [`two_rows`], four tokens | 23 | 225 |
 //!
 //! Activations are expanded once a *block*, as many groups as there is room for. All tokens of a chunk, at most eight,
 //! go through a tile's block before the next tile's: so the weights are fetched from flash once a chunk, and the other
@@ -74,7 +74,7 @@ fn pass(
     let whole = tiles.min(w.rows() / TILE_ROWS);
     // The results of a last tile that isn't whole.
     let mut last = [[0.0f32; TILE_ROWS]; FOUR];
-    (first..first + count).for_each(|token| out.row(token, 0, w.rows()).fill(0.0));
+    (first..first + count).for_each(|token| clear(out.row(token, 0, w.rows())));
     let (mut at, mut column) = (0, 0);
     while column < x.cols {
         let width = x.group.min(x.cols - column);
@@ -85,13 +85,14 @@ fn pass(
         let skip = (32 - width % 32) % 32 / TILE_COLS;
         let mut tile = 0;
         while tile < tiles {
-            // A token alone goes through all tiles in one call.
-            let run = if count == 1 && tile < whole { whole } else { 1 };
+            // Tokens of one kind go through all tiles in one call.
+            let run = if tile < whole && (count == 1 || count.is_multiple_of(FOUR)) { whole } else { 1 };
             let Some(weights) = w.bytes().get(tile * tile_size + at..tile * tile_size + at + block) else { return };
             let (mut token, mut activations) = (0, words.as_ptr().cast::<u32>());
             while token < count {
                 let unit = if count - token < FOUR { 1 } else { FOUR };
-                let rows = first + token..first + token + unit;
+                let units = if tile < whole && unit == FOUR { (count - token) / FOUR } else { 1 };
+                let rows = first + token..first + token + units * unit;
                 let (y, stride) = if tile < whole {
                     let Some(y) = out.pointer(rows.clone(), tile * TILE_ROWS, run * TILE_ROWS) else { return };
                     (y, out.stride())
@@ -106,7 +107,7 @@ fn pass(
                 // out, those of the others follow at multiples of the tile's size, and there is room for the results.
                 unsafe {
                     if unit == FOUR {
-                        two_rows(&mut TwoRows { w, x, y, stride: 4 * stride, skip });
+                        two_rows(&mut TwoRows { w, x, y, stride: 4 * stride, skip, units, tiles: run, tile_size });
                     } else {
                         let y_end = y.wrapping_add(run * TILE_ROWS);
                         eight_rows(&mut EightRows { x, skip, y, y_end, gap: tile_size - block, w });
@@ -120,14 +121,43 @@ fn pass(
                             .for_each(|(y, from)| *y = *from);
                     }
                 }
-                activations = activations.wrapping_add(groups * group_words(unit, width));
-                token += unit;
+                activations = activations.wrapping_add(units * groups * group_words(unit, width));
+                token += units * unit;
             }
             tile += run;
         }
         at += block;
         column += groups * width;
     }
+}
+
+/// Zeros: the library's `memclr` takes two instructions a word.
+fn clear(row: &mut [f32]) {
+    let (eights, rest) = row.as_chunks_mut::<8>();
+    if !eights.is_empty() {
+        // SAFETY: that many eights are there.
+        unsafe { clear_eights(eights.as_mut_ptr(), eights.len()) }
+    }
+    rest.fill(0.0);
+}
+
+/// # Safety
+/// There must be `eights` > 0 eights.
+#[unsafe(naked)]
+unsafe extern "C" fn clear_eights(to: *mut [f32; 8], eights: usize) {
+    naked_asm!(
+        cpu!(),
+        "mov r2, #0",
+        "vmov s0, s1, r2, r2",
+        "vmov s2, s3, r2, r2",
+        "vmov s4, s5, r2, r2",
+        "vmov s6, s7, r2, r2",
+        "2:",
+        "vstmia r0!, {{s0-s7}}",
+        "subs r1, #1",
+        "bne 2b",
+        "bx lr",
+    )
 }
 
 /// Expands the groups `group .. group + groups` of the tokens, all of them of `width` columns: group after group of four
@@ -155,7 +185,8 @@ fn fill(
                 let end = start.wrapping_add(size).addr() - if last { 4 } else { 0 };
                 // SAFETY: `WORDS` has room for all groups of all tokens, as `pass_words` counted them.
                 unsafe {
-                    let offset = expand(values, start.add(unit + 9 + token), unit);
+                    let to = start.add(unit + 9 + token);
+                    let offset = if unit == FOUR { expand::<16>(values, to) } else { expand::<4>(values, to) };
                     start.add(token).write(scales.get(group + index).copied().unwrap_or(0.0).to_bits());
                     start.add(unit).write(end as u32);
                     (0..8 / unit).for_each(|row| start.add(unit + 1 + token * (8 / unit) + row).write(offset));
@@ -169,12 +200,12 @@ fn fill(
 }
 
 /// Expands one token's group. Of four activations, the word for the whole halfwords goes to `to`, that for the low bytes
-/// `unit` words further, and the next ones another `unit` further. Returns `−256·128·Σ` of the even columns.
+/// `STEP` bytes further, and the next ones another `STEP` further. Returns `−256·128·Σ` of the even columns.
 ///
 /// # Safety
 /// There must be room, and as many values as a multiple of 8, not zero.
-unsafe fn expand(values: &[i8], to: *mut u32, unit: usize) -> u32 {
-    let end = values.as_ptr_range().end;
+#[inline(always)]
+unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32 {
     let offset: u32;
     // SAFETY: by the caller's promise.
     unsafe {
@@ -187,21 +218,20 @@ unsafe fn expand(values: &[i8], to: *mut u32, unit: usize) -> u32 {
             "and {low}, {mask}, {low}, lsl #8", // 256·x₀, 256·x₂
             "smlad {offset}, {low}, {minus}, {offset}",
             "ssub16 {low}, {low}, {whole}",
-            "str {whole}, [{to}]",
-            "str {low}, [{to}, {unit}]",
-            "add {to}, {to}, {unit}, lsl #1",
+            "str {low}, [{to}, #{step}]",
+            "str {whole}, [{to}], #2 * {step}",
             ".endr",
             "cmp {from}, {end}",
             "bne 2b",
             from = inout(reg) values.as_ptr() => _,
-            end = in(reg) end,
+            end = in(reg) values.as_ptr_range().end,
             to = inout(reg) to => _,
-            unit = in(reg) 4 * unit,
             mask = in(reg) 0xFF00_FF00u32,
             minus = in(reg) 0xFF80_FF80u32, // −128 twice
             offset = inout(reg) 0 => offset,
             low = out(reg) _,
             whole = out(reg) _,
+            step = const STEP,
             options(nostack),
         );
     }
@@ -243,21 +273,21 @@ unsafe extern "C" fn eight_rows(args: &mut EightRows) {
         enter!(),
         "vldmia r0, {{s26-s31}}",
         "vmov r12, s31",
-        "adr r1, 3f", // 116 bytes for four columns
+        "adr r1, 3f", // where groups begin: 116 bytes for four columns
         "vmov r2, s27",
         "mov r3, #116",
         "mla r1, r2, r3, r1",
-        "vmov s27, r1",
+        "add r1, #1",
+        "str r1, [sp, #64]",
         "1:", // a tile
         "vmov r8, s28",
         "vldmia r8, {{s16-s23}}",
         "vmov lr, s26",
         "2:", // a group
         "vldmia lr!, {{s24, s25}}",
-        "vmov r8, s27",
         "ldmia lr!, {{r0-r7}}",
         "vldmia r12!, {{s0-s3}}",
-        "mov pc, r8",
+        "ldr pc, [sp, #64]",
         "3:", // a round
         ".rept 8",
         "ldrd r10, r11, [lr], #8",
@@ -320,16 +350,23 @@ struct TwoRows {
     stride: usize,
     /// Fours that the first round of a group leaves out.
     skip: usize,
+    /// Fours of tokens.
+    units: usize,
+    tiles: usize,
+    /// Bytes from a tile to the next one.
+    tile_size: usize,
 }
 
-/// `y += W·x` for one tile and four tokens: two rows after two rows, group after group, in rounds of 32 columns.
+/// `y += W·x` for four tokens: tile after tile, the fours of tokens one after another, two rows after two rows, group after
+/// group, in rounds of 32 columns.
 ///
 /// # Safety
 /// As for [`eight_rows`].
 #[unsafe(naked)]
 unsafe extern "C" fn two_rows(args: &mut TwoRows) {
     // r0, r2, r4, r6 are the first row's sums, r1, r3, r5, r7 the second one's; r8 and r9 are weights, r10 and r11
-    // activations, r12 and lr where they come from.
+    // activations, r12 and lr where they come from. Of two rows, s4 is where their results go, s5 the stride, s6 where
+    // the activations begin, s31 where the weights do, and s30 the bytes of scales before theirs.
     naked_asm!(
         cpu!(),
         // Two tokens.
@@ -347,34 +384,43 @@ unsafe extern "C" fn two_rows(args: &mut TwoRows) {
         "vmla.f32 s\\y1, s\\b, s3",
         ".endm",
         enter!(),
-        "adr r1, 3f", // 92 bytes for four columns
+        "adr r1, 3f", // where groups begin: 92 bytes for four columns
         "ldr r2, [r0, #16]",
         "mov r3, #92",
         "mla r1, r2, r3, r1",
-        "vmov s29, r1",
-        "mov r9, #0", // four bytes of scales for two rows
-        "1:",         // two rows
-        "vmov s30, r9",
-        "ldr r8, [sp, #64]",
-        "ldm r8, {{r8, r9, r10, r11}}",
-        "mov r12, r8",
-        "mov lr, r9",
-        "vldmia r10, {{s16, s17}}",
-        "add r10, r11",
-        "vldmia r10, {{s18, s19}}",
-        "add r10, r11",
-        "vldmia r10, {{s20, s21}}",
-        "add r10, r11",
-        "vldmia r10, {{s22, s23}}",
+        "add r1, #1",
+        "push {{r0, r1}}",
+        "1:", // a tile
+        "ldr r8, [sp]",
+        "ldrd lr, r9, [r8, #4]",
+        "ldr r10, [r8, #12]",
+        "ldr r11, [r8, #20]",
+        "vmov s4, s5, r9, r10",
+        "vmov s7, r11", // fours of tokens that are left
+        "4:",           // four tokens
+        "ldr r8, [sp]",
+        "vmov s6, lr",
+        "ldr r12, [r8]",
+        "mov r9, #0",
+        "5:", // two rows
+        "vmov s30, s31, r9, r12",
+        "vmov r8, r9, s4, s5",
+        "vmov lr, s6",
+        "vldmia r8, {{s16, s17}}",
+        "add r8, r9",
+        "vldmia r8, {{s18, s19}}",
+        "add r8, r9",
+        "vldmia r8, {{s20, s21}}",
+        "add r8, r9",
+        "vldmia r8, {{s22, s23}}",
         "2:", // a group
         "vldmia lr!, {{s24-s28}}",
         "vmov r8, s30",
         "ldmia lr!, {{r0-r7}}",
-        "sub r9, r12, r8", // the rows' weights lie eight bytes further for each pair, their scales four
-        "vmov r8, s29",
+        "sub r9, r12, r8", // each two rows' weights lie eight bytes further, their scales four
         "vldr s0, [r9]",
         "add r12, #16",
-        "mov pc, r8",
+        "ldr pc, [sp, #4]",
         "3:", // a round
         ".rept 8",
         "ldrd r8, r9, [r12], #32",
@@ -402,23 +448,42 @@ unsafe extern "C" fn two_rows(args: &mut TwoRows) {
         "SCALE 26, 20, 21, 12, 13",
         "SCALE 27, 22, 23, 14, 15",
         "beq 2b",
-        "ldr r8, [sp, #64]",
-        "ldm r8, {{r0-r3}}",
-        "add r0, #8",
-        "vstmia r2!, {{s16, s17}}",
-        "str r0, [r8]",
-        "str r2, [r8, #8]",
-        "sub r2, #8",
-        "add r2, r3",
-        "vstmia r2, {{s18, s19}}",
-        "add r2, r3",
-        "vstmia r2, {{s20, s21}}",
-        "add r2, r3",
-        "vstmia r2, {{s22, s23}}",
-        "vmov r9, s30",
+        "vmov r8, r9, s4, s5",
+        "vstmia r8!, {{s16, s17}}",
+        "vmov s4, r8",
+        "add r8, r9",
+        "vstmdb r8!, {{s18, s19}}",
+        "add r8, r9",
+        "vstmia r8, {{s20, s21}}",
+        "add r8, r9",
+        "vstmia r8, {{s22, s23}}",
+        "vmov r9, r12, s30, s31",
         "add r9, #4",
+        "add r12, #8",
         "cmp r9, #16",
+        "bne 5b",
+        // The next four tokens: lr is where their activations begin.
+        "vmov r8, r9, s4, s5",
+        "sub r8, #32",
+        "add r8, r8, r9, lsl #2",
+        "vmov s4, r8",
+        "vmov r8, s7",
+        "subs r8, #1",
+        "vmov s7, r8",
+        "bne 4b",
+        // The next tile.
+        "ldr r8, [sp]",
+        "ldrd r0, r1, [r8, #24]",
+        "ldr r2, [r8]",
+        "ldr r3, [r8, #8]",
+        "add r2, r1",
+        "add r3, #32",
+        "str r2, [r8]",
+        "str r3, [r8, #8]",
+        "subs r0, #1",
+        "str r0, [r8, #24]",
         "bne 1b",
+        "add sp, #8",
         leave!(),
         ".purgem TOKENS",
         ".purgem SCALE",

@@ -14,10 +14,7 @@ pub(in crate::kernels) fn quantize(x: &[f32], group: usize, values: &mut [i8], s
 
 /// The rest of `out` is zeroed.
 pub(in crate::kernels) fn quantize_head(x: &[f32], out: &mut [i8]) -> f32 {
-    // Twice the bits of a float without sign are as large as the float is.
-    let bits = x.iter().fold(0, |most, x| (x.to_bits() << 1).max(most));
-    let finite = bits < f32::INFINITY.to_bits() << 1;
-    let max = if finite { f32::from_bits(bits >> 1) } else { max_abs(x) };
+    let (max, finite) = largest(x);
     let (scale, inverse) = scale_for(max, 127.0);
     let length = x.len().min(out.len());
     // With the group finite, no product is larger than 127: there is nothing to clamp.
@@ -32,6 +29,44 @@ pub(in crate::kernels) fn quantize_head(x: &[f32], out: &mut [i8]) -> f32 {
     }
     tail.fill(0);
     scale
+}
+
+/// Largest magnitude, NaN not counting; and whether all numbers are finite.
+pub(super) fn largest(x: &[f32]) -> (f32, bool) {
+    let (fours, rest) = x.as_chunks::<4>();
+    let mut bits = 0;
+    if !fours.is_empty() {
+        // SAFETY: that many fours are there.
+        bits = unsafe { largest_bits(fours.as_ptr(), fours.len()) };
+    }
+    bits = rest.iter().fold(bits, |most, x| (x.to_bits() << 1).max(most));
+    let finite = bits < f32::INFINITY.to_bits() << 1;
+    (if finite { f32::from_bits(bits >> 1) } else { max_abs(x) }, finite)
+}
+
+/// The largest of the numbers' bits times two: without their sign they are as large as the numbers are.
+///
+/// # Safety
+/// There must be `fours` > 0 fours.
+#[unsafe(naked)]
+unsafe extern "C" fn largest_bits(x: *const [f32; 4], fours: usize) -> u32 {
+    naked_asm!(
+        cpu!(),
+        "push {{r4, r5}}",
+        "mov r12, #0",
+        "2:",
+        "ldm r0!, {{r2-r5}}",
+        ".irp x, r2, r3, r4, r5",
+        "cmp r12, \\x, lsl #1",
+        "it lo",
+        "lsllo r12, \\x, #1",
+        ".endr",
+        "subs r1, #1",
+        "bne 2b",
+        "mov r0, r12",
+        "pop {{r4, r5}}",
+        "bx lr",
+    )
 }
 
 /// `to = round(x·inverse)`: the lowest byte of the sum with `round`.

@@ -1,7 +1,8 @@
 /* A plugin for QEMU that counts instructions: of the whole run, and between marks in the program.
  *
  * Marks are instructions that do nothing: region r (0 to 7) begins at `dbg #r` and ends at `dbg #(8 + r)` on Cortex-M,
- * `hint #(96 + r)` and `hint #(104 + r)` on aarch64. Prints "total N" and, a region: "region R runs N insns N last N".
+ * `hint #(96 + r)` and `hint #(104 + r)` on aarch64. Prints "total N" and, a region: "region R runs N insns N last N", and
+ * " each N N …" where they are few.
  *
  * The plugin interface is declared here, because distributions don't package its header. API is the version that the
  * QEMU expects: 1 up to 8.1, 4 from 9.1 on. */
@@ -28,12 +29,13 @@ size_t qemu_plugin_insn_data(const struct insn *, void *, size_t);
 const void *qemu_plugin_insn_data(const struct insn *);
 #endif
 
-enum { REGIONS = 8, CORES = 64 };
+enum { REGIONS = 8, CORES = 64, EACH = 64 };
 static int aarch64;
 static FILE *out;
 /* Each core counts for itself; a region that spans cores isn't meant. */
 static struct core {
     uint64_t total, start[REGIONS], sum[REGIONS], last[REGIONS], runs[REGIONS];
+    uint64_t each[REGIONS][EACH];
     char apart[64]; /* cores run on threads of their own */
 } cores[CORES];
 
@@ -65,6 +67,7 @@ static void pass_mark(unsigned core, void *which) {
     } else {
         c->last[r] = c->total - c->start[r];
         c->sum[r] += c->last[r];
+        if (c->runs[r] < EACH) c->each[r][c->runs[r]] = c->last[r];
         c->runs[r]++;
     }
     c->total++;
@@ -94,13 +97,19 @@ static void finish(plugin_id id, void *unused) {
     fprintf(out, "total %llu\n", (unsigned long long)total);
     for (int r = 0; r < REGIONS; r++) {
         uint64_t runs = 0, sum = 0, last = 0;
+        const struct core *only = 0;
         for (int c = 0; c < CORES; c++) {
             runs += cores[c].runs[r], sum += cores[c].sum[r];
-            if (cores[c].runs[r]) last = cores[c].last[r];
+            if (cores[c].runs[r]) last = cores[c].last[r], only = &cores[c];
         }
-        if (runs)
-            fprintf(out, "region %d runs %llu insns %llu last %llu\n", r, (unsigned long long)runs,
-                    (unsigned long long)sum, (unsigned long long)last);
+        if (!runs) continue;
+        fprintf(out, "region %d runs %llu insns %llu last %llu", r, (unsigned long long)runs, (unsigned long long)sum,
+                (unsigned long long)last);
+        if (runs == only->runs[r] && runs <= EACH) {
+            fprintf(out, " each");
+            for (uint64_t i = 0; i < runs; i++) fprintf(out, " %llu", (unsigned long long)only->each[r][i]);
+        }
+        fprintf(out, "\n");
     }
     fflush(out);
 }
