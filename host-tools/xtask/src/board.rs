@@ -125,6 +125,18 @@ impl Board {
         if let Machine::Cortex { case: (address, _), .. } = self.machine {
             fs::write(case, elf::wrap(&fs::read(case)?, address))?;
         }
+        self.emulate(program, Some(case), counts, limit)
+    }
+
+    /// Runs a program that needs nothing but itself, on an emulated board or under qemu-aarch64.
+    ///
+    /// # Errors
+    /// When QEMU can't be started.
+    pub fn run_alone(&self, program: &Path, counts: Option<&Path>, limit: Duration) -> Result<Run> {
+        self.emulate(program, None, counts, limit)
+    }
+
+    fn emulate(&self, program: &Path, case: Option<&Path>, counts: Option<&Path>, limit: Duration) -> Result<Run> {
         let (qemu, mut arguments): (_, Vec<String>) = match self.machine {
             Machine::Host => bail!("the host runs cases in this process"),
             Machine::Linux { cpu } => ("qemu-aarch64", vec!["-cpu".into(), cpu.into()]),
@@ -139,7 +151,7 @@ impl Board {
         let mut command = Command::new(setup::qemu(qemu));
         command.args(arguments);
         match self.machine {
-            Machine::Linux { .. } => command.arg(program).arg(case),
+            Machine::Linux { .. } => command.arg(program).args(case),
             _ => command.arg("-kernel").arg(program),
         };
         process::run(&mut command, limit)
@@ -168,11 +180,13 @@ impl Board {
     }
 }
 
-fn emulation(machine: &str, place: &str, case: &Path) -> Vec<String> {
-    let loader = format!("loader,file={}{place}", case.display());
+fn emulation(machine: &str, place: &str, case: Option<&Path>) -> Vec<String> {
     let fixed = ["-display", "none", "-monitor", "none", "-serial", "stdio", "-semihosting-config"];
     let mut arguments: Vec<String> = vec!["-machine".into(), machine.into()];
     arguments.extend(fixed.map(String::from));
-    arguments.extend(["enable=on,target=native".into(), "-device".into(), loader]);
+    arguments.push("enable=on,target=native".into());
+    if let Some(case) = case {
+        arguments.extend(["-device".into(), format!("loader,file={}{place}", case.display())]);
+    }
     arguments
 }

@@ -64,7 +64,11 @@ impl Build<'_> {
             cargo.env("RUSTUP_TOOLCHAIN", toolchain);
         }
         cargo.current_dir(&folder).args(["build", "--quiet", "--release", "--locked", "--bin", self.binary]);
-        for (feature, wanted) in [("emulated", self.emulated), ("conformance", self.binary == "conformance")] {
+        for (feature, wanted) in [
+            ("emulated", self.emulated),
+            ("conformance", self.binary == "conformance"),
+            ("kernels", self.binary == "kernels"),
+        ] {
             if wanted && has_feature(&folder, feature)? {
                 cargo.args(["--features", feature]);
             }

@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> Result<()> {
     {
         let program = match board.machine {
             Machine::Host => PathBuf::new(),
-            _ => board.build(if board.folder == "linux" { "linux" } else { "conformance" }, None)?,
+            _ => build(board)?,
         };
         for (name, image) in &models {
             for &chunk in chunks(name) {
@@ -192,7 +192,7 @@ fn on_this_machine(name: &str, image: &[u8]) -> Result<Golden> {
 /// When the board can't be run, or computes other bits than this machine.
 pub fn instructions(board: &Board, image: &[u8]) -> Result<Option<(u64, u64)>> {
     let golden = on_this_machine("", image)?;
-    let program = board.build("conformance", None)?;
+    let program = build(board)?;
     let scratch = tempfile::tempdir()?;
     let finding = run_one(&Args::default(), board, &program, "", image, &golden, 8, scratch.path())?;
     let finding = finding.with_context(|| format!("the model doesn't fit {}", board.name))?;
@@ -223,6 +223,11 @@ fn options(name: &str, chunk: u32) -> Options {
         "gqa-heavy-int8" => options.state(StateWidth::I8).eviction(Eviction::HeavyHitters { recent: 16 }),
         _ => options,
     }
+}
+
+/// The program that runs a case.
+fn build(board: &Board) -> Result<PathBuf> {
+    board.build(if board.folder == "linux" { "linux" } else { "conformance" }, None)
 }
 
 /// A case as `jamlet_app::conformance` reads it.

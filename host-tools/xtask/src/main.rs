@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+mod bench;
 mod board;
 mod build;
 mod conformance;
@@ -12,8 +13,10 @@ mod faults;
 mod firmware;
 mod gdb;
 mod images;
+mod kernels;
 mod layout;
 mod lint;
+mod mca;
 mod process;
 mod program;
 mod quantization;
@@ -58,6 +61,8 @@ enum Task {
     Conformance(conformance::Args),
     /// Reads a million tokens here and thousands on an emulated board: memory and cost must stay as they are.
     Endless(endless::Args),
+    /// Counts the instructions of every kernel and of a token on emulated targets, and estimates cycles.
+    Bench(bench::Args),
     /// Writes the engine's tables of letters and numbers.
     Unicode,
     /// Types texts into the serial port of every emulated board, and compares the summaries with this machine's.
@@ -82,6 +87,7 @@ fn main() -> anyhow::Result<()> {
         Task::Quantization(args) => quantization::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Endless(args) => endless::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Unicode => unicode::run(),
         Task::Serial(args) => serial::run(&args),
         Task::Soak(args) => soak::run(&args),

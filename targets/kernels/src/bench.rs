@@ -44,7 +44,7 @@ impl Numbers {
     }
 }
 
-/// A report under way: a line `kernel COUNT UNIT NAME` for every pair of marks, in their order.
+/// A report under way: a line `kernel COUNT UNIT: NAME` for every pair of marks, in their order.
 struct Bench<'a, M, W> {
     marks: &'a mut M,
     report: &'a mut W,
@@ -55,7 +55,7 @@ impl<M: Marks, W: Write> Bench<'_, M, W> {
         self.marks.token_begins();
         run();
         self.marks.token_ends();
-        writeln!(self.report, "kernel {count} {unit} {name}")
+        writeln!(self.report, "kernel {count} {unit}: {name}")
     }
 }
 

@@ -1,36 +1,10 @@
 //! Runs a case of the conformance suite from a file, as the boards run it from memory.
 
-use jamlet_app::conformance::{Case, Marks, run};
+mod hints;
+
+use hints::Hints;
+use jamlet_app::conformance::{Case, run};
 use std::process::ExitCode;
-
-/// Hints that do nothing, but that the counting plugin for QEMU recognises: region 0 is the prefill, 1 a decoded token.
-struct Hints;
-
-#[cfg(target_arch = "aarch64")]
-impl Marks for Hints {
-    fn prefill_begins(&mut self) {
-        // SAFETY: an unallocated hint is a no-op; here and below it changes nothing.
-        unsafe { std::arch::asm!("hint #96", options(nostack, preserves_flags)) }
-    }
-
-    fn prefill_ends(&mut self) {
-        // SAFETY: as above.
-        unsafe { std::arch::asm!("hint #104", options(nostack, preserves_flags)) }
-    }
-
-    fn token_begins(&mut self) {
-        // SAFETY: as above.
-        unsafe { std::arch::asm!("hint #97", options(nostack, preserves_flags)) }
-    }
-
-    fn token_ends(&mut self) {
-        // SAFETY: as above.
-        unsafe { std::arch::asm!("hint #105", options(nostack, preserves_flags)) }
-    }
-}
-
-#[cfg(not(target_arch = "aarch64"))]
-impl Marks for Hints {}
 
 /// Bytes on a multiple of 64, as an image and a workspace must lie.
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]

@@ -2,6 +2,23 @@
 //!
 //! The loops are whole functions in assembly: they use all fourteen registers, r7 and lr among them, which Rust gives to no
 //! `asm!` block. Outer loops keep their variables in the FPU's registers, which a move reaches in one cycle.
+//!
+//! What `cargo xtask bench` prints: instructions counted in QEMU, the same on M4, M7 and M33 to 5 %, overhead and all; and cycles of the
+//! inner loop alone by llvm-mca 22, which knows of no waiting for memory (a dash where it has no figures).
+//!
+//! | kernel | instructions | cycles, M4 | M7 | for each |
+//! |---|---|---|---|---|
+//! | matmul 256 x 256, 1 token, groups of 32 (64) | 1.11 (1.03) | 1.04 | 0.80 | multiply-accumulate |
+//! | matmul 256 x 256, 8 tokens, groups of 32 (64) | 0.94 (0.88) | 0.86 | 0.73 | multiply-accumulate |
+//! | scan of 16 states, without its gate | 13.8 | 16.5 | 20.5 | state element |
+//! | its gate, and SwiGLU | 20.3 | 28.5 | – | number |
+//! | convolution of 4 taps, and SiLU | 31.1 | – | – | channel |
+//! | softplus | 29.8 | 39.5 | – | number |
+//! | quantize | 13.4 | – | – | number |
+//! | RMS norm | 5.2 | 4.9 | 6.4 | number |
+//! | scores, head of 32 | 2.2 | 1.6 | 1.5 | multiply-accumulate |
+//! | softmax | 23.5 | 15.5 | 19.5 | number |
+//! | weighted values, head of 32 | 3.7 | 2.3 | 2.1 | multiply-accumulate |
 
 mod activations;
 mod attention;
