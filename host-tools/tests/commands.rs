@@ -80,6 +80,45 @@ fn any_bytes_are_a_text() {
 }
 
 #[test]
+fn any_number_of_threads_writes_the_same() {
+    let arguments = |threads| ["summarize", "--threads", threads, "--chunk", "32"].map(String::from);
+    let run = |threads| ok(&[&arguments(threads).each_ref().map(String::as_str)[..], &[text(&sample())]].concat());
+    let one = run("1");
+    assert_eq!(run("2"), one);
+    assert_eq!(run("5"), one);
+    assert_eq!(output(&["run", "--threads", "0", "a"]).status.code(), Some(2));
+}
+
+#[test]
+fn speed_is_measured() {
+    let report = json(&ok(&[
+        "bench",
+        "--json",
+        "--repeat",
+        "1",
+        "--prompt",
+        "16",
+        "--tokens",
+        "4",
+        "--threads",
+        "1,2",
+        "--chunks",
+        "8",
+        "--depths",
+        "0,8",
+    ]));
+    let positive = |list: &str, name: &str| {
+        let list = report[list].as_array().expect("a list");
+        assert!(list.iter().all(|result| result[name].as_f64() > Some(0.0)), "{list:?}");
+        list.len()
+    };
+    assert_eq!(positive("reads", "bytes_per_second"), 2);
+    assert_eq!(positive("prefills", "tokens_per_second"), 2);
+    assert_eq!(positive("decodes", "share_of_read_bandwidth"), 4);
+    assert!(report["first_token_seconds"].as_f64() > Some(0.0));
+}
+
+#[test]
 fn sampling_is_repeatable() {
     let run = |seed: &str| ok(&["run", "A small library for", "-n", "12", "--temperature", "1", "--seed", seed]);
     assert_eq!(run("7"), run("7"));

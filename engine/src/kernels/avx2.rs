@@ -127,7 +127,8 @@ fn block<const T: usize>(
     while column < x.cols {
         let width = most.min(x.cols - column);
         for token in 0..T {
-            expand(x, first + token, column, width, (token, T), room);
+            // SAFETY: `most` is as many columns of T tokens as there is room for, and `column` begins a group.
+            unsafe { expand(x, first + token, column, width, (token, T), room) };
         }
         for tile in 0..w.rows().div_ceil(TILE_ROWS) {
             let mut y = [_mm256_setzero_ps(); T];
@@ -152,12 +153,22 @@ fn block<const T: usize>(
 }
 
 /// Expands the columns `column .. column + width` of one token, the first of which begins a group, into place `place.0` of
-/// `place.1`. There must be room.
+/// `place.1`.
+///
+/// # Safety
+/// There must be room for `place.1` tokens.
 #[target_feature(enable = "avx2")]
-fn expand(x: &Quantized<'_>, token: usize, column: usize, width: usize, place: (usize, usize), room: &mut Expanded) {
+unsafe fn expand(
+    x: &Quantized<'_>,
+    token: usize,
+    column: usize,
+    width: usize,
+    place: (usize, usize),
+    room: &mut Expanded,
+) {
     let row = x.values.get(token * x.cols..(token + 1) * x.cols).unwrap_or(&[]);
     let scales = x.scales.get(token * x.cols.div_ceil(x.group) + column / x.group..).unwrap_or(&[]);
-    let mut fours = room.fours.iter_mut().skip(place.0).step_by(place.1);
+    let mut fours: *mut [__m256i; 2] = room.fours.as_mut_ptr().wrapping_add(place.0).cast();
     let factors = room.factors.iter_mut().skip(place.0).step_by(place.1);
     let groups = row.get(column..column + width).unwrap_or(&[]).chunks(x.group);
     for ((group, &scale), factor) in groups.zip(scales).zip(factors) {
@@ -168,11 +179,13 @@ fn expand(x: &Quantized<'_>, token: usize, column: usize, width: usize, place: (
             let (odd, even) = (_mm_srai_epi16::<8>(words), _mm_slli_epi16::<8>(words));
             let low = _mm_sub_epi16(even, odd);
             offset = _mm_add_epi32(offset, _mm_madd_epi16(even, _mm_set1_epi16(-128)));
-            let second = |x| _mm256_broadcastd_epi32(_mm_shuffle_epi32::<1>(x));
-            let two = [[_mm256_broadcastd_epi32(odd), _mm256_broadcastd_epi32(low)], [second(odd), second(low)]];
-            for (four, place) in two.into_iter().zip(&mut fours) {
-                place.write(four);
+            let (next_odd, next_low) = (_mm_shuffle_epi32::<1>(odd), _mm_shuffle_epi32::<1>(low));
+            // SAFETY: the caller's promise.
+            unsafe {
+                fours.write([_mm256_broadcastd_epi32(odd), _mm256_broadcastd_epi32(low)]);
+                fours.add(place.1).write([_mm256_broadcastd_epi32(next_odd), _mm256_broadcastd_epi32(next_low)]);
             }
+            fours = fours.wrapping_add(2 * place.1);
         }
         let offset = _mm_cvtsi128_si32(_mm_add_epi32(offset, _mm_shuffle_epi32::<1>(offset)));
         factor.write(Factor { offset, scale });
@@ -466,17 +479,28 @@ pub(super) fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], valu
     for ((weights, scales), values) in blocks.zip(values.chunks(VALUE_BLOCK * dim.max(1))) {
         let (p, scale) = block_weights(weights, scales);
         let pairs = Pairs::new(&p, values, dim);
-        for (index, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-            let sums = pairs.sixteen(16 * index);
-            for (out, sum) in out.as_chunks_mut::<8>().0.iter_mut().zip(sums) {
-                let sum = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(scale));
-                *out = to_array(_mm256_add_ps(load_f32(out), sum));
-            }
+        let (wide, rest) = out.as_chunks_mut::<32>();
+        for (index, out) in wide.iter_mut().enumerate() {
+            add_scaled(pairs.strip::<2>(32 * index).as_flattened(), scale, out);
+        }
+        let first = 32 * wide.len();
+        if !rest.is_empty() {
+            add_scaled(pairs.strip::<1>(first).as_flattened(), scale, rest);
         }
     }
     let inverse = 1.0 / sum;
     for out in out {
         *out *= inverse;
+    }
+}
+
+/// `out += sums · scale`, eight numbers a vector.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add_scaled(sums: &[__m256i], scale: f32, out: &mut [f32]) {
+    for (out, sum) in out.as_chunks_mut::<8>().0.iter_mut().zip(sums) {
+        let sum = _mm256_mul_ps(_mm256_cvtepi32_ps(*sum), _mm256_set1_ps(scale));
+        *out = to_array(_mm256_add_ps(load_f32(out), sum));
     }
 }
 
@@ -511,22 +535,30 @@ impl<'v> Pairs<'v> {
         [self.values.as_ptr().wrapping_add(at), self.values.as_ptr().wrapping_add(other)]
     }
 
-    /// The sums of sixteen numbers from `first` on; values must have as many.
+    /// The sums of `16·N` numbers from `first` on; values must have as many.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn sixteen(&self, first: usize) -> [__m256i; 2] {
-        let mut sums = [_mm256_setzero_si256(); 2];
+    fn strip<const N: usize>(&self, first: usize) -> [[__m256i; 2]; N] {
+        let mut sums = [[_mm256_setzero_si256(); 2]; N];
         for (pair, weights) in self.weights.iter().take(self.count).enumerate() {
-            // SAFETY: both tokens have 16 bytes there, and unaligned loads ask for no more.
-            let [a, b] = self.at(pair, first).map(|at| unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(at.cast())) });
+            let [a, b] = self.at(pair, first);
             let weights = _mm256_set1_epi32(*weights);
-            for (sum, both) in sums.iter_mut().zip([_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)]) {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(both, weights));
+            for (at, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: both tokens have 16 bytes there, and unaligned loads ask for no more.
+                let (a, b) =
+                    unsafe { (_mm_loadu_si128(a.add(16 * at).cast()), _mm_loadu_si128(b.add(16 * at).cast())) };
+                let (a, b) = (_mm256_cvtepi8_epi16(a), _mm256_cvtepi8_epi16(b));
+                let (low, high) = (_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b));
+                sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(low, weights));
+                sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(high, weights));
             }
         }
         // The halves of one are numbers 0 to 3 and 8 to 11, of the other those between.
-        let [low, high] = sums;
-        [_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high)]
+        for sums in &mut sums {
+            let [low, high] = *sums;
+            *sums = [_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high)];
+        }
+        sums
     }
 }
 

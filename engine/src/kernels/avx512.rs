@@ -405,15 +405,13 @@ pub(super) fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], valu
     for ((weights, scales), values) in blocks.zip(values.chunks(VALUE_BLOCK * dim.max(1))) {
         let (p, scale) = block_weights(weights, scales);
         let pairs = avx2::Pairs::new(&p, values, dim);
-        for (index, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            let sums = thirty_two(&pairs, 32 * index);
-            for (out, sum) in out.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
-                // SAFETY: `out` has 16 numbers.
-                unsafe {
-                    let sum = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale));
-                    _mm512_storeu_ps(out.as_mut_ptr(), _mm512_add_ps(_mm512_loadu_ps(out.as_ptr()), sum));
-                }
-            }
+        let (wide, rest) = out.as_chunks_mut::<64>();
+        for (index, out) in wide.iter_mut().enumerate() {
+            add_scaled(strip::<2>(&pairs, 64 * index).as_flattened(), scale, out);
+        }
+        let first = 64 * wide.len();
+        if !rest.is_empty() {
+            add_scaled(strip::<1>(&pairs, first).as_flattened(), scale, rest);
         }
     }
     let inverse = 1.0 / sum;
@@ -422,23 +420,42 @@ pub(super) fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], valu
     }
 }
 
-/// The sums of 32 numbers from `first` on; values must have as many.
+/// `out += sums · scale`, sixteen numbers a vector.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn add_scaled(sums: &[__m512i], scale: f32, out: &mut [f32]) {
+    for (out, sum) in out.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
+        // SAFETY: `out` has 16 numbers.
+        unsafe {
+            let sum = _mm512_mul_ps(_mm512_cvtepi32_ps(*sum), _mm512_set1_ps(scale));
+            _mm512_storeu_ps(out.as_mut_ptr(), _mm512_add_ps(_mm512_loadu_ps(out.as_ptr()), sum));
+        }
+    }
+}
+
+/// The sums of `32·N` numbers from `first` on; values must have as many.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vnni")]
 #[inline]
-fn thirty_two(pairs: &avx2::Pairs<'_>, first: usize) -> [__m512i; 2] {
-    let mut sums = [_mm512_setzero_si512(); 2];
+fn strip<const N: usize>(pairs: &avx2::Pairs<'_>, first: usize) -> [[__m512i; 2]; N] {
+    let mut sums = [[_mm512_setzero_si512(); 2]; N];
     for (pair, weights) in pairs.weights.iter().take(pairs.count).enumerate() {
         let [a, b] = pairs.at(pair, first);
-        // SAFETY: both tokens have 32 bytes there, and unaligned loads ask for no more.
-        let (a, b) = unsafe {
-            (_mm512_cvtepi8_epi16(_mm256_loadu_si256(a.cast())), _mm512_cvtepi8_epi16(_mm256_loadu_si256(b.cast())))
-        };
         let weights = _mm512_set1_epi32(*weights);
-        sums[0] = _mm512_dpwssd_epi32(sums[0], _mm512_unpacklo_epi16(a, b), weights);
-        sums[1] = _mm512_dpwssd_epi32(sums[1], _mm512_unpackhi_epi16(a, b), weights);
+        for (at, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: both tokens have 32 bytes there, and unaligned loads ask for no more.
+            let (a, b) =
+                unsafe { (_mm256_loadu_si256(a.add(32 * at).cast()), _mm256_loadu_si256(b.add(32 * at).cast())) };
+            let (a, b) = (_mm512_cvtepi8_epi16(a), _mm512_cvtepi8_epi16(b));
+            sums[0] = _mm512_dpwssd_epi32(sums[0], _mm512_unpacklo_epi16(a, b), weights);
+            sums[1] = _mm512_dpwssd_epi32(sums[1], _mm512_unpackhi_epi16(a, b), weights);
+        }
     }
     // Quarters of one are numbers 0 to 3, 8 to 11, …, of the other those between.
     let first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
     let second = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-    [_mm512_permutex2var_epi32(sums[0], first, sums[1]), _mm512_permutex2var_epi32(sums[0], second, sums[1])]
+    for sums in &mut sums {
+        let [low, high] = *sums;
+        *sums = [_mm512_permutex2var_epi32(low, first, high), _mm512_permutex2var_epi32(low, second, high)];
+    }
+    sums
 }

@@ -5,8 +5,11 @@ use anyhow::Result;
 use clap::Args;
 use jamlet_tools::bench::{Plan, Report, measure};
 use jamlet_tools::image_file::ImageFile;
+use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Measures speed: tokens a second, and how much of the memory's bandwidth that takes
 #[derive(Args, Debug)]
@@ -52,12 +55,38 @@ impl Bench {
             repeat: self.repeat,
             options: self.plan.options(),
         };
-        let report = measure(&model, &plan)?;
+        let first_token = model.tokenizer().and_then(|_| self.first_token()).map(|time| time.as_secs_f64());
+        let report = Figures { first_token_seconds: first_token, report: measure(&model, &plan)? };
         if self.json { print_json(&report) } else { print(&report) }
+    }
+
+    /// The shortest of some runs of this program that write one token: from starting it to its end.
+    fn first_token(&self) -> Option<Duration> {
+        let program = std::env::current_exe().ok()?;
+        let run = || {
+            let mut command = Command::new(&program);
+            command.args(["run", "--threads", "1", "--max-tokens", "1", "a"]);
+            if let Some(image) = &self.image {
+                command.arg("--model").arg(image);
+            }
+            let start = Instant::now();
+            let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+            status.success().then(|| start.elapsed())
+        };
+        (0..10 * self.repeat.max(1)).filter_map(|_| run()).min()
     }
 }
 
-fn print(report: &Report) -> Result<()> {
+/// All that is printed.
+#[derive(Serialize)]
+struct Figures {
+    /// From the start of a `jamlet run` to the end of its first token, where the image has a tokenizer.
+    first_token_seconds: Option<f64>,
+    #[serde(flatten)]
+    report: Report,
+}
+
+fn print(Figures { first_token_seconds, report }: &Figures) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "kernels    {}", report.kernels)?;
     writeln!(out, "image      {}", size(report.image_bytes as u64))?;
@@ -65,6 +94,9 @@ fn print(report: &Report) -> Result<()> {
     writeln!(out, "workspace  {}", size(report.workspace_bytes as u64))?;
     if let Some(bytes) = report.peak_rss_bytes {
         writeln!(out, "peak RSS   {}", size(bytes))?;
+    }
+    if let Some(seconds) = first_token_seconds {
+        writeln!(out, "start      {:.1} ms to the first token", 1e3 * seconds)?;
     }
     for read in &report.reads {
         writeln!(out, "read       {} thread(s)  {:.1} GB/s", read.threads, read.bytes_per_second / 1e9)?;

@@ -1,6 +1,6 @@
 //! `jamlet eval`.
 
-use super::{EvictionArgs, State, print_json};
+use super::{EvictionArgs, State, ThreadsArgs, print_json};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::{Model, Options};
@@ -41,6 +41,8 @@ pub struct Eval {
     state: State,
     #[command(flatten)]
     eviction: EvictionArgs,
+    #[command(flatten)]
+    threads: ThreadsArgs,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -63,7 +65,9 @@ impl Eval {
             Some(reference) => Side::Reference(reference),
             None => Side::Engine(&model, Options::window(whole)),
         };
-        let report = compare(ours, theirs, &texts, || bar.inc(1));
+        // Documents go to cores of their own.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.count()).build()?;
+        let report = pool.install(|| compare(ours, theirs, &texts, || bar.inc(1)));
         bar.finish_and_clear();
         let report = report?;
         if self.json { print_json(&report) } else { print(&report) }

@@ -18,6 +18,24 @@ use clap::{Args, ValueEnum};
 use jamlet::{Eviction, Options, StateWidth};
 use serde::Serialize;
 use std::io::Write;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
+/// How many cores work.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ThreadsArgs {
+    /// Threads that compute; the result is the same for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    threads: Option<u8>,
+}
+
+impl ThreadsArgs {
+    /// Their number.
+    pub fn count(&self) -> usize {
+        let cores = || available_parallelism().map_or(1, NonZeroUsize::get).min(usize::from(u8::MAX));
+        self.threads.map_or_else(cores, usize::from)
+    }
+}
 
 /// How wide the state of Mamba layers is stored.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -1,10 +1,12 @@
 //! `jamlet run`.
 
 use super::generate::{Answer, SamplerArgs, answer, input, write};
-use super::{PlanArgs, print_json, print_json_line};
+use super::{PlanArgs, ThreadsArgs, print_json, print_json_line};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use jamlet::kernels::Kernels;
 use jamlet::{Checkpoints, Model, Sampler, Session};
+use jamlet_tools::cores::on_threads;
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::prompts::Prompts;
 use jamlet_tools::workspace::HostWorkspace;
@@ -40,6 +42,8 @@ pub struct Run {
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
+    threads: ThreadsArgs,
+    #[command(flatten)]
     sampler: SamplerArgs,
     /// Print as JSON, with what it took
     #[arg(long)]
@@ -52,17 +56,19 @@ impl Run {
         let file = ImageFile::open(self.model.as_deref())?;
         let model = file.model()?;
         let mut workspace = HostWorkspace::new(&model, self.plan.options())?;
-        let mut session = workspace.session(&model)?;
         let mut sampler = self.sampler.sampler(0);
-        if self.interactive {
-            return self.interact(&mut session, &mut sampler);
-        }
-        let mut text: Box<dyn Read + '_> = match &self.prompt {
-            Some(prompt) => Box::new(prompt.as_bytes()),
-            None => input(self.file.as_deref())?,
-        };
-        let answer = answer(&mut session, &mut sampler, &mut text, self.template, self.max_tokens, self.json)?;
-        if self.json { print_json(&answer) } else { Ok(()) }
+        on_threads(self.threads.count(), Kernels::detect(), |kernels| {
+            let mut session = workspace.session_on(&model, kernels)?;
+            if self.interactive {
+                return self.interact(&mut session, &mut sampler);
+            }
+            let mut text: Box<dyn Read + '_> = match &self.prompt {
+                Some(prompt) => Box::new(prompt.as_bytes()),
+                None => input(self.file.as_deref())?,
+            };
+            let answer = answer(&mut session, &mut sampler, &mut text, self.template, self.max_tokens, self.json)?;
+            if self.json { print_json(&answer) } else { Ok(()) }
+        })
     }
 
     /// Prompts that begin alike: a text, and every line of standard input behind it.

@@ -1,9 +1,11 @@
 //! `jamlet summarize`.
 
 use super::generate::{SamplerArgs, answer, input};
-use super::{PlanArgs, print_json};
+use super::{PlanArgs, ThreadsArgs, print_json};
 use anyhow::Result;
 use clap::Args;
+use jamlet::kernels::Kernels;
+use jamlet_tools::cores::on_threads;
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::workspace::HostWorkspace;
 use std::path::PathBuf;
@@ -22,6 +24,8 @@ pub struct Summarize {
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
+    threads: ThreadsArgs,
+    #[command(flatten)]
     sampler: SamplerArgs,
     /// Print as JSON, with what it took
     #[arg(long)]
@@ -37,10 +41,12 @@ impl Summarize {
         let file = ImageFile::open(self.model.as_deref())?;
         let model = file.model()?;
         let mut workspace = HostWorkspace::new(&model, self.plan.options())?;
-        let mut session = workspace.session(&model)?;
         let mut sampler = self.sampler.sampler(NO_REPEAT);
         let mut text = input(self.file.as_deref())?;
-        let answer = answer(&mut session, &mut sampler, &mut text, true, self.max_tokens, self.json)?;
+        let answer = on_threads(self.threads.count(), Kernels::detect(), |kernels| {
+            let mut session = workspace.session_on(&model, kernels)?;
+            answer(&mut session, &mut sampler, &mut text, true, self.max_tokens, self.json)
+        })?;
         if self.json { print_json(&answer) } else { Ok(()) }
     }
 }

@@ -12,10 +12,12 @@ mod endless;
 mod faults;
 mod firmware;
 mod gdb;
+mod host_instructions;
 mod images;
 mod kernels;
 mod layout;
 mod lint;
+mod llama_cpp;
 mod mca;
 mod process;
 mod program;
@@ -51,6 +53,12 @@ enum Task {
     Test,
     /// Writes the `jamlet` command for Raspberry Pi OS, statically linked.
     RaspberryPiOs(raspberry_pi_os::Args),
+    /// Counts instructions per token on this machine.
+    HostInstructions(host_instructions::Args),
+    #[command(hide = true)]
+    Tokens(host_instructions::Tokens),
+    /// Compares speed with llama.cpp on the same checkpoints, side by side.
+    LlamaCpp(llama_cpp::Args),
     /// Checks format and lints.
     Lint,
     /// Writes a random checkpoint of a given size.
@@ -82,6 +90,9 @@ fn main() -> anyhow::Result<()> {
         Task::Setup => setup::run(),
         Task::Test => test::run(),
         Task::RaspberryPiOs(args) => raspberry_pi_os::run(&args),
+        Task::HostInstructions(args) => host_instructions::run(&args),
+        Task::Tokens(args) => host_instructions::tokens(&args),
+        Task::LlamaCpp(args) => llama_cpp::run(&args),
         Task::Lint => lint::run(),
         Task::Synthetic(args) => synthetic::run(&args),
         Task::Quantization(args) => quantization::run(&args),

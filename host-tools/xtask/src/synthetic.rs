@@ -4,10 +4,11 @@
 use anyhow::{Context, Result};
 use clap::{Args as ClapArgs, ValueEnum};
 use safetensors::{Dtype, View};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Writes a random checkpoint.
 #[derive(ClapArgs)]
@@ -20,9 +21,9 @@ pub struct Args {
 }
 
 /// Sizes at which other engines were measured.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
 #[value(rename_all = "verbatim")]
-enum Size {
+pub enum Size {
     /// 7.2M parameters.
     S,
     /// 319M parameters, 8 experts, like Jamba-tiny-dev.
@@ -37,13 +38,22 @@ enum Size {
 const SHARD: u64 = 7;
 
 pub fn run(args: &Args) -> Result<()> {
-    std::fs::create_dir_all(&args.folder).with_context(|| args.folder.display().to_string())?;
-    let config = config(args.size);
+    write(args.size, &args.folder)
+}
+
+/// Writes the checkpoint of a size into a folder.
+///
+/// # Errors
+/// When a file can't be written.
+pub fn write(size: Size, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let config = config(size);
     let write = |name: &str, bytes: &[u8]| {
-        let path = args.folder.join(name);
+        let path = folder.join(name);
         std::fs::write(&path, bytes).with_context(|| path.display().to_string())
     };
     write("config.json", &serde_json::to_vec_pretty(&config)?)?;
+    write("tokenizer.model", &tokenizer())?;
     let layers = config["num_hidden_layers"].as_u64().context("num_hidden_layers")?;
     let files = layers.div_ceil(SHARD);
     let mut map = BTreeMap::new();
@@ -61,7 +71,7 @@ pub fn run(args: &Args) -> Result<()> {
             parameters += random.shape.iter().product::<usize>();
             map.insert(tensor.clone(), name.clone());
         }
-        let path = args.folder.join(&name);
+        let path = folder.join(&name);
         eprintln!("{}", path.display());
         safetensors::serialize_to_file(tensors, None, &path).with_context(|| path.display().to_string())?;
     }
@@ -92,12 +102,66 @@ fn config(size: Size) -> Value {
     };
     let mut config = json!({ "architectures": ["JambaForCausalLM"], "model_type": "jamba", "dtype": "bfloat16",
         "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_conv_bias": true, "mamba_proj_bias": false,
+        "max_position_embeddings": 262_144,
         "expert_layer_period": 2, "expert_layer_offset": 1, "rms_norm_eps": 1e-6, "hidden_act": "silu",
         "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0 });
     if let (Value::Object(all), Value::Object(sizes)) = (&mut config, sizes) {
         all.extend(sizes);
     }
     config
+}
+
+/// `tokenizer.model`: a SentencePiece model of single bytes, for programs that don't load a checkpoint without one.
+fn tokenizer() -> Vec<u8> {
+    const UNKNOWN: u64 = 2;
+    const CONTROL: u64 = 3;
+    const BYTE: u64 = 6;
+    let mut pieces: Vec<(String, u64)> = [("<pad>", CONTROL), ("<s>", CONTROL), ("</s>", CONTROL), ("<unk>", UNKNOWN)]
+        .map(|(p, t)| (p.into(), t))
+        .into();
+    pieces.extend((0..=u8::MAX).map(|byte| (format!("<0x{byte:02X}>"), BYTE)));
+    let mut model = Vec::new();
+    for (text, kind) in pieces {
+        let mut piece = Vec::new();
+        field(&mut piece, 1, text.as_bytes());
+        integer(&mut piece, 3, kind);
+        field(&mut model, 1, &piece);
+    }
+    let mut trainer = Vec::new();
+    // Byte-pair encoding with bytes for what is no piece; ids of <unk>, <s>, </s> and <pad>.
+    for (number, value) in [(3, 2), (35, 1), (40, 3), (41, 1), (42, 2), (43, 0)] {
+        integer(&mut trainer, number, value);
+    }
+    field(&mut model, 2, &trainer);
+    let mut normalizer = Vec::new();
+    field(&mut normalizer, 1, b"identity");
+    // Neither a space before the text nor spaces taken from it.
+    for number in [3, 4] {
+        integer(&mut normalizer, number, 0);
+    }
+    field(&mut model, 3, &normalizer);
+    model
+}
+
+/// Appends a field of bytes to a protocol buffer.
+fn field(message: &mut Vec<u8>, number: u64, bytes: &[u8]) {
+    varint(message, number << 3 | 2);
+    varint(message, bytes.len() as u64);
+    message.extend(bytes);
+}
+
+/// Appends a field with an integer to a protocol buffer.
+fn integer(message: &mut Vec<u8>, number: u64, value: u64) {
+    varint(message, number << 3);
+    varint(message, value);
+}
+
+fn varint(message: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        message.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    message.push(value as u8);
 }
 
 /// A tensor that is made when it is asked for.
