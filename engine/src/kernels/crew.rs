@@ -24,6 +24,7 @@ type Task = *const (dyn Fn(usize) + Sync);
 pub struct Crew {
     cores: usize,
     idle: fn(u32),
+    wake: fn(),
     task: UnsafeCell<Option<Task>>,
     /// The number of the task times 256, and the next share that nobody took.
     next: AtomicUsize,
@@ -46,12 +47,18 @@ impl Crew {
         Self {
             cores,
             idle,
+            wake: || {},
             task: UnsafeCell::new(None),
             next: AtomicUsize::new(SHARES),
             left: AtomicUsize::new(0),
             running: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
         }
+    }
+
+    /// Calls `wake` whenever there is something that cores in `idle` may wait for, for those that sleep there.
+    pub const fn waking(self, wake: fn()) -> Self {
+        Self { wake, ..self }
     }
 
     /// Works until the crew is dismissed. Every core but the session's calls this once.
@@ -85,7 +92,7 @@ impl Crew {
 
     /// Does a share that was taken.
     fn work_on(&self, share: usize) {
-        let _done = Done(&self.left);
+        let _done = Done(self);
         // SAFETY: the task was written before its shares could be taken, and isn't written again before this one is done.
         if let Some(task) = unsafe { *self.task.get() } {
             // SAFETY: `run` returns, and so what the task borrows ends, only after this share is done.
@@ -96,15 +103,18 @@ impl Crew {
     /// Lets [`Crew::work`] return on every core. The crew can't work again.
     pub fn dismiss(&self) {
         self.dismissed.store(true, Ordering::Relaxed);
+        (self.wake)();
     }
 }
 
 /// Says that a share is done, even if it panics.
-struct Done<'a>(&'a AtomicUsize);
+struct Done<'a>(&'a Crew);
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Release);
+        if self.0.left.fetch_sub(1, Ordering::Release) == 1 {
+            (self.0.wake)();
+        }
     }
 }
 
@@ -143,6 +153,7 @@ impl Executor for Crew {
         self.left.store(self.cores, Ordering::Relaxed);
         let task = self.next.load(Ordering::Relaxed) / TASK;
         self.next.store(task.wrapping_add(1).wrapping_mul(TASK), Ordering::Release);
+        (self.wake)();
         drop(Wait(self));
     }
 }

@@ -30,6 +30,7 @@ pub fn run() -> Result<()> {
     step("random texts at an emulated board", &|| soak::run(&soak::Args::default()))?;
     step("damaged images, and images of others, on emulated boards", &|| faults::run(&faults::Args::default()))?;
     step("the command for Raspberry Pi OS", &raspberry_pi_os::check)?;
+    step("kernels of aarch64", &raspberry_pi_os::check_kernels)?;
     step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
     eprintln!("\n== passed in {:.0} s", start.elapsed().as_secs_f64());
     for (name, time) in times {

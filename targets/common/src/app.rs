@@ -12,6 +12,7 @@ use crate::terminal::{Piece, print, text_lines};
 use Piece::{Number, Tenths, Text};
 use embedded_io::{Read, ReadReady, Write};
 use heapless::Vec;
+use jamlet::kernels::Kernels;
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
 use jamlet::{ImageError, Model, Options, Sampler, Session};
 
@@ -77,7 +78,7 @@ pub fn serve<'m, P: Port>(
     mut board: impl Board,
 ) -> Result<(), P::Error> {
     let start = board.micros();
-    let opened = open(image, options, workspace);
+    let opened = open(image, options, workspace, board.kernels());
     let checked_micros = board.micros().wrapping_sub(start);
     // Large parts are moved once, from where they were made to where they stay.
     let (tokenizer, session) = match opened {
@@ -134,13 +135,14 @@ fn open<'m, 'w>(
     image: &'m [u8],
     options: Options,
     workspace: &'w mut [u8],
+    kernels: Kernels<'static>,
 ) -> Result<(Tokenizer<'m>, Session<'m, 'w>), &'static str> {
     let model = parse(image).map_err(|_| DAMAGED)?;
     #[cfg(feature = "signature")]
     crate::signature::check(model.image())?;
     let tokenizer = model.tokenizer().ok_or("the model's image has no tokenizer")?;
-    let session = Session::new(&model, options, workspace).map_err(|_| "the workspace is too small for the model")?;
-    Ok((tokenizer, session))
+    let session = Session::with_kernels(&model, options, workspace, kernels);
+    Ok((tokenizer, session.map_err(|_| "the workspace is too small for the model")?))
 }
 
 fn parse(image: &[u8]) -> Result<Model<'_>, ImageError> {

@@ -18,6 +18,7 @@ use crate::endless;
 use crate::hash::Fnv;
 use core::fmt::{self, Write};
 use heapless::Vec;
+use jamlet::kernels::Kernels;
 use jamlet::{Eviction, Model, Options, Sampler, Session, StateWidth};
 
 /// First word of a case.
@@ -107,11 +108,25 @@ impl Marks for () {}
 /// # Errors
 /// When the report can't be written.
 pub fn run(case: &Case, workspace: &mut [u8], marks: &mut impl Marks, report: &mut impl Write) -> fmt::Result {
+    run_with(case, workspace, Kernels::detect(), marks, report)
+}
+
+/// The same with kernels of the caller's choice.
+///
+/// # Errors
+/// When the report can't be written.
+pub fn run_with<'k>(
+    case: &Case<'k>,
+    workspace: &mut [u8],
+    kernels: Kernels<'k>,
+    marks: &mut impl Marks,
+    report: &mut impl Write,
+) -> fmt::Result {
     let model = match Model::parse(case.image) {
         Ok(model) => model,
         Err(error) => return writeln!(report, "error image: {error}"),
     };
-    let mut session = match Session::new(&model, case.options, workspace) {
+    let mut session = match Session::with_kernels(&model, case.options, workspace, kernels) {
         Ok(session) => session,
         Err(error) => return writeln!(report, "error session: {error}"),
     };

@@ -1,4 +1,5 @@
-//! The first instructions: one core goes on, at EL1 with floating point, a stack and zeroed statics; the others sleep.
+//! The first instructions: core 0 goes on, at EL1 with floating point, a stack and zeroed statics; the others wait until it
+//! releases them, here or in the boot firmware, and follow with the MMU on.
 
 use core::arch::global_asm;
 
@@ -10,9 +11,13 @@ _start:
     mrs     x1, mpidr_el1
     and     x1, x1, #0xff
     cbz     x1, 1f
-0:  wfe                             // cores 1 to 3: asleep for good
-    b       0b
+0:  wfe                             // cores 1 to 3
+    adrp    x0, RELEASED
+    ldr     x0, [x0, :lo12:RELEASED]
+    cbz     x0, 0b
 
+.global released
+released:
 1:  mrs     x0, CurrentEL
     cmp     x0, #(3 << 2)
     b.ne    2f
@@ -47,6 +52,9 @@ _start:
     add     x0, x0, :lo12:vectors
     msr     vbar_el1, x0
     isb
+    mrs     x19, mpidr_el1
+    and     x19, x19, #0xff
+    cbnz    x19, 7f
     adrp    x0, __stack_top
     add     x0, x0, :lo12:__stack_top
     mov     sp, x0
@@ -60,6 +68,14 @@ _start:
     b       4b
 5:  bl      start
 0:  wfe
+    b       0b
+
+7:  bl      mmu_on                  // before the stack: what core 0 may have of it in its cache is not written
+    adrp    x0, __stacks_bottom
+    add     x0, x0, :lo12:__stacks_bottom
+    add     x0, x0, x19, lsl #14    // 16 KiB a core
+    mov     sp, x0
+    bl      work
     b       0b
 
 // Every exception is fatal: interrupts stay masked, and there is no user mode.

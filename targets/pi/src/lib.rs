@@ -3,6 +3,7 @@
 
 pub mod boot;
 pub mod clock;
+pub mod cores;
 pub mod exit;
 #[cfg(feature = "conformance")]
 pub mod marks;

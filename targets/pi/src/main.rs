@@ -3,13 +3,20 @@
 #![no_main]
 
 use core::fmt::Write;
+use jamlet::kernels::Kernels;
 use jamlet::{Model, Options, Plan};
 use jamlet_app::{app, board::Board};
-use pi::{clock, exit::exit, memory, mmu, peripherals, serial::Pl011, stack};
+use pi::{clock, cores, exit::exit, memory, mmu, peripherals, serial::Pl011, stack};
 
-struct Pi;
+struct Pi {
+    kernels: Kernels<'static>,
+}
 
 impl Board for Pi {
+    fn kernels(&self) -> Kernels<'static> {
+        self.kernels
+    }
+
     fn micros(&mut self) -> u32 {
         clock::micros()
     }
@@ -43,6 +50,13 @@ fn serve(plan: Plan, mut serial: Pl011) -> core::fmt::Result {
     let Some(mut workspace) = memory::Workspace::new(plan.bytes()) else {
         return writeln!(serial, "\r\n[no room for a workspace of {} bytes]\r", plan.bytes());
     };
-    let _ = app::serve(image, plan.options, workspace.bytes(), &mut app::Memory::new(), serial, Pi);
+    let _ = app::serve(
+        image,
+        plan.options,
+        workspace.bytes(),
+        &mut app::Memory::new(),
+        serial,
+        Pi { kernels: cores::start() },
+    );
     Ok(())
 }

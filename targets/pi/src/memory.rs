@@ -57,11 +57,11 @@ impl Workspace {
     }
 }
 
-/// One core, interrupts masked: every section is critical already.
+/// Only core 0 has critical sections, the others just compute; and interrupts are masked: every section is critical already.
 struct OneCore;
 critical_section::set_impl!(OneCore);
 
-// SAFETY: core 0 is the only one awake, and boot.rs masks its interrupts for good.
+// SAFETY: core 0 is the only one that calls this, and boot.rs masks its interrupts for good.
 unsafe impl critical_section::Impl for OneCore {
     unsafe fn acquire() -> critical_section::RawRestoreState {}
     unsafe fn release(_: critical_section::RawRestoreState) {}

@@ -1,6 +1,6 @@
 //! The identity map. Without it all memory counts as device memory: uncached, and unaligned accesses fault.
 
-use core::arch::asm;
+use core::arch::naked_asm;
 
 #[repr(C, align(4096))]
 struct Table([u64; 512]);
@@ -11,9 +11,14 @@ const DEVICE: u64 = BLOCK | 1 << 2 | 0b11 << 53; // attribute 1, never executed
 const GIB: u64 = 1 << 30;
 const BLOCK_BYTES: u64 = 2 << 20;
 
-/// Turns caches and the map on, with everything from `peripherals` on as device memory.
+/// 39 bits of address, tables write-back and inner shareable, 4 KiB pages, no second table, 36 bits physical.
+const TCR: u64 = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 1 << 32;
+
+/// The first level of the map.
+static mut GIBIBYTES: Table = Table([0; 512]);
+
+/// Makes the map, with everything from `peripherals` on as device memory, and turns it and the caches on.
 pub fn on(peripherals: usize) {
-    static mut GIBIBYTES: Table = Table([0; 512]);
     static mut FIRST: Table = Table([0; 512]);
     let peripherals = peripherals as u64;
     let kind = |address: u64| if address >= peripherals { DEVICE } else { NORMAL };
@@ -29,16 +34,41 @@ pub fn on(peripherals: usize) {
         for gib in 1..4 {
             (*gibibytes).0[gib as usize] = (gib * GIB) | kind((gib + 1) * GIB - BLOCK_BYTES);
         }
-        asm!(
-            "msr mair_el1, {mair}", "msr tcr_el1, {tcr}", "msr ttbr0_el1, {table}",
-            "dsb sy", "tlbi vmalle1", "ic iallu", "dsb sy", "isb",
-            "mrs {t}, sctlr_el1", "orr {t}, {t}, {bits}", "bic {t}, {t}, #2", "msr sctlr_el1, {t}", "isb",
-            mair = in(reg) 0x00FFu64, // 0: normal, write-back; 1: device nGnRnE
-            // 39 bits of address, tables write-back and inner shareable, 4 KiB pages, no second table, 36 bits physical
-            tcr = in(reg) 25u64 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 1 << 32,
-            table = in(reg) gibibytes,
-            bits = in(reg) 0x1005u64, // map, data cache, instruction cache
-            t = out(reg) _,
-        );
     }
+    enable();
+}
+
+/// Turns them on for this core. It needs no stack.
+#[unsafe(naked)]
+#[unsafe(export_name = "mmu_on")]
+extern "C" fn enable() {
+    naked_asm!(
+        "mov x0, #{mair}",
+        "msr mair_el1, x0",
+        "mov x0, #{tcr0}",
+        "movk x0, #{tcr1}, lsl #16",
+        "movk x0, #{tcr2}, lsl #32",
+        "msr tcr_el1, x0",
+        "adrp x0, {table}",
+        "add x0, x0, :lo12:{table}",
+        "msr ttbr0_el1, x0",
+        "dsb sy",
+        "tlbi vmalle1",
+        "ic iallu",
+        "dsb sy",
+        "isb",
+        "mov x1, #{bits}",
+        "mrs x0, sctlr_el1",
+        "orr x0, x0, x1",
+        "bic x0, x0, #2",
+        "msr sctlr_el1, x0",
+        "isb",
+        "ret",
+        mair = const 0xFF, // 0: normal, write-back; 1: device nGnRnE
+        tcr0 = const TCR & 0xFFFF,
+        tcr1 = const TCR >> 16 & 0xFFFF,
+        tcr2 = const TCR >> 32,
+        table = sym GIBIBYTES,
+        bits = const 0x1005, // map, data cache, instruction cache
+    );
 }

@@ -103,7 +103,7 @@ pub(in crate::kernels) fn softmax(x: &mut [f32]) -> f32 {
 #[inline]
 fn strip<const N: usize>(p: &[i16], values: &[i8], dim: usize, first: usize, scale: f32, out: &mut [f32]) {
     let mut sums = [[vdupq_n_s32(0); 4]; N];
-    for (&p, value) in p.iter().zip(values.chunks_exact(dim)) {
+    for (&p, value) in p.iter().zip(values.chunks_exact(dim.max(1))) {
         let value = value.get(first..).unwrap_or(&[]).as_chunks::<16>().0;
         let Some(value) = value.first_chunk::<N>() else { return };
         for (sums, value) in sums.iter_mut().zip(value) {
@@ -139,7 +139,7 @@ pub(in crate::kernels) fn weighted_values(
     }
     out.fill(0.0);
     let blocks = weights.chunks_mut(VALUE_BLOCK).zip(value_scales.chunks(VALUE_BLOCK));
-    for ((w, scales), values) in blocks.zip(values.chunks(VALUE_BLOCK * dim)) {
+    for ((w, scales), values) in blocks.zip(values.chunks((VALUE_BLOCK * dim).max(1))) {
         for (w, scale) in w.iter_mut().zip(scales) {
             *w *= scale;
         }

@@ -72,7 +72,7 @@ pub(in crate::kernels) unsafe fn product<I: Inner>(w: &QMatrix<'_>, x: &Quantize
         return portable::matmul(w, x, out);
     }
     let whole = if group == WIDTH { cols / WIDTH } else { 0 };
-    let count = w.bytes().len() / size;
+    let count = w.bytes().len().checked_div(size).unwrap_or(0);
     let work = Work { tiles: w.bytes().as_ptr(), count, size, x: *x, tokens, groups, whole };
     for first in (0..count).step_by(4) {
         let mut token = 0;

@@ -4,8 +4,8 @@
 
 use core::fmt::Write;
 use jamlet::Plan;
-use jamlet_app::conformance::{Case, run};
-use pi::{exit::exit, marks::Hints, memory, mmu, peripherals, serial::Pl011, stack};
+use jamlet_app::conformance::{Case, run_with};
+use pi::{cores, exit::exit, marks::Hints, memory, mmu, peripherals, serial::Pl011, stack};
 
 #[unsafe(no_mangle)]
 extern "C" fn start() -> ! {
@@ -17,7 +17,7 @@ extern "C" fn start() -> ! {
         Some(case) => {
             let bytes = Plan::new(case.image, case.options).map_or(0, |plan| plan.bytes());
             match memory::Workspace::new(bytes) {
-                Some(mut workspace) => run(&case, workspace.bytes(), &mut Hints, &mut serial),
+                Some(mut workspace) => run_with(&case, workspace.bytes(), cores::start(), &mut Hints, &mut serial),
                 None => writeln!(serial, "error no room for a workspace of {bytes} bytes"),
             }
         }
