@@ -126,6 +126,9 @@ impl<'m> Image<'m> {
     /// Section `index` of the table; empty past the last.
     pub fn section(&self, index: u32) -> Section<'m> {
         let empty = Section { rows: 0, cols: 0, bytes: &[] };
+        if index >= self.header.sections {
+            return empty;
+        }
         let at = self.header.section_table() + index as usize * field::SECTION_BYTES;
         let Some(entry) = self.bytes.get(at..at + field::SECTION_BYTES) else { return empty };
         let (start, length) = (u64_at(entry, field::SECTION_OFFSET), u64_at(entry, field::SECTION_LENGTH));

@@ -10,7 +10,7 @@ pub use baked::Baked;
 pub use matrix::QMatrix;
 pub use prompt::Prompt;
 
-use crate::image::{Image, ImageError, Role, Section, features};
+use crate::image::{Image, ImageError, NONE_U32, Role, Section, features};
 use crate::tokenizer::Tokenizer;
 
 /// A checked image and its parts.
@@ -307,8 +307,10 @@ pub struct Experts<'m> {
 }
 
 impl<'m> Experts<'m> {
-    /// The matrices of expert `index`.
+    /// The matrices of expert `index`; empty past the last.
     pub fn get(&self, index: usize) -> MlpWeights<'m> {
-        Reader { model: &self.model, next: self.first.wrapping_add(3 * index as u32) }.mlp()
+        let there = index < self.model.header().experts as usize;
+        let next = if there { self.first.wrapping_add(3 * index as u32) } else { NONE_U32 };
+        Reader { model: &self.model, next }.mlp()
     }
 }
