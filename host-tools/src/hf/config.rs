@@ -15,6 +15,10 @@ use super::ImportError;
 /// No size in a config may exceed this: far above any model, and products of two stay far from overflow.
 const MAX_SIZE: u64 = 1 << 24;
 
+/// The most layers and experts, which are the image's: what a config implies is listed, so it must not be endless.
+const MAX_LAYERS: usize = 4096;
+const MAX_EXPERTS: usize = 1024;
+
 /// A checked config: every size is at least 1 and every relation between sizes holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JambaConfig {
@@ -113,7 +117,7 @@ impl JambaConfig {
         let (attn_layer_period, attn_layer_offset) = f.schedule("attn_layer_period", 8, "attn_layer_offset", 4)?;
         let (expert_layer_period, expert_layer_offset) =
             f.schedule("expert_layer_period", 2, "expert_layer_offset", 1)?;
-        let num_experts = f.experts()?;
+        let num_experts = f.at_most("num_experts", f.experts()?, MAX_EXPERTS)?;
         let num_experts_per_tok = f.size("num_experts_per_tok", 2)?;
         if num_experts > 1 && num_experts_per_tok > num_experts {
             return Err(f.wrong("num_experts_per_tok", format!("at most num_experts {num_experts}")));
@@ -124,7 +128,7 @@ impl JambaConfig {
             vocab_size,
             hidden_size,
             intermediate_size: f.size("intermediate_size", 14336)?,
-            num_hidden_layers: f.size("num_hidden_layers", 32)?,
+            num_hidden_layers: f.at_most("num_hidden_layers", f.size("num_hidden_layers", 32)?, MAX_LAYERS)?,
             num_attention_heads,
             num_key_value_heads,
             head_dim,
@@ -218,6 +222,14 @@ impl Fields {
 
     fn size(&self, field: &str, default: usize) -> Result<usize, ImportError> {
         self.integer(field, 1, default)
+    }
+
+    /// A number that has a bound of its own.
+    fn at_most(&self, field: &str, found: usize, most: usize) -> Result<usize, ImportError> {
+        match found <= most {
+            true => Ok(found),
+            false => Err(ImportError::field(&self.file, field, found, format!("at most {most}"))),
+        }
     }
 
     fn integer(&self, field: &str, least: u64, default: usize) -> Result<usize, ImportError> {

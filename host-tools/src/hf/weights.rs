@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::Path;
 
-use super::config::{FeedForward, JambaConfig, Mixer};
+use super::config::{FeedForward, JambaConfig, LayerKind, Mixer};
 use super::{Checkpoint, ImportError, Tensor};
 
 /// One of the three matrices of a SwiGLU.
@@ -151,10 +151,11 @@ impl Weights {
 
     fn new(config: JambaConfig, checkpoint: &Checkpoint) -> Result<Self, ImportError> {
         let mut finder = Finder::new(&config, checkpoint)?;
-        let order = ids(&config);
-        let mut matrices = HashMap::with_capacity(order.len());
-        for &id in &order {
+        // One at a time: a config may imply far more than the checkpoint has, and the first that is missing is the end.
+        let (mut order, mut matrices) = (Vec::new(), HashMap::new());
+        for id in ids(&config) {
             matrices.insert(id, finder.find(id)?);
+            order.push(id);
         }
         finder.finish()?;
         Ok(Self { config, order, matrices })
@@ -185,45 +186,39 @@ impl Weights {
 }
 
 /// Every weight that the config implies.
-fn ids(c: &JambaConfig) -> Vec<WeightId> {
+fn ids(c: &JambaConfig) -> impl Iterator<Item = WeightId> + '_ {
+    use WeightId::{Embedding, FinalNorm, Head};
+
+    let layers = c.layers().enumerate().flat_map(|(l, kind)| layer_ids(c, l, kind));
+    std::iter::once(Embedding).chain(layers).chain([FinalNorm, Head])
+}
+
+/// The weights of layer `l`.
+fn layer_ids(c: &JambaConfig, l: usize, kind: LayerKind) -> impl Iterator<Item = WeightId> + use<> {
     use Projection::{Down, Gate, Up};
     use WeightId::*;
 
-    let mut ids = vec![Embedding];
-    for (l, kind) in c.layers().enumerate() {
-        ids.push(MixerNorm(l));
-        match kind.mixer {
-            Mixer::Mamba => {
-                ids.push(InProj(l));
-                ids.extend(c.mamba_proj_bias.then_some(InProjBias(l)));
-                ids.push(Conv(l));
-                ids.extend(c.mamba_conv_bias.then_some(ConvBias(l)));
-                ids.extend([
-                    XProj(l),
-                    DtNorm(l),
-                    BNorm(l),
-                    CNorm(l),
-                    DtProj(l),
-                    DtProjBias(l),
-                    ALog(l),
-                    D(l),
-                    OutProj(l),
-                ]);
-                ids.extend(c.mamba_proj_bias.then_some(OutProjBias(l)));
-            }
-            Mixer::Attention => ids.extend([Query(l), Key(l), Value(l), Output(l)]),
+    let mut ids = vec![MixerNorm(l)];
+    match kind.mixer {
+        Mixer::Mamba => {
+            ids.push(InProj(l));
+            ids.extend(c.mamba_proj_bias.then_some(InProjBias(l)));
+            ids.push(Conv(l));
+            ids.extend(c.mamba_conv_bias.then_some(ConvBias(l)));
+            ids.extend([XProj(l), DtNorm(l), BNorm(l), CNorm(l), DtProj(l), DtProjBias(l), ALog(l), D(l), OutProj(l)]);
+            ids.extend(c.mamba_proj_bias.then_some(OutProjBias(l)));
         }
-        match kind.ffn {
-            FeedForward::None => {}
-            FeedForward::Mlp => ids.extend([FfnNorm(l), Mlp(l, Gate), Mlp(l, Up), Mlp(l, Down)]),
-            FeedForward::Moe => {
-                ids.extend([FfnNorm(l), Router(l)]);
-                ids.extend((0..c.num_experts).flat_map(|e| [Expert(l, e, Gate), Expert(l, e, Up), Expert(l, e, Down)]));
-            }
+        Mixer::Attention => ids.extend([Query(l), Key(l), Value(l), Output(l)]),
+    }
+    match kind.ffn {
+        FeedForward::None => {}
+        FeedForward::Mlp => ids.extend([FfnNorm(l), Mlp(l, Gate), Mlp(l, Up), Mlp(l, Down)]),
+        FeedForward::Moe => {
+            ids.extend([FfnNorm(l), Router(l)]);
+            ids.extend((0..c.num_experts).flat_map(|e| [Expert(l, e, Gate), Expert(l, e, Up), Expert(l, e, Down)]));
         }
     }
-    ids.extend([FinalNorm, Head]);
-    ids
+    ids.into_iter()
 }
 
 /// Finds weights in a checkpoint and remembers which of its tensors were of use.

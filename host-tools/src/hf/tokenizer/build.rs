@@ -68,6 +68,7 @@ enum Node {
 
 /// Packs a tokenizer. Errors name `file`.
 pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokenizer, TokenizerError> {
+    check_lengths(file, spec)?;
     let merges: HashMap<(u32, u32), (usize, u32)> =
         spec.merges.iter().map(|merge| ((merge.left, merge.right), (merge.rank, merge.id))).collect();
     let symbols: HashSet<u32> = spec.bytes.iter().chain(spec.characters.values()).copied().collect();
@@ -104,7 +105,10 @@ pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokeni
         .map(|(id, left, right, _)| (hash(left, right), id))
         .chain(spec.characters.iter().map(|(&c, &id)| (hash(NONE, c.into()), id)))
         .collect();
-    let (lookup, probe) = lookup(entries);
+    let (lookup, probe) = lookup(entries).ok_or_else(|| {
+        let found = "merges of which more than 255 have the same place in a hash table";
+        ImportError::field(file, "merges", found, "merges that were not made to collide")
+    })?;
     let added = added(file, spec)?;
     let whole = whole(file, spec, &nodes)?;
 
@@ -168,6 +172,20 @@ pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokeni
         Ok(_) => Ok(packed),
         Err(error) => Err(ImportError::file(file, format!("{error}; a vocabulary of at most {vocab} was expected"))),
     }
+}
+
+/// Refuses texts that no token can have, before anything takes time that grows with their length: a symbol or literal has
+/// at most [`MAX_TEXT`] bytes, a merged token as many symbols, each a character or byte.
+fn check_lengths(file: &Path, spec: &Spec) -> Result<(), TokenizerError> {
+    let most = match spec.kind {
+        Kind::ByteLevel => MAX_TEXT,
+        Kind::SentencePiece => 4 * MAX_TEXT,
+    };
+    let long = spec.texts.iter().flatten().find(|text| text.len() > most);
+    long.map_or(Ok(()), |text| {
+        let found = format!("one of {} bytes", text.len());
+        Err(ImportError::field(file, "vocabulary", found, format!("tokens of at most {most} bytes")))
+    })
 }
 
 /// A section being written.
@@ -242,11 +260,12 @@ fn count_symbols(file: &Path, spec: &Spec, nodes: &[Node]) -> Result<Vec<u8>, To
         .collect()
 }
 
-/// The hash table of `(hash, id)`, and its longest probe.
-fn lookup(mut entries: Vec<(u32, u32)>) -> (Vec<u32>, u8) {
+/// The hash table of `(hash, id)`, and its longest probe. `None` where it would have to be far larger than its entries:
+/// they have the same hash, and no table is large enough.
+fn lookup(mut entries: Vec<(u32, u32)>) -> Option<(Vec<u32>, u8)> {
     entries.sort_unstable();
     let mut slots = entries.len() * 5 / 4 + 1;
-    loop {
+    while slots <= entries.len() * 8 + 1 {
         let mut table = vec![NONE; slots];
         let mut longest = 1;
         for &(hash, id) in &entries {
@@ -260,10 +279,11 @@ fn lookup(mut entries: Vec<(u32, u32)>) -> (Vec<u32>, u8) {
             longest = longest.max(probe);
         }
         match u8::try_from(longest) {
-            Ok(longest) => return (table, longest),
+            Ok(longest) => return Some((table, longest)),
             Err(_) => slots += slots / 4,
         }
     }
+    None
 }
 
 /// The section's added tokens.
@@ -303,4 +323,22 @@ fn whole(file: &Path, spec: &Spec, nodes: &[Node]) -> Result<Vec<u32>, Tokenizer
     }
     whole.sort_unstable();
     Ok(whole.into_iter().map(|(_, id)| id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookup_finds_everything_and_gives_up_where_all_collide() {
+        let entries: Vec<(u32, u32)> = (0..1000).map(|id| (hash(id, id + 1), id)).collect();
+        let (table, longest) = lookup(entries.clone()).expect("a table");
+        for (hash, id) in entries {
+            let first = slot(hash, table.len() as u32) as usize;
+            assert!((first..first + usize::from(longest)).any(|at| table[at % table.len()] == id), "{id}");
+        }
+        // 255 of the same hash are one probe after the other; no table has room for more, however large.
+        assert_eq!(lookup((0..255).map(|id| (7, id)).collect()).expect("a table").1, 255);
+        assert!(lookup((0..256).map(|id| (7, id)).collect()).is_none());
+    }
 }

@@ -10,7 +10,7 @@
 //!
 //! `post_processor`, `truncation` and `padding` don't touch the text and are ignored: the prompt says what stands around it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use jamlet::tokenizer::{Kind, Prefix, Strip, Words};
@@ -181,9 +181,17 @@ impl Json<'_> {
 
     fn vocabulary(&self, model: &Map<String, Value>, vocab: u32) -> Result<HashMap<String, u32>, TokenizerError> {
         let entries = self.object(model.get("vocab").unwrap_or(&Value::Null), "model.vocab")?;
+        let mut ids = HashSet::with_capacity(entries.len());
         entries
             .iter()
-            .map(|(string, id)| Ok((string.clone(), self.id(id, &format!("model.vocab[{string:?}]"), vocab)?)))
+            .map(|(string, value)| {
+                let field = || format!("model.vocab[{string:?}]");
+                let id = self.id(value, &field(), vocab)?;
+                match ids.insert(id) {
+                    true => Ok((string.clone(), id)),
+                    false => Err(self.wrong(&field(), value, "an id that no other token has")),
+                }
+            })
             .collect()
     }
 

@@ -24,6 +24,8 @@ pub struct PromptIds {
 const SENTINEL: &str = "\u{1}";
 /// The mark of models that were trained to summarize: it stands between a text and its summary.
 const SUMMARY: &str = "<|summary|>";
+/// Steps that a template may take: some thousand times what the longest known one takes.
+const STEPS: u64 = 1_000_000;
 /// Tokens that end a turn in chat templates.
 const TURN_ENDS: [&str; 2] = ["<|eom|>", "<|im_end|>"];
 
@@ -143,6 +145,8 @@ fn render<'s>(
     special: &impl Fn(&str) -> Option<&'s str>,
 ) -> Result<String, TokenizerError> {
     let mut jinja = minijinja::Environment::new();
+    // A template is a program, and a stranger's may go on for ever.
+    jinja.set_fuel(Some(STEPS));
     jinja.set_trim_blocks(true);
     jinja.set_lstrip_blocks(true);
     // Templates call methods of Python's strings, lists and dictionaries.
@@ -162,7 +166,7 @@ fn render<'s>(
     };
     jinja
         .render_str(template, context)
-        .map_err(|error| ImportError::file(file, format!("the chat template can't be rendered: {error:#}")))
+        .map_err(|error| ImportError::file(file, format!("the chat template can't be rendered: {error}")))
 }
 
 fn encode(tokenizer: &Tokenizer<'_>, text: &str) -> Vec<u32> {

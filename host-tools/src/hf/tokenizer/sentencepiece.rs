@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use jamlet::tokenizer::{Kind, Prefix, Strip, Words};
+use jamlet::tokenizer::{Kind, MAX_TEXT, Prefix, Strip, Words};
 
 use super::build::{Added, Merge, Spec};
 use super::json::byte_token;
@@ -40,6 +40,9 @@ mod piece {
     pub const USER_DEFINED: u64 = 4;
     pub const BYTE: u64 = 6;
 }
+
+/// Bytes of a piece that can still be a token. Merges are looked for at every place of a text, so it must be short.
+const LONGEST: usize = 4 * MAX_TEXT;
 
 /// `ModelType` of byte-pair encoding.
 const BPE: u64 = 2;
@@ -82,6 +85,11 @@ pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
                 format!("more than {vocab}"),
                 "the model's vocab_size at most",
             ));
+        }
+        if text.len() > LONGEST {
+            let found = format!("a text of {} bytes", text.len());
+            let expected = format!("at most {LONGEST}: 255 characters");
+            return Err(ImportError::field(file, &format!("pieces[{id}]"), found, expected));
         }
         let wrong = |found: &str, expected: &str| {
             Err(ImportError::field(file, &format!("pieces[{id}] {text:?}"), found, expected))
