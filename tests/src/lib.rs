@@ -1,5 +1,10 @@
 //! What the cross-crate tests share.
 #![forbid(unsafe_code)]
 
+pub mod attacks;
 pub mod fixtures;
+pub mod folder;
+pub mod fuzz;
 pub mod images;
+pub mod tiny;
+pub mod vocabulary;

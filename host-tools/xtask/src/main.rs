@@ -2,15 +2,19 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+mod attacks;
 mod bench;
 mod board;
 mod build;
 mod conformance;
 mod console;
+mod coverage;
+mod deny;
 mod elf;
 mod endless;
 mod faults;
 mod firmware;
+mod fuzz;
 mod gdb;
 mod host_instructions;
 mod images;
@@ -83,6 +87,14 @@ enum Task {
     Faults(faults::Args),
     /// Builds every board, checks layout and limits, and prints what takes how much memory.
     Sizes(sizes::Args),
+    /// Gives hostile images to emulated boards: each must give the error that its recipe names.
+    Attacks(attacks::Args),
+    /// Prints which lines of the engine the tests reach.
+    Coverage(coverage::Args),
+    /// Checks licenses, duplicates, sources and advisories of all dependencies.
+    Deny,
+    /// Fuzzes what reads bytes from strangers, with libFuzzer and AddressSanitizer.
+    Fuzz(fuzz::Args),
     /// Writes what a board's users flash.
     Firmware(firmware::Args),
 }
@@ -107,6 +119,10 @@ fn main() -> anyhow::Result<()> {
         Task::Soak(args) => soak::run(&args),
         Task::Faults(args) => faults::run(&args),
         Task::Sizes(args) => sizes::run(&args),
+        Task::Attacks(args) => attacks::run(&args),
+        Task::Coverage(args) => coverage::run(&args),
+        Task::Deny => deny::run(),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Firmware(args) => firmware::run(&args),
     }
 }

@@ -1,6 +1,6 @@
 //! All checks, as continuous integration runs them.
 
-use crate::{conformance, endless, faults, kernels, raspberry_pi_os, serial, setup, sizes, soak};
+use crate::{attacks, conformance, deny, endless, faults, kernels, raspberry_pi_os, serial, setup, sizes, soak};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -24,6 +24,8 @@ pub fn run() -> Result<()> {
     step("set-up", &setup::run)?;
     step("tests on the host", &|| cargo(&["test", "--workspace", "--quiet"]))?;
     step("kernels on emulated boards", &kernels::check)?;
+    step("licenses, duplicates, sources, advisories", &deny::run)?;
+    step("hostile images on an emulated board", &|| attacks::run(&attacks::Args::default()))?;
     step("conformance on emulated boards", &|| conformance::run(&conformance::Args::default()))?;
     step("a million tokens", &|| endless::run(&endless::Args::default()))?;
     step("texts over the serial ports of emulated boards", &|| serial::run(&serial::Args::default()))?;

@@ -19,10 +19,12 @@ use crate::hash::Fnv;
 use core::fmt::{self, Write};
 use heapless::Vec;
 use jamlet::kernels::Kernels;
-use jamlet::{Eviction, Model, Options, Sampler, Session, StateWidth};
+use jamlet::{Eviction, Model, Options, Sampler, Session, SessionError, StateWidth};
 
 /// First word of a case.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"JCAS");
+/// First word of a list of hostile images; then how many, then offset and length of each.
+pub const ATTACKS: u32 = u32::from_le_bytes(*b"JATK");
 /// Words before the prompt.
 pub const HEADER_WORDS: usize = 11;
 /// Tokens that are fed at once: a multiple of the chunks that the suite tries, as far as that matters.
@@ -74,6 +76,44 @@ impl<'b> Case<'b> {
             },
         })
     }
+}
+
+/// Takes every image of a list and reports, a line each: the error that it gives, or "none" after it ran for some tokens.
+/// Whether the blob is such a list.
+///
+/// # Errors
+/// When the report can't be written.
+pub fn attacks(blob: &[u8], workspace: &mut [u8], report: &mut impl Write) -> Result<bool, fmt::Error> {
+    let words = blob.as_chunks::<4>().0;
+    let word = |at: usize| words.get(at).map_or(0, |word| u32::from_le_bytes(*word) as usize);
+    if word(0) != ATTACKS as usize {
+        return Ok(false);
+    }
+    for index in 0..word(1) {
+        let (start, length) = (word(2 + 2 * index), word(3 + 2 * index));
+        let image = blob.get(start..start.saturating_add(length)).unwrap_or(&[]);
+        match Model::parse(image) {
+            Ok(model) => match survive(&model, workspace) {
+                Ok(()) => writeln!(report, "none")?,
+                Err(error) => writeln!(report, "{error}")?,
+            },
+            Err(error) => writeln!(report, "{error}")?,
+        }
+    }
+    Ok(true)
+}
+
+/// Some tokens of a model that may hold any numbers.
+fn survive(model: &Model<'_>, workspace: &mut [u8]) -> Result<(), SessionError> {
+    let mut session = Session::new(model, Options::window(4).sinks(1).chunk(2), workspace)?;
+    // Only where a state for these options is baked in.
+    session.start_baked();
+    session.feed(&[0, 1, 2])?;
+    let mut sampler = Sampler::greedy();
+    for _ in 0..4 {
+        session.next(&mut sampler)?;
+    }
+    Ok(())
 }
 
 /// Marks regions of the run, for whoever counts instructions.

@@ -1,0 +1,133 @@
+//! The smallest images of every kind of layer: a few thousand bytes each, so that a fuzzer can take millions.
+
+use anyhow::Result;
+use jamlet::image::layout::Expected;
+use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, SIGNATURE_BYTES, features};
+use jamlet::{Model, Options, Plan, Session};
+use jamlet_tools::pack::{self, Blobs, Source};
+
+use crate::images::AlignedBytes;
+use crate::vocabulary;
+
+/// Numbers for weights: SplitMix64 from the section's name.
+struct Weights(u64);
+
+impl Weights {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z >> 40) as f32 / 16_777_216.0 * 2.0 - 1.0
+    }
+}
+
+impl Source for Weights {
+    fn rows(&mut self, section: &Expected, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        let cols = section.shape.map_or(0, |(_, cols)| cols as usize);
+        for _ in 0..rows.len() * cols {
+            out.push(match section.role {
+                Role::MambaA => -1.0 + 0.5 * self.next(),
+                Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => 1.0 + 0.25 * self.next(),
+                _ => self.next(),
+            });
+        }
+        Ok(())
+    }
+
+    fn name(&self, section: &Expected) -> String {
+        format!("{:?}", section.role)
+    }
+}
+
+/// The images by name.
+///
+/// # Panics
+/// If they can't be packed.
+pub fn all() -> Vec<(&'static str, Vec<u8>)> {
+    use FeedForward::{Mlp, Moe, None};
+    use Mixer::{Attention, Mamba};
+    let layer = |mixer, ffn| LayerKind { mixer, ffn };
+    let base = Header {
+        features: features::TIED,
+        length: 0,
+        sections: 0,
+        layers: 0,
+        vocab: 12,
+        hidden: 8,
+        intermediate: 8,
+        heads: 2,
+        kv_heads: 1,
+        head_dim: 4,
+        d_inner: 8,
+        d_state: 2,
+        d_conv: 2,
+        dt_rank: 1,
+        experts: 2,
+        top_k: 1,
+        group: 8,
+        eps: 1e-6,
+        bos: Some(11),
+    };
+    let with_tokenizer = features::TIED | features::TOKENIZER;
+    // Sizes that are no multiple of a tile or group, an untied head, biases.
+    let odd = Header {
+        features: features::PROJ_BIAS,
+        vocab: 9,
+        hidden: 10,
+        intermediate: 5,
+        kv_heads: 2,
+        head_dim: 3,
+        d_state: 3,
+        d_conv: 4,
+        bos: Option::None,
+        ..base
+    };
+    [
+        ("mamba", base, vec![layer(Mamba, None)]),
+        ("attention", base, vec![layer(Attention, Mlp)]),
+        ("experts", Header { top_k: 2, experts: 3, ..base }, vec![layer(Attention, Moe)]),
+        ("odd", odd, vec![layer(Mamba, Mlp), layer(Attention, None)]),
+        ("text", Header { features: with_tokenizer, ..base }, vec![layer(Mamba, None), layer(Attention, None)]),
+    ]
+    .into_iter()
+    .map(|(name, header, layers)| (name, build(header, &layers)))
+    .flat_map(|(name, image)| match name {
+        // Before the last, which has a tokenizer.
+        "text" => vec![("marked", marked(&image)), (name, image)],
+        _ => vec![(name, image)],
+    })
+    .collect()
+}
+
+/// An image with all that can be added later: a signature, of nobody, and a baked prompt.
+fn marked(image: &[u8]) -> Vec<u8> {
+    let image = AlignedBytes::new(image);
+    let model = Model::parse(image.get()).expect("a small image");
+    let options = Options::window(4).sinks(1);
+    let mut workspace = AlignedBytes::zeros(Plan::new(image.get(), options).expect("a plan").bytes());
+    let mut session = Session::new(&model, options, workspace.get_mut()).expect("a session");
+    session.feed(&[1, 7]).expect("tokens");
+    let mut state = vec![0; session.plan().snapshot_bytes()];
+    let length = session.snapshot(&mut state).expect("room for a state");
+    let head = [model.identity(), 2, 1, 7].map(u32::to_le_bytes);
+    let baked = [head.as_flattened(), &state[..length]].concat();
+    let signature = [0x5a; SIGNATURE_BYTES];
+    let sections = [(Role::Baked, &baked[..]), (Role::Signature, &signature)];
+    let features = model.header().features | features::BAKED | features::SIGNED;
+    let mut marked = Vec::new();
+    pack::rewrite(model.image(), features, &sections, &mut marked).expect("a small image");
+    marked
+}
+
+fn build(header: Header, layers: &[LayerKind]) -> Vec<u8> {
+    let tokenizer = match header.has(features::TOKENIZER) {
+        true => vocabulary::small().section(),
+        false => Vec::new(),
+    };
+    // A token before the text, one after it, and three that end an answer.
+    let prompt = [1_u32, 1, 3, 0, 1, 2, 5, 7].into_iter().flat_map(u32::to_le_bytes).collect();
+    let blobs = Blobs { tokenizer, prompt, provenance: b"{}".to_vec() };
+    let (mut image, mut weights) = (Vec::new(), Weights(layers.len() as u64));
+    pack::write(header, layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");
+    image
+}

@@ -1,0 +1,99 @@
+//! Every fuzz target takes its corpus, its seeds and some thousand changes of them, in the ordinary test build.
+//! `cargo xtask fuzz` does the same with libFuzzer and AddressSanitizer, for as long as one likes.
+
+use std::fs;
+use std::path::Path;
+
+use jamlet_tests::fuzz::{TARGETS, Target};
+
+/// Changed inputs of each target.
+const CHANGED: usize = 3000;
+
+/// SplitMix64: the same inputs everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+/// Changes some bytes, or cuts, doubles or joins what is there.
+fn change(inputs: &[Vec<u8>], random: &mut Random, longest: usize) -> Vec<u8> {
+    let mut bytes = inputs[random.below(inputs.len())].clone();
+    for _ in 0..1 + random.below(4) {
+        let at = random.below(bytes.len());
+        match random.below(8) {
+            0 => bytes.truncate(at),
+            1 => {
+                let other = &inputs[random.below(inputs.len())];
+                let from = random.below(other.len());
+                bytes.truncate(at);
+                bytes.extend(&other[from..]);
+            }
+            2 => {
+                let end = (at + 1 + random.below(16)).min(bytes.len());
+                bytes.drain(at..end);
+            }
+            3 => {
+                let end = (at + 1 + random.below(16)).min(bytes.len());
+                bytes.extend_from_within(at..end);
+            }
+            4 => bytes.insert(at, random.next() as u8),
+            _ => {
+                let value = [0, 1, 0x7f, 0xff, random.next() as u8][random.below(5)];
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
+        }
+        if bytes.is_empty() {
+            bytes.push(random.next() as u8);
+        }
+    }
+    bytes.truncate(longest);
+    bytes
+}
+
+fn corpus(target: &Target) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target.name);
+    let mut files: Vec<_> = match fs::read_dir(&folder) {
+        Ok(files) => files.map(|file| file.expect("the corpus").path()).collect(),
+        Err(_) => Vec::new(),
+    };
+    files.sort();
+    files.iter().map(|file| fs::read(file).expect("the corpus")).collect()
+}
+
+fn smoke(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
+    let inputs = [(target.seeds)(), corpus(target)].concat();
+    inputs.iter().for_each(|input| (target.run)(input));
+    let mut random = Random(7);
+    for _ in 0..CHANGED {
+        (target.run)(&change(&inputs, &mut random, target.longest));
+    }
+}
+
+macro_rules! smoke {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            smoke(stringify!($name));
+        })*
+
+        #[test]
+        fn no_target_is_left_out() {
+            assert_eq!([$(stringify!($name)),*], TARGETS.map(|target| target.name));
+        }
+    };
+}
+
+smoke!(image inference tokenizer vocabulary snapshot serial config checkpoint tokenizer_files);
