@@ -3,7 +3,7 @@
 //! The last four bytes, which the checksum leaves free, choose options, kernels and sampler.
 
 use jamlet::kernels::Kernels;
-use jamlet::{Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
+use jamlet::{Eviction, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
 
 use super::{image, snapshot};
 use crate::images::AlignedBytes;
@@ -46,6 +46,7 @@ fn start(data: &[u8]) {
         sinks: bits(3, 2),
         chunk: 1 + bits(5, 2),
         state: if bits(7, 1) == 0 { StateWidth::F32 } else { StateWidth::F16 },
+        eviction: if bits(31, 1) == 0 { Eviction::Window } else { Eviction::HeavyHitters { recent: 1 + bits(29, 2) } },
     };
     let Ok(plan) = Plan::new(data, options) else { return };
     if plan.bytes() > MOST {

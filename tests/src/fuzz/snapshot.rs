@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use jamlet::image::crc;
-use jamlet::{Model, Options, Plan, RestoreError, Sampler, Session, StateWidth};
+use jamlet::{Eviction, Model, Options, Plan, RestoreError, Sampler, Session, StateWidth};
 
 use super::{Input, image::show};
 use crate::images::AlignedBytes;
@@ -83,7 +83,9 @@ fn go_on(session: &mut Session<'_, '_>) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for (index, model) in MODELS.iter().enumerate() {
-        for (choice, tokens) in [(0, &[1, 2][..]), (1, &[1, 2, 3, 4, 5, 6, 7, 1, 2]), (6, &[3, 2, 1])] {
+        for (choice, tokens) in
+            [(0, &[1, 2][..]), (1, &[1, 2, 3, 4, 5, 6, 7, 1, 2]), (6, &[3, 2, 1]), (8, &[1, 2, 3, 4, 5, 6, 7])]
+        {
             let options = options(choice);
             let mut workspace = AlignedBytes::zeros(Plan::new(model.image().bytes(), options).expect("a plan").bytes());
             let mut session = Session::new(model, options, workspace.get_mut()).expect("a session");
@@ -99,7 +101,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
 fn options(choice: u8) -> Options {
     let state = if choice & 4 == 0 { StateWidth::F32 } else { StateWidth::F16 };
     let (window, sinks) = [(4, 2), (3, 0), (1, 1), (5, 1)][usize::from(choice & 3)];
-    Options::window(window).sinks(sinks).chunk(2).state(state)
+    let eviction = if choice & 8 == 0 { Eviction::Window } else { Eviction::HeavyHitters { recent: 1 } };
+    Options { state, eviction, ..Options::window(window).sinks(sinks).chunk(2) }
 }
 
 /// The session's state.
@@ -124,7 +127,7 @@ fn make_right(right: u8, model: &Model<'_>, options: Options, bytes: &mut [u8]) 
     put(4, 16, &options.window.to_le_bytes());
     put(4, 20, &options.sinks.to_le_bytes());
     put(4, 24, &if options.state == StateWidth::F32 { 4_u32 } else { 2 }.to_le_bytes());
-    put(4, 28, &[0; 4]);
+    put(4, 28, &u32::from(options.eviction != Eviction::Window).to_le_bytes());
     put(8, 40, &length.to_le_bytes());
     if right & 1 != 0
         && let Some((content, sum)) = bytes.split_last_chunk_mut::<4>()
