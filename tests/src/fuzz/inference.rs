@@ -44,8 +44,8 @@ fn start(data: &[u8]) {
     let options = Options {
         window: 1 + bits(0, 3),
         sinks: bits(3, 2),
-        chunk: 1 + bits(5, 2),
-        state: if bits(7, 1) == 0 { StateWidth::F32 } else { StateWidth::F16 },
+        chunk: 1 + 2 * bits(5, 1),
+        state: [StateWidth::F32, StateWidth::F16, StateWidth::I8, StateWidth::I8][bits(6, 2) as usize],
         eviction: if bits(31, 1) == 0 { Eviction::Window } else { Eviction::HeavyHitters { recent: 1 + bits(29, 2) } },
     };
     let Ok(plan) = Plan::new(data, options) else { return };
