@@ -12,6 +12,7 @@ use crate::state::cache::{Cache, Head};
 
 /// Adds the block's output to the residual stream and stores the chunk's keys and values in attention layer `layer`
 /// of the cache. The cache is moved on by the caller, once for all layers.
+#[inline(never)]
 pub(crate) fn attention(
     pass: &mut Pass<'_, '_>,
     norm: &[f32],

@@ -18,6 +18,7 @@ use bytemuck::Pod;
 
 /// Adds the block's output to the residual stream. `conv (K − 1, E)` and `ssm (E / 8, N, 8)`, numbers of the given width, are
 /// this layer's state.
+#[inline(never)]
 pub(crate) fn mamba(
     pass: &mut Pass<'_, '_>,
     norm: &[f32],

@@ -6,6 +6,7 @@ use crate::model::MlpWeights;
 use crate::state::Buffers;
 
 /// Adds the block's output to the residual stream.
+#[inline(never)]
 pub(crate) fn mlp(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MlpWeights<'_>) {
     let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
     let group = header.group as usize;

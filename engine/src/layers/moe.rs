@@ -10,6 +10,7 @@ use crate::model::MoeWeights;
 use crate::state::Buffers;
 
 /// Adds the block's output to the residual stream.
+#[inline(never)]
 pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
     let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
     let (group, hidden) = (header.group as usize, norm.len());

@@ -56,6 +56,14 @@ impl Build<'_> {
     /// # Errors
     /// The compiler's; that the target isn't set up; by how much the program doesn't fit the board.
     pub fn run(&self) -> Result<PathBuf> {
+        self.with(&[], &[])
+    }
+
+    /// As [`Build::run`], with more features, and arguments for the compiler of the program itself.
+    ///
+    /// # Errors
+    /// As [`Build::run`].
+    pub fn with(&self, features: &[&str], arguments: &[&str]) -> Result<PathBuf> {
         let folder = targets_folder().join(self.folder);
         let mut cargo = Command::new("cargo");
         // What cargo set for this program isn't meant for another workspace.
@@ -63,7 +71,9 @@ impl Build<'_> {
         if let Some(toolchain) = setup::toolchain_for(self.triple)? {
             cargo.env("RUSTUP_TOOLCHAIN", toolchain);
         }
-        cargo.current_dir(&folder).args(["build", "--quiet", "--release", "--locked", "--bin", self.binary]);
+        cargo.current_dir(&folder).args([if arguments.is_empty() { "build" } else { "rustc" }]);
+        cargo.args(["--quiet", "--release", "--locked", "--bin", self.binary]);
+        features.iter().for_each(|feature| _ = cargo.args(["--features", feature]));
         for (feature, wanted) in [
             ("emulated", self.emulated),
             ("conformance", self.binary == "conformance"),
@@ -84,6 +94,9 @@ impl Build<'_> {
         }
         if let Some(window) = self.window {
             cargo.env("JAMLET_WINDOW", window.to_string());
+        }
+        if !arguments.is_empty() {
+            cargo.arg("--").args(arguments);
         }
         let run = process::run(&mut cargo, LIMIT)?;
         if !run.status.is_some_and(|status| status.success()) {

@@ -6,6 +6,7 @@ mod attacks;
 mod bench;
 mod board;
 mod build;
+mod callgraph;
 mod conformance;
 mod console;
 mod coverage;
@@ -23,6 +24,8 @@ mod layout;
 mod lint;
 mod llama_cpp;
 mod mca;
+mod memory_safety;
+mod panics;
 mod process;
 mod program;
 mod quantization;
@@ -31,12 +34,14 @@ mod serial;
 mod setup;
 mod sizes;
 mod soak;
+mod stack;
 mod symbols;
 mod synthetic;
 mod talker;
 mod test;
 mod uf2;
 mod unicode;
+mod unsafe_count;
 mod visit;
 
 use clap::{Parser, Subcommand};
@@ -66,7 +71,7 @@ enum Task {
     /// Compares speed with llama.cpp on the same checkpoints, side by side.
     LlamaCpp(llama_cpp::Args),
     /// Checks format and lints.
-    Lint,
+    Lint(lint::Args),
     /// Writes a random checkpoint of a given size.
     Synthetic(synthetic::Args),
     /// Prints what each part of int8 quantization costs.
@@ -85,6 +90,12 @@ enum Task {
     Soak(soak::Args),
     /// Flips bits of images at rest and while boards compute, and tries images of others on boards that want theirs signed.
     Faults(faults::Args),
+    /// Checks that nothing in the engine or the application can panic, on any board.
+    Panics(panics::Args),
+    /// Runs kernels and casts between guard pages: natively, in valgrind, on aarch64 and in Miri.
+    MemorySafety(memory_safety::Args),
+    /// Prints the most stack that programs can need, and where.
+    Stack(stack::Args),
     /// Builds every board, checks layout and limits, and prints what takes how much memory.
     Sizes(sizes::Args),
     /// Gives hostile images to emulated boards: each must give the error that its recipe names.
@@ -108,7 +119,7 @@ fn main() -> anyhow::Result<()> {
         Task::HostInstructions(args) => host_instructions::run(&args),
         Task::Tokens(args) => host_instructions::tokens(&args),
         Task::LlamaCpp(args) => llama_cpp::run(&args),
-        Task::Lint => lint::run(),
+        Task::Lint(args) => lint::run(&args),
         Task::Synthetic(args) => synthetic::run(&args),
         Task::Quantization(args) => quantization::run(&args),
         Task::Conformance(args) => conformance::run(&args),
@@ -118,6 +129,9 @@ fn main() -> anyhow::Result<()> {
         Task::Serial(args) => serial::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Faults(args) => faults::run(&args),
+        Task::Panics(args) => panics::run(&args),
+        Task::MemorySafety(args) => memory_safety::run(&args),
+        Task::Stack(args) => stack::run(&args),
         Task::Sizes(args) => sizes::run(&args),
         Task::Attacks(args) => attacks::run(&args),
         Task::Coverage(args) => coverage::run(&args),

@@ -37,6 +37,8 @@ pub struct Symbol {
     pub address: u64,
     /// Its size.
     pub size: u64,
+    /// Whether it is a function.
+    pub code: bool,
 }
 
 /// What the linker made.
@@ -50,6 +52,10 @@ pub struct Program {
     pub sections: Vec<Section>,
     /// What has a name.
     pub symbols: Vec<Symbol>,
+    /// Constants among the instructions: (start, end).
+    pub data: Vec<(u64, u64)>,
+    /// Whether addresses have 64 bits.
+    pub wide: bool,
 }
 
 impl Program {
@@ -93,15 +99,20 @@ impl Program {
             .symbols()
             .filter(|symbol| symbol.is_definition() || symbol.size() > 0 || symbol.kind() != SymbolKind::File)
             .map(|symbol| {
+                // Assembly need not say that it is code, but begins with a sign for it.
                 let code = symbol.kind() == SymbolKind::Text;
                 Symbol {
                     name: format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or_default())),
                     address: if code { symbol.address() & !1 } else { symbol.address() },
                     size: symbol.size(),
+                    code,
                 }
             })
             .collect();
-        Ok(Self { entry: file.entry(), segments, sections, symbols })
+        let data = constants(
+            &file.symbols().filter_map(|symbol| Some((symbol.address(), symbol.name().ok()?))).collect::<Vec<_>>(),
+        );
+        Ok(Self { entry: file.entry(), segments, sections, symbols, data, wide: file.is_64() })
     }
 
     /// All segments as one block of memory, zeros between them, and its address.
@@ -120,6 +131,17 @@ impl Program {
         Ok(Segment { address, bytes })
     }
 
+    /// The address-sized number at an address that is loaded.
+    pub fn word(&self, address: u64) -> Option<u64> {
+        let segment =
+            self.segments.iter().find(|s| (s.address..s.address + s.bytes.len() as u64).contains(&address))?;
+        let bytes = segment.bytes.get((address - segment.address) as usize..)?;
+        match self.wide {
+            true => bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)),
+            false => bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes).into()),
+        }
+    }
+
     /// The address of a symbol.
     ///
     /// # Errors
@@ -128,4 +150,13 @@ impl Program {
         let symbol = self.symbols.iter().find(|symbol| symbol.name == name);
         symbol.map(|symbol| symbol.address).with_context(|| format!("the program has no symbol {name}"))
     }
+}
+
+/// Where mapping symbols (ELF for the Arm Architecture, 5.5.5) say that constants lie among the instructions.
+fn constants(symbols: &[(u64, &str)]) -> Vec<(u64, u64)> {
+    let kind = |name: &str| name.strip_prefix('$').and_then(|rest| rest.chars().next());
+    let mut marks: Vec<(u64, char)> = symbols.iter().filter_map(|&(at, name)| Some((at, kind(name)?))).collect();
+    marks.sort_unstable();
+    let pairs = marks.iter().zip(marks.iter().skip(1));
+    pairs.filter(|((_, kind), _)| *kind == 'd').map(|((start, _), (end, _))| (*start, *end)).collect()
 }

@@ -6,7 +6,9 @@ use crate::conformance;
 use crate::console::Console;
 use crate::firmware::{Flash, TARGETS, Target};
 use crate::layout;
+use crate::panics;
 use crate::program::Program;
+use crate::stack::{Bound, RESET};
 use crate::symbols;
 use crate::talker;
 use anyhow::{Context, Result, ensure};
@@ -81,7 +83,10 @@ struct Line {
     sizes: Sizes,
     parts: jamlet::state::Parts,
     stack: Option<u64>,
+    bound: Option<Bound>,
     instructions: Option<(u64, u64)>,
+    /// Places in libraries that can panic.
+    others: BTreeMap<String, usize>,
 }
 
 /// Builds every board, checks layout, symbols and limits, and prints the table.
@@ -94,17 +99,18 @@ pub fn run(args: &Args) -> Result<()> {
     let talker = scratch.path().join("random.jamlet");
     fs::write(&talker, talker::image()?)?;
     let mut lines = Vec::new();
-    let mut panics = BTreeMap::new();
     for target in TARGETS.iter().filter(|target| target.flash != Flash::Card) {
         // Models from large to small; the last one, with random weights, fits wherever the engine does.
         let models = [shelf.join("pico.jamlet"), shelf.join("nano.jamlet"), talker.clone()];
-        let (model, program) = largest(target, &models)?;
+        let (model, path) = largest(target, &models)?;
+        let program = Program::read(&path)?;
         layout::check(target, &program)?;
         let sizes = Sizes::of(&program)?;
         let flat = program.flat()?;
         let image = layout::model(&flat)?;
         let parts = Plan::new(image, Options::window(WINDOW)).map_err(anyhow::Error::msg)?.parts();
-        let (mut stack, mut instructions) = (None, None);
+        let (mut stack, mut bound, mut instructions) = (None, None, None);
+        let others = panics::inspect(&path).with_context(|| target.name.to_owned())?;
         if let Flash::Emulator(_) = target.flash {
             symbols::check(&program).with_context(|| target.name.to_owned())?;
             ensure!(
@@ -117,13 +123,13 @@ pub fn run(args: &Args) -> Result<()> {
             let used = stack_used(board, &model)?;
             ensure!(used <= MOST_STACK, "{}: {used} bytes of stack; at most {MOST_STACK} would be right", target.name);
             stack = Some(used);
+            bound = Some(Bound::of(&program, RESET)?);
             instructions = conformance::instructions(board, image)?;
-            panics = symbols::panics(&program)?;
         }
         let model = model.file_stem().unwrap_or_default().display().to_string();
-        lines.push(Line { board: target.name, model, sizes, parts, stack, instructions });
+        lines.push(Line { board: target.name, model, sizes, parts, stack, bound, instructions, others });
     }
-    let table = table(&lines, &panics);
+    let table = table(&lines);
     println!("{table}");
     if args.write {
         let file = targets_folder().join("README.md");
@@ -138,11 +144,11 @@ pub fn run(args: &Args) -> Result<()> {
 const BEGIN: &str = "<!-- Written by `cargo xtask sizes --write` -->";
 
 /// The board's program with the first model that is there and fits.
-fn largest(target: &Target, models: &[PathBuf]) -> Result<(PathBuf, Program)> {
+fn largest(target: &Target, models: &[PathBuf]) -> Result<(PathBuf, PathBuf)> {
     let mut last = None;
     for model in models.iter().filter(|model| model.exists()) {
         match (Build { model: Some(model), window: Some(WINDOW), ..target.program() }).run() {
-            Ok(program) => return Ok((model.clone(), Program::read(&program)?)),
+            Ok(program) => return Ok((model.clone(), program)),
             Err(error) if error.to_string().contains("does not fit") => last = Some(error),
             Err(error) => return Err(error),
         }
@@ -162,32 +168,35 @@ fn stack_used(board: &Board, model: &Path) -> Result<u64> {
     Ok(console.wait_for("]", LIMIT)?.parse()?)
 }
 
-fn table(lines: &[Line], panics: &BTreeMap<(String, String), usize>) -> String {
+fn table(lines: &[Line]) -> String {
     let mut text = format!(
         "Bytes, with an attention window of {WINDOW} tokens. *Code* is the whole firmware without the image: engine, application, \
-         drivers. *Statics* include the workspace, whose parts follow. Stack and instructions are measured in QEMU; a dash \
-         where there is no emulator. `random` is a tiny model of random weights, where no trained one fits yet.\n\n\
-         | board | model | code | image | statics | ssm | conv | cache | scratch | stack used | instructions a token: prefill | decode |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|\n"
+         drivers. *Statics* include the workspace, whose parts follow. Stack used and instructions are measured in QEMU; a dash \
+         where there is no emulator. The *stack bound* is read from the program's instructions, see `cargo xtask stack`. `random` is a tiny model of random weights, where no trained one fits yet.\n\n\
+         | board | model | code | image | statics | ssm | conv | cache | scratch | stack used | stack bound | instructions a token: prefill | decode |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
     let or_dash = |number: Option<u64>| number.map_or("–".into(), |number| number.to_string());
-    for Line { board, model, sizes, parts, stack, instructions } in lines {
+    for Line { board, model, sizes, parts, stack, bound, instructions, .. } in lines {
         let jamlet::state::Parts { ssm, conv, cache, scratch } = parts;
         let (prefill, decode) = (instructions.map(|(prefill, _)| prefill), instructions.map(|(_, decode)| decode));
         text += &format!(
-            "| {board} | {model} | {} | {} | {} | {ssm} | {conv} | {cache} | {scratch} | {} | {} | {} |\n",
+            "| {board} | {model} | {} | {} | {} | {ssm} | {conv} | {cache} | {scratch} | {} | {} | {} | {} |\n",
             sizes.code,
             sizes.image,
             sizes.statics,
             or_dash(*stack),
+            or_dash(bound.as_ref().map(|bound| bound.bytes)),
             or_dash(prefill),
             or_dash(decode)
         );
     }
-    text += "\nIn none of these programs that have no HAL are `core::fmt` or f64 arithmetic linked. Panics that the compiler \
-             couldn't rule out remain, without messages, in these functions of the engine:\n\n";
-    for ((function, kind), count) in panics {
-        text += &format!("- `{function}`: `{kind}`, {count}\n");
+    text += "\nIn none of these programs that have no HAL are `core::fmt`, f64 arithmetic or panics linked. No panic of \
+             the engine or the application is reachable in any of these programs; those of HALs and their libraries, in \
+             places:\n\n";
+    for line in lines.iter().filter(|line| !line.others.is_empty()) {
+        let others: Vec<String> = line.others.iter().map(|(owner, places)| format!("{owner} {places}")).collect();
+        text += &format!("- {}: {}\n", line.board, others.join(", "));
     }
     text
 }

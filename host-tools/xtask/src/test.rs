@@ -1,6 +1,9 @@
 //! All checks, as continuous integration runs them.
 
-use crate::{attacks, conformance, deny, endless, faults, kernels, raspberry_pi_os, serial, setup, sizes, soak};
+use crate::{
+    attacks, conformance, deny, endless, faults, kernels, memory_safety, panics, raspberry_pi_os, serial, setup, sizes,
+    soak,
+};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -33,6 +36,8 @@ pub fn run() -> Result<()> {
     step("damaged images, and images of others, on emulated boards", &|| faults::run(&faults::Args::default()))?;
     step("the command for Raspberry Pi OS", &raspberry_pi_os::check)?;
     step("kernels of aarch64", &raspberry_pi_os::check_kernels)?;
+    step("kernels between guard pages, in valgrind and on aarch64", &memory_safety::check)?;
+    step("panics: none is reachable", &panics::check)?;
     step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
     eprintln!("\n== passed in {:.0} s", start.elapsed().as_secs_f64());
     for (name, time) in times {

@@ -8,7 +8,7 @@ use crate::input::{Byte, Input};
 use crate::line::{Key, Line};
 use crate::log::{info, warning};
 use crate::rate::Rate;
-use crate::terminal::{Piece, print, text_lines};
+use crate::terminal::{Piece, print, send, text_lines};
 use Piece::{Number, Tenths, Text};
 use embedded_io::{Read, ReadReady, Write};
 use heapless::Vec;
@@ -216,8 +216,10 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
     }
 
     fn take(&mut self, byte: u8) -> Result<(), P::Error> {
+        #[cfg(feature = "plant-panic")]
+        assert!(byte.is_ascii());
         let port = &mut self.reader.port;
-        match self.line.push(byte, |shown| port.write_all(shown))? {
+        match self.line.push(byte, |shown| send(port, shown))? {
             Key::Typed => port.flush(),
             Key::Enter if !self.line_begun && self.command()? => {
                 self.line.clear();

@@ -25,6 +25,8 @@ pub struct Bytes<'a> {
 /// Everything.
 pub fn run(bytes: &mut Bytes<'_>) {
     let Bytes { image, workspace, other } = black_box(bytes);
+    #[cfg(feature = "plant-panic")]
+    black_box(other[0]);
     black_box(Model::parse_with(image, |bytes| bytes.len() as u32).is_ok());
     let Ok(model) = black_box(Model::parse(image)) else { return };
     read(&model);
@@ -102,7 +104,14 @@ fn remember(session: &mut Session<'_, '_>, out: &mut [u8]) {
     let tokens: Vec<u32, 8> = Vec::new();
     black_box(session.feed(black_box(&tokens)).is_ok());
     black_box(session.logits(|first, logits| _ = black_box((first, logits))).is_ok());
-    black_box((session.snapshot(out).is_ok(), session.restore(out).is_ok()));
+    black_box((session.snapshot(out).is_ok(), session.snapshot_with_logits(out).is_ok(), session.restore(out).is_ok()));
+    black_box(session.snapshot_to(|piece| if black_box(piece).is_empty() { Err(()) } else { Ok(()) }).is_ok());
+    black_box((session.snapshot_length(), session.start_baked()));
+    let read = |at: u64, piece: &mut [u8]| {
+        piece.fill(black_box(0));
+        if black_box(at) > 0 { Err(()) } else { Ok(()) }
+    };
+    black_box(session.restore_from(black_box(0), read).is_ok());
     black_box((session.position(), session.plan(), session.model().header().vocab));
     session.reset();
 }

@@ -1,6 +1,7 @@
 //! Bytes that arrived and weren't read yet, and how the sender is asked to wait.
 
 use crate::board::Board;
+use crate::terminal::send;
 use embedded_io::{Read, ReadReady, Write};
 use heapless::Deque;
 
@@ -110,7 +111,7 @@ impl Input {
             return Ok(());
         }
         self.held = true;
-        port.write_all(&[XOFF])?;
+        send(port, &[XOFF])?;
         port.flush()?;
         let mut since = board.micros();
         while board.micros().wrapping_sub(since) < QUIET_MICROS && !self.queue.is_full() {
@@ -130,7 +131,7 @@ impl Input {
     pub fn release<P: Write>(&mut self, port: &mut P, board: &mut impl Board) -> Result<(), P::Error> {
         if board.flow_control() && self.held {
             self.held = false;
-            port.write_all(&[XON])?;
+            send(port, &[XON])?;
             port.flush()?;
         }
         Ok(())

@@ -22,14 +22,29 @@ pub fn print<P: Write>(port: &mut P, pieces: &[Piece]) -> Result<(), P::Error> {
     for piece in pieces {
         match *piece {
             Piece::Text(text) => text_lines(port, text)?,
-            Piece::Number(n) => port.write_all(itoa::Buffer::new().format(n).as_bytes())?,
+            Piece::Number(n) => send(port, itoa::Buffer::new().format(n).as_bytes())?,
             Piece::Tenths(n) => {
-                port.write_all(itoa::Buffer::new().format(n / 10).as_bytes())?;
-                port.write_all(&[b'.', b'0' + (n % 10) as u8])?;
+                send(port, itoa::Buffer::new().format(n / 10).as_bytes())?;
+                send(port, &[b'.', b'0' + (n % 10) as u8])?;
             }
         }
     }
     port.flush()
+}
+
+/// Writes all bytes. As `write_all`, but a port that takes none, or says that it took more than it got, is no reason to panic:
+/// what it doesn't take is lost.
+///
+/// # Errors
+/// The port's.
+pub fn send<P: Write>(port: &mut P, mut bytes: &[u8]) -> Result<(), P::Error> {
+    while !bytes.is_empty() {
+        match port.write(bytes)? {
+            0 => break,
+            taken => bytes = bytes.get(taken..).unwrap_or(&[]),
+        }
+    }
+    Ok(())
 }
 
 /// Writes text with line ends as terminals want them.
@@ -39,9 +54,9 @@ pub fn print<P: Write>(port: &mut P, pieces: &[Piece]) -> Result<(), P::Error> {
 pub fn text_lines<P: Write>(port: &mut P, text: &str) -> Result<(), P::Error> {
     for (index, line) in text.split('\n').enumerate() {
         if index > 0 {
-            port.write_all(b"\r\n")?;
+            send(port, b"\r\n")?;
         }
-        port.write_all(line.as_bytes())?;
+        send(port, line.as_bytes())?;
     }
     Ok(())
 }

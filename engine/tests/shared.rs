@@ -1,0 +1,77 @@
+//! Outputs that several cores write at once, each its own part: small enough for Miri, which sees every pointer.
+
+use jamlet::kernels::{Columns, Executor, Kernels, Quantized, Scan};
+use jamlet::model::QMatrix;
+
+/// Three cores, as a thread each.
+struct Threads;
+
+impl Executor for Threads {
+    fn cores(&self) -> usize {
+        3
+    }
+
+    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| (0..3).for_each(|core| drop(scope.spawn(move || task(core)))));
+    }
+}
+
+/// Large enough to be shared, small enough to be interpreted.
+const ROWS: usize = 260;
+const COLS: usize = 64;
+
+#[test]
+fn a_matrix_product_on_three_cores() {
+    let bytes: Vec<u8> =
+        (0..ROWS.div_ceil(8) * jamlet::image::tile_bytes(COLS, COLS)).map(|i| (i % 61) as u8).collect();
+    let w = QMatrix::new(&bytes, ROWS, COLS, COLS);
+    let values: Vec<i8> = (0..2 * COLS).map(|i| (i % 120) as i8).collect();
+    let x = Quantized { values: &values, scales: &[0.5, 0.25], cols: COLS, group: COLS };
+    let product = |kernels: Kernels<'_>| {
+        let mut out = vec![0.0; 2 * ROWS];
+        kernels.matmul(&w, &x, &mut out);
+        out
+    };
+    assert_eq!(product(Kernels::portable()), product(Kernels::portable().on_cores(&Threads)));
+}
+
+#[test]
+fn a_scan_on_three_cores() {
+    const E: usize = 72;
+    const N: usize = 57;
+    let numbers = |count: usize| -> Vec<f32> { (0..count).map(|i| (i % 7) as f32 * 0.25 - 0.75).collect() };
+    let scan = |kernels: Kernels<'_>| {
+        let (mut u, mut state) = (numbers(E), numbers(E * N));
+        let (dt, z, bc, a, d) = (numbers(E), numbers(E), numbers(1 + 2 * N), vec![-0.5; E * N], numbers(E));
+        let scan = Scan {
+            u: Columns::new(&mut u, E),
+            first: 0,
+            dt: &dt,
+            z: &z,
+            stride: E,
+            bc: &bc,
+            row: 1 + 2 * N,
+            a: &a,
+            d: &d,
+            state: &mut state,
+            d_state: N,
+        };
+        kernels.scan(scan);
+        (u, state)
+    };
+    assert_eq!(scan(Kernels::portable()), scan(Kernels::portable().on_cores(&Threads)));
+}
+
+#[test]
+fn scores_on_three_cores() {
+    const DIM: usize = 64;
+    const SLOTS: usize = 260;
+    let keys: Vec<i8> = (0..DIM * SLOTS).map(|i| (i % 127) as i8).collect();
+    let (query, scales) = ([3i16; DIM], vec![0.5; SLOTS]);
+    let scores = |kernels: Kernels<'_>| {
+        let mut scores = vec![0.0; SLOTS];
+        kernels.scores(&query, 0.5, &keys, &scales, &mut scores);
+        scores
+    };
+    assert_eq!(scores(Kernels::portable()), scores(Kernels::portable().on_cores(&Threads)));
+}
