@@ -60,8 +60,6 @@ enum Task {
     Setup,
     /// All checks: what continuous integration runs.
     Test,
-    /// Tests the kernels of aarch64 in QEMU.
-    Kernels,
     /// Writes the `jamlet` command for Raspberry Pi OS, statically linked.
     RaspberryPiOs(raspberry_pi_os::Args),
     /// Counts instructions per token on this machine.
@@ -114,7 +112,6 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Task::Setup => setup::run(),
         Task::Test => test::run(),
-        Task::Kernels => raspberry_pi_os::check_kernels(),
         Task::RaspberryPiOs(args) => raspberry_pi_os::run(&args),
         Task::HostInstructions(args) => host_instructions::run(&args),
         Task::Tokens(args) => host_instructions::tokens(&args),

@@ -67,41 +67,8 @@ fn summary(text: &Path) -> Result<String> {
     text::summarize(&mut session, &mut sampler, &text, 64)
 }
 
-/// Runs the engine's kernel tests: every kernel of aarch64 computes the portable one's bits.
-///
-/// # Errors
-/// The compiler's; the tests'.
-pub fn check_kernels() -> Result<()> {
-    // The same profile as the program's, so that little is compiled.
-    let mut cargo = cargo("test")?;
-    cargo.args(["--package", "jamlet", "--test", "kernels_equal", "--no-run", "--message-format", "json"]);
-    let run = process::run(&mut cargo, LIMIT)?;
-    ensure!(run.status.is_some_and(|status| status.success()), "{}", run.stderr);
-    let executable = |line: &str| -> Option<PathBuf> {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some(message["executable"].as_str()?.into())
-    };
-    let program = run.stdout.lines().find_map(executable).context("cargo names no test program")?;
-    // This processor has all that the kernels look for.
-    let mut tests = Command::new(setup::qemu("qemu-aarch64"));
-    let run = process::run(tests.args(["-cpu", "max"]).arg(program), LIMIT)?;
-    ensure!(run.status.is_some_and(|status| status.success()), "{}{}", run.stdout, run.stderr);
-    println!("{}", run.stdout.trim());
-    Ok(())
-}
-
 fn build() -> Result<PathBuf> {
-    let run = process::run(cargo("build")?.args(["--package", "jamlet-tools"]), LIMIT)?;
-    ensure!(run.status.is_some_and(|status| status.success()), "{}", run.stderr);
-    Ok(folder().join(TRIPLE).join("release/jamlet"))
-}
-
-fn folder() -> PathBuf {
-    root().join("target/raspberry-pi-os")
-}
-
-/// Cargo for statically linked programs.
-fn cargo(command: &str) -> Result<Command> {
+    let folder = root().join("target/raspberry-pi-os");
     let mut cargo = Command::new("cargo");
     cargo.current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
     if let Some(toolchain) = setup::toolchain_for(TRIPLE)? {
@@ -109,8 +76,10 @@ fn cargo(command: &str) -> Result<Command> {
     }
     cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
-    cargo.args([command, "--quiet", "--release", "--target", TRIPLE, "--target-dir"]).arg(folder());
-    Ok(cargo)
+    cargo.args(["build", "--quiet", "--release", "--package", "jamlet-tools", "--target", TRIPLE, "--target-dir"]);
+    let run = process::run(cargo.arg(&folder), LIMIT)?;
+    ensure!(run.status.is_some_and(|status| status.success()), "{}", run.stderr);
+    Ok(folder.join(TRIPLE).join("release/jamlet"))
 }
 
 fn root() -> PathBuf {

@@ -35,7 +35,6 @@ pub fn run() -> Result<()> {
     step("random texts at an emulated board", &|| soak::run(&soak::Args::default()))?;
     step("damaged images, and images of others, on emulated boards", &|| faults::run(&faults::Args::default()))?;
     step("the command for Raspberry Pi OS", &raspberry_pi_os::check)?;
-    step("kernels of aarch64", &raspberry_pi_os::check_kernels)?;
     step("kernels between guard pages, in valgrind and on aarch64", &memory_safety::check)?;
     step("panics: none is reachable", &panics::check)?;
     step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
