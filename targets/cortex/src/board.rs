@@ -1,11 +1,13 @@
 //! A Cortex-M board as the application sees it.
 
 use crate::{clock, stack};
+use jamlet::kernels::Kernels;
 use jamlet_app::board::Board;
 
 /// Time by SysTick, stack by paint.
 pub struct CortexBoard {
     flow_control: bool,
+    kernels: Kernels<'static>,
 }
 
 impl CortexBoard {
@@ -22,12 +24,17 @@ impl CortexBoard {
             }
             clock::start(core.SYST, core_hertz);
         }
-        Self { flow_control: true }
+        Self { flow_control: true, kernels: Kernels::detect() }
     }
 
     /// For ports that make the sender wait by themselves, as USB does.
     pub fn without_flow_control(self) -> Self {
-        Self { flow_control: false }
+        Self { flow_control: false, ..self }
+    }
+
+    /// For boards with more than one core.
+    pub fn with_kernels(self, kernels: Kernels<'static>) -> Self {
+        Self { kernels, ..self }
     }
 }
 
@@ -38,6 +45,10 @@ impl Board for CortexBoard {
 
     fn stack(&mut self) -> Option<usize> {
         Some(stack::high_water())
+    }
+
+    fn kernels(&self) -> Kernels<'static> {
+        self.kernels
     }
 
     fn flow_control(&self) -> bool {

@@ -1,13 +1,14 @@
 //! Texts and summaries over USB: the board is a serial port (CDC-ACM).
 //!
-//! The application computes in thread mode; USB lives in an interrupt, above it.
+//! The application computes in thread mode, on both cores; USB lives in an interrupt of core 0, above it.
 #![no_std]
 #![no_main]
 
+mod second_core;
 mod usb;
 
 use cortex_m_rt::entry;
-use embassy_rp::{clocks, config::Config};
+use embassy_rp::{clocks, config::Config, multicore::Stack};
 use jamlet::{Options, Plan, Workspace, include_image};
 use jamlet_app::{app, settings};
 use jamlet_cortex::board::{CortexBoard, rest};
@@ -20,8 +21,10 @@ const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
     static mut MEMORY: app::Memory = app::Memory::new();
+    static mut STACK: Stack<{ second_core::STACK }> = Stack::new();
     let chip = embassy_rp::init(Config::default()); // 150 MHz
     let board = CortexBoard::start(clocks::clk_sys_freq()).without_flow_control();
+    let board = board.with_kernels(second_core::start(chip.CORE1, STACK));
     let port = usb::start(chip.USB);
     // A port that can't be written has no one to tell.
     let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, board);

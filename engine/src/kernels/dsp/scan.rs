@@ -9,6 +9,9 @@ use core::arch::naked_asm;
 /// States for which a token's B and C have room side by side.
 const STATES: usize = 64;
 
+/// Numbers of A that are worked on at once: 8 KiB, half of the RP2350's cache of its flash.
+const SLAB: usize = 2048;
+
 /// A state in f16, or an unusually large one, takes the portable way.
 pub(in crate::kernels) fn scan<S: StateScalar>(scan: Scan<'_, S>) {
     if S::HALF || scan.d_state > STATES {
@@ -16,43 +19,49 @@ pub(in crate::kernels) fn scan<S: StateScalar>(scan: Scan<'_, S>) {
     }
     let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
     let state: &mut [f32] = bytemuck::try_cast_slice_mut(state).unwrap_or(&mut []);
-    let blocks = (d.len() / 8).min(state.len() / (8 * n).max(1)).min(a.len() / (8 * n).max(1));
-    let channels = 8 * blocks;
-    if channels == 0 || n == 0 {
-        return;
-    }
+    // Some channels for all tokens, then the next ones: so a chunk fetches A once.
+    let several = bc.len() > row;
+    let slab = if several { SLAB.checked_div(8 * n).unwrap_or(0) * 8 } else { d.len() }.max(8);
     let mut both = [[0.0f32; 2]; STATES];
-    for (token, bc) in bc.chunks_exact(row.max(1)).enumerate() {
-        let at = token * stride + first;
-        let u = u.row(token, 0, channels);
-        let (Some(dt), Some(z), Some((_, bc)), true) = (
-            dt.get(at..at + channels),
-            z.get(at..at + channels),
-            bc.split_at_checked(row.wrapping_sub(2 * n)),
-            u.len() == channels,
-        ) else {
+    // At least 1, as the compiler sees.
+    let (numbers, row) = ((slab * n).max(1), row.max(1));
+    let slabs = state.chunks_mut(numbers).zip(a.chunks(numbers)).zip(d.chunks(slab));
+    for (index, ((state, a), d)) in slabs.enumerate() {
+        let channels = d.len() / 8 * 8;
+        if channels == 0 || n == 0 || state.len() < channels * n || a.len() < channels * n {
             return;
-        };
-        let Some((b, c)) = bc.split_at_checked(n) else { return };
-        for (both, bc) in both.iter_mut().zip(b.iter().zip(c)) {
-            *both = [*bc.0, *bc.1];
         }
-        let mut args = Blocks {
-            bc: both.as_ptr(),
-            n,
-            h: state.as_mut_ptr(),
-            a: a.as_ptr(),
-            dt: dt.as_ptr(),
-            d: d.as_ptr(),
-            u: u.as_mut_ptr(),
-            blocks,
-            scale: LOG_SCALE,
-        };
-        // SAFETY: that many channels and states are there.
-        unsafe {
-            eight_channels(&mut args);
-            let u = u.as_mut_ptr().cast();
-            silu_times(u, z.as_ptr().cast(), u, channels / 2, -LOG2_E, 1.0);
+        for (token, bc) in bc.chunks_exact(row).enumerate() {
+            let at = token * stride + first + index * slab;
+            let u = u.row(token, index * slab, channels);
+            let (Some(dt), Some(z), Some((_, bc)), true) = (
+                dt.get(at..at + channels),
+                z.get(at..at + channels),
+                bc.split_at_checked(row.wrapping_sub(2 * n)),
+                u.len() == channels,
+            ) else {
+                return;
+            };
+            for (both, bc) in both.iter_mut().zip(bc.iter().zip(bc.iter().skip(n))) {
+                *both = [*bc.0, *bc.1];
+            }
+            let mut args = Blocks {
+                bc: both.as_ptr(),
+                n,
+                h: state.as_mut_ptr(),
+                a: a.as_ptr(),
+                dt: dt.as_ptr(),
+                d: d.as_ptr(),
+                u: u.as_mut_ptr(),
+                blocks: channels / 8,
+                scale: LOG_SCALE,
+            };
+            // SAFETY: that many channels and states are there.
+            unsafe {
+                eight_channels(&mut args);
+                let u = u.as_mut_ptr().cast();
+                silu_times(u, z.as_ptr().cast(), u, channels / 2, -LOG2_E, 1.0);
+            }
         }
     }
 }

@@ -1,0 +1,33 @@
+//! Core 1 shares the engine's work with core 0, which runs everything else.
+//!
+//! The HAL starts it with an FPU, a limit below its stack, and exclusive accesses that the other core sees, which the crew's
+//! atomics need.
+
+use cortex_m::asm;
+use embassy_rp::multicore::{Stack, spawn_core1};
+use embassy_rp::{Peri, peripherals::CORE1};
+use jamlet::kernels::{Crew, Kernels};
+
+/// Core 1 runs kernels and nothing else: the deepest of them takes less than 3 KiB.
+pub const STACK: usize = 4096;
+
+/// Both cores. One that has nothing to do sleeps until the other one's event.
+static CREW: Crew = Crew::new(2, |_| asm::wfe()).waking(wake);
+
+/// Starts core 1. Returns this processor's kernels on both.
+pub fn start(core: Peri<'static, CORE1>, stack: &'static mut Stack<STACK>) -> Kernels<'static> {
+    spawn_core1(core, stack, || {
+        CREW.work();
+        // Nobody dismisses the crew.
+        loop {
+            asm::wfe();
+        }
+    });
+    Kernels::detect().on_cores(&CREW)
+}
+
+/// An event for the other core, after everything written so far.
+fn wake() {
+    asm::dsb();
+    asm::sev();
+}
