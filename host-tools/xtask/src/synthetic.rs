@@ -113,6 +113,7 @@ fn config(size: Size) -> Value {
 
 /// `tokenizer.model`: a SentencePiece model of single bytes, for programs that don't load a checkpoint without one.
 fn tokenizer() -> Vec<u8> {
+    const NORMAL: u64 = 1;
     const UNKNOWN: u64 = 2;
     const CONTROL: u64 = 3;
     const BYTE: u64 = 6;
@@ -120,6 +121,8 @@ fn tokenizer() -> Vec<u8> {
         .map(|(p, t)| (p.into(), t))
         .into();
     pieces.extend((0..=u8::MAX).map(|byte| (format!("<0x{byte:02X}>"), BYTE)));
+    // A space.
+    pieces.push(("\u{2581}".into(), NORMAL));
     let mut model = Vec::new();
     for (text, kind) in pieces {
         let mut piece = Vec::new();

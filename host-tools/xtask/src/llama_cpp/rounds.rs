@@ -16,7 +16,7 @@ const PROMPT: usize = 512;
 /// Tokens that are decoded.
 const DECODE: usize = 32;
 /// Tokens that jamlet reads together.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 /// What attention sees of a long text by default.
 const WINDOW: usize = 512;
 
