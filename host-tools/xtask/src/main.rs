@@ -30,6 +30,7 @@ mod process;
 mod program;
 mod quantization;
 mod raspberry_pi_os;
+mod recall;
 mod serial;
 mod setup;
 mod sizes;
@@ -80,6 +81,8 @@ enum Task {
     Endless(endless::Args),
     /// Counts the instructions of every kernel and of a token on emulated targets, and estimates cycles.
     Bench(bench::Args),
+    /// Prints what a model recalls of texts under bounded memory.
+    Recall(recall::Args),
     /// Writes the engine's tables of letters and numbers.
     Unicode,
     /// Types texts into the serial port of every emulated board, and compares the summaries with this machine's.
@@ -122,6 +125,7 @@ fn main() -> anyhow::Result<()> {
         Task::Conformance(args) => conformance::run(&args),
         Task::Endless(args) => endless::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Recall(args) => recall::run(&args),
         Task::Unicode => unicode::run(),
         Task::Serial(args) => serial::run(&args),
         Task::Soak(args) => soak::run(&args),
