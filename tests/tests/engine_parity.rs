@@ -123,7 +123,7 @@ fn heavy_hitters_are_those_of_a_reference_that_keeps_lists() {
             println!("{name:20} window {window:3} sinks {sinks} recent {recent}: {near:.4}; a plain window {far:.4}");
             // Where two tokens got the same attention but for rounding, one or the other may be kept.
             assert!(near < 2.0 * AFTER_A_STEP, "{name}: window {window}, sinks {sinks}, recent {recent}: {near}");
-            assert!(near < far / 4.0, "{name}: window {window}, sinks {sinks}, recent {recent}: {near} and {far}");
+            assert!(near < far / 3.0, "{name}: window {window}, sinks {sinks}, recent {recent}: {near} and {far}");
         }
         // All of the window recent: nothing else is kept.
         let all = Options::window(12).sinks(2).eviction(Eviction::HeavyHitters { recent: 12 });

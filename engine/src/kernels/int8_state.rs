@@ -18,7 +18,7 @@
 //! still, and what is added to it would be lost. With a dither that is even over 0..1, it moves by one step as often as it has to.
 //! Since multiples of the golden ratio φ fill 0..1 as evenly as anything can, errors of consecutive tokens cancel instead of
 //! adding up as those of random numbers would; and since they follow from the position, every target draws the same ones. α and
-//! β (of the R₂ sequence, Roberts 2018) spread channels and states, whose errors meet in y. `narrow-state.md` has figures.
+//! β (of the R₂ sequence, Roberts 2018) spread channels and states, whose errors meet in y. `state/bounded-memory.md` has figures.
 
 use super::Scan;
 

@@ -51,8 +51,13 @@ pub(crate) fn attention(
         for (kv_head, ((queries, mixed), (key, value))) in shared.enumerate() {
             let Some(mut head) = cache.head(layer, kv_head) else { continue };
             #[cfg(feature = "heavy-hitters")]
-            if full {
-                head.retire(slot, heavy.clone());
+            {
+                if slot == heavy.end {
+                    head.age();
+                }
+                if full {
+                    head.retire(slot, heavy.clone());
+                }
             }
             store(&mut head, slot, key, value, k);
             let (Some(keys), Some(values), Some(key_scales), Some(value_scales)) = (

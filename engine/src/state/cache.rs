@@ -14,7 +14,9 @@
 //!
 //! A token that leaves the ring takes the place of the heavy hitter with the least attention, if it has more (one pass over the
 //! window, as attention itself is). Layers and key-value heads choose for themselves. How much attention a token got is a u16
-//! count, see [`Kernels::count_attention`](crate::kernels::Kernels::count_attention).
+//! count, see [`Kernels::count_attention`](crate::kernels::Kernels::count_attention). With every turn of the ring all counts are
+//! halved: H2O's plain sums favour the oldest tokens, which had the most time to gather attention, until nothing new is kept.
+//! `bounded-memory.md` has figures.
 
 /// Keys and values of all attention layers.
 pub(crate) struct Cache<'w> {
@@ -110,6 +112,11 @@ impl Cache<'_> {
 
 #[cfg(feature = "heavy-hitters")]
 impl Head<'_> {
+    /// What attention was counted so far counts half from now on.
+    pub(crate) fn age(&mut self) {
+        self.counts.iter_mut().for_each(|count| *count /= 2);
+    }
+
     /// The token in `slot` is about to be overwritten: it moves to the heavy hitters' slots `heavy`, if it got more attention
     /// than one of them.
     pub(crate) fn retire(&mut self, slot: usize, heavy: core::ops::Range<usize>) {

@@ -100,13 +100,21 @@ impl Attention {
             for (head, (out, query)) in mixed.chunks_exact_mut(dim).zip(queries.chunks_exact(dim)).enumerate() {
                 let kept = &mut cache.kept[head / group];
                 if head % group == 0 {
+                    let (filled, ring) = (position + 1 > sinks + window - recent, sinks + window - recent);
+                    if filled && (position - ring).is_multiple_of(recent) {
+                        // The ring of recent tokens begins another turn.
+                        kept.iter_mut().for_each(|(_, count)| *count /= 2);
+                    }
                     if kept.len() == sinks + window {
                         // The token that is no longer recent, and the heavy hitter with the least attention.
                         let leaves = kept.iter().position(|(p, _)| p + recent == position).expect("it was recent");
                         let heavy = kept.iter().enumerate().filter(|(_, (p, _))| *p >= sinks && p + recent < position);
-                        let least = heavy.min_by_key(|(_, (p, count))| (*count, *p)).map(|(i, _)| i);
-                        let goes = least.filter(|&least| kept[least].1 < kept[leaves].1).unwrap_or(leaves);
-                        kept.remove(goes);
+                        // The first among equals: a token takes another's place.
+                        let least = heavy.min_by_key(|(_, (_, count))| *count).map(|(place, _)| place);
+                        if let Some(least) = least.filter(|&least| kept[least].1 < kept[leaves].1) {
+                            kept[least] = kept[leaves];
+                        }
+                        kept.remove(leaves);
                     }
                     kept.push((position, 0));
                 }

@@ -70,7 +70,8 @@ pub fn run(args: &Args) -> Result<()> {
         }
         if let Some((_, heavy)) = rows.last() {
             let room = bytes(&model, *heavy)?;
-            let plain = (window..).take_while(|&window| bytes(&model, Options::window(window)).is_ok_and(|b| b <= room));
+            let plain =
+                (window..).take_while(|&window| bytes(&model, Options::window(window)).is_ok_and(|b| b <= room));
             let plain = plain.last().unwrap_or(window);
             rows.push((format!("the last {plain}"), Options::window(plain)));
         }
