@@ -31,21 +31,30 @@ type Lines = BTreeMap<u64, bool>;
 /// When a test fails, the tools are missing, or too few lines are reached.
 pub fn run(args: &Args) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let target = root.join("target/coverage");
-    let counts = target.join("counts");
+    let folder = root.join("target/coverage");
+    let counts = folder.join("counts");
     let _ = fs::remove_dir_all(&counts);
+    fs::create_dir_all(&counts)?;
+    // Only this workspace's crates are built with counters: what they depend on is there already.
+    let wrapper = folder.join("rustc");
+    fs::write(&wrapper, "#!/bin/sh\nexec \"$@\" -Cinstrument-coverage\n")?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+    }
     let cargo = || {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(&root).arg("test").args(PACKAGES.iter().flat_map(|name| ["--package", name]));
         // Documentation's examples are built by another program, without counters.
-        cargo.args(["--lib", "--tests", "--target-dir"]).arg(&target);
-        cargo.env("RUSTFLAGS", "-Cinstrument-coverage").env("LLVM_PROFILE_FILE", counts.join("%p-%m.profraw"));
+        cargo.args(["--lib", "--tests"]);
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", &wrapper).env("LLVM_PROFILE_FILE", counts.join("%p-%m.profraw"));
         cargo.stdin(Stdio::null());
         cargo
     };
     ensure!(cargo().arg("--quiet").status()?.success(), "a test fails");
     let programs = test_programs(&output(cargo().args(["--no-run", "--message-format=json"]))?);
-    let merged = target.join("merged.profdata");
+    let merged = folder.join("merged.profdata");
     let raw = fs::read_dir(&counts)?.flatten().map(|entry| entry.path());
     let raw: Vec<PathBuf> = raw.filter(|path| path.extension() == Some(OsStr::new("profraw"))).collect();
     output(Command::new(tool("llvm-profdata")?).args(["merge", "--sparse", "-o"]).arg(&merged).args(&raw))?;
