@@ -147,7 +147,7 @@ fn minimize(target: &Target) -> Result<()> {
     let [program, found, corpus] = places(target);
     let smallest = tempfile::tempdir()?;
     let status = Command::new(&program)
-        .arg("-merge=1")
+        .arg("-set_cover_merge=1")
         .arg(smallest.path())
         .args([&corpus, &found].into_iter().filter(|folder| folder.exists()))
         .stderr(Stdio::null())
