@@ -55,7 +55,7 @@ impl<'b> Checkpoints<'b> {
 
     /// Numbers of tokens after which there is a checkpoint, in no order.
     pub fn positions(&self) -> impl Iterator<Item = u64> + '_ {
-        self.memory.chunks_exact(self.slot).filter_map(snapshot::position)
+        self.snapshots().flatten()
     }
 
     /// Forgets all. To be called where the session reads something else without [`Checkpoints::rewind`], as after
@@ -96,7 +96,12 @@ impl<'b> Checkpoints<'b> {
     }
 
     fn slots(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        self.memory.chunks_exact_mut(self.slot)
+        self.memory.chunks_exact_mut(self.slot.max(1))
+    }
+
+    /// The position of every slot's snapshot.
+    fn snapshots(&self) -> impl Iterator<Item = Option<u64>> + '_ {
+        self.memory.chunks_exact(self.slot.max(1)).map(snapshot::position)
     }
 
     fn forget_after(&mut self, position: u64) {
@@ -107,12 +112,11 @@ impl<'b> Checkpoints<'b> {
     /// A checkpoint bridges the gap between the one before it and the one after it; the wider that is for its distance from
     /// the present, the more it is worth.
     fn victim(&self, now: u64) -> usize {
-        let slots = || self.memory.chunks_exact(self.slot).map(snapshot::position);
-        if let Some(index) = slots().position(|position| position == Some(now)) {
+        if let Some(index) = self.snapshots().position(|position| position == Some(now)) {
             return index;
         }
         let mut best = (0, 1, 0);
-        for (index, position) in slots().enumerate() {
+        for (index, position) in self.snapshots().enumerate() {
             let Some(position) = position else { return index };
             let before = self.positions().filter(|&p| p < position).max().unwrap_or(0);
             let after = self.positions().filter(|&p| p > position).min().unwrap_or(now);

@@ -2,7 +2,7 @@
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use jamlet::{Model, Options, Plan, Session, StateWidth};
-use jamlet_persist::{Persist, PersistError};
+use jamlet_persist::{Persist, PersistError, slot_bytes};
 use jamlet_tests::fixtures;
 use jamlet_tests::images::{AlignedBytes, pack};
 
@@ -171,7 +171,7 @@ fn a_power_cut_at_every_operation_leaves_the_old_or_the_new_state() {
                 save(&mut session)
             })
             .collect();
-        let sectors = slots * Persist::<&mut Flash>::slot_bytes(&plan) as usize / SECTOR;
+        let sectors = slots * slot_bytes(&plan, SECTOR) as usize / SECTOR;
         let mut flash = Flash::new(sectors);
         let region = 0..flash.bytes.len() as u32;
         assert_eq!(found(&flash, &plan, &mut session), None, "an empty flash");
@@ -224,7 +224,7 @@ fn many_cuts_in_a_row_and_even_wear() {
     let plan = Plan::new(image.get(), options).expect("a plan");
     let mut memory = AlignedBytes::zeros(plan.bytes());
     let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
-    let slot = Persist::<&mut Flash>::slot_bytes(&plan) as usize / SECTOR;
+    let slot = slot_bytes(&plan, SECTOR) as usize / SECTOR;
     let (mut random, slots) = (7u64, 3);
     let mut flash = Flash::new(slots * slot);
     let region = 0..flash.bytes.len() as u32;
@@ -271,7 +271,7 @@ fn a_state_of_another_model_is_not_resumed() {
     let model = Model::parse(image.get()).expect("an image");
     let (options, other) = (Options::window(12), Options::window(13));
     let plan = Plan::new(image.get(), other).expect("a plan");
-    let mut flash = Flash::new(2 * Persist::<&mut Flash>::slot_bytes(&plan) as usize / SECTOR);
+    let mut flash = Flash::new(2 * slot_bytes(&plan, SECTOR) as usize / SECTOR);
     let region = 0..flash.bytes.len() as u32;
     let mut kept = Persist::new(&mut flash, region, &plan).expect("room");
     let mut memory = AlignedBytes::zeros(plan.bytes());

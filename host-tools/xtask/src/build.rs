@@ -29,6 +29,8 @@ pub struct Build<'a> {
     pub public_key: Option<&'a str>,
     /// Whether it starts without the image's checksum.
     pub unchecked_start: bool,
+    /// Whether it keeps states on flash.
+    pub persist: bool,
 }
 
 impl<'a> Build<'a> {
@@ -43,6 +45,7 @@ impl<'a> Build<'a> {
             window: None,
             public_key: None,
             unchecked_start: false,
+            persist: false,
         }
     }
 }
@@ -77,11 +80,15 @@ impl Build<'_> {
         for (feature, wanted) in [
             ("emulated", self.emulated),
             ("conformance", self.binary == "conformance"),
+            ("persist", self.persist),
             ("kernels", self.binary == "kernels"),
         ] {
             if wanted && has_feature(&folder, feature)? {
                 cargo.args(["--features", feature]);
             }
+        }
+        if self.persist && !has_feature(&folder, "persist")? {
+            bail!("{} has no driver for its flash, so it can't keep states there; pico2 and qemu-m33 can", self.folder);
         }
         if let Some(model) = self.model {
             cargo.env("JAMLET_MODEL", model.canonicalize().with_context(|| model.display().to_string())?);

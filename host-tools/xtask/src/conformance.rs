@@ -44,8 +44,10 @@ const VARIANTS: [(&str, &str); 2] = [("mamba-f16", "mamba"), ("gqa-heavy-int8", 
 /// The chunks in which these run.
 const VARIANT_CHUNKS: [u32; 2] = [3, 64];
 const DECODE: u32 = 32;
-const PROMPT: usize = 70; // longer than the largest chunk, and than the window
-const WINDOW: u32 = 48;
+/// Tokens of a prompt: more than the largest chunk, and than the window.
+pub const PROMPT: usize = 70;
+/// Tokens that attention looks back.
+pub const WINDOW: u32 = 48;
 
 /// What a model must compute: the same for every target and chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +92,10 @@ pub struct Report {
     /// The most stack in use, where the target knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack: Option<usize>,
-    /// The same after the first tokens of a stream.
+    /// The state, where the case asked for it.
+    #[serde(skip)]
+    pub state: Vec<u8>,
+    /// The stack after the first tokens of a stream.
     #[serde(skip)]
     pub early_stack: Option<usize>,
 }
@@ -226,12 +231,31 @@ fn options(name: &str, chunk: u32) -> Options {
 }
 
 /// The program that runs a case.
-fn build(board: &Board) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it can't be built.
+pub fn build(board: &Board) -> Result<PathBuf> {
     board.build(if board.folder == "linux" { "linux" } else { "conformance" }, None)
 }
 
 /// A case as `jamlet_app::conformance` reads it.
 pub fn blob(image: &[u8], prompt: &[u32], o: Options, stream: u32) -> Vec<u8> {
+    blob_from(image, prompt, o, stream, &Begin::default())
+}
+
+/// How a case begins, where that is not with nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Begin<'s> {
+    /// With a saved state.
+    pub state: &'s [u8],
+    /// With the baked prompt.
+    pub baked: bool,
+    /// Tokens after which the state is reported.
+    pub report_at: usize,
+}
+
+/// As [`blob`], for a case that begins so.
+pub fn blob_from(image: &[u8], prompt: &[u32], o: Options, stream: u32, begin: &Begin<'_>) -> Vec<u8> {
     let state = match o.state {
         StateWidth::F32 => 0,
         StateWidth::F16 => 1,
@@ -243,11 +267,27 @@ pub fn blob(image: &[u8], prompt: &[u32], o: Options, stream: u32) -> Vec<u8> {
     };
     let offset = ((HEADER_WORDS + prompt.len()) * 4).next_multiple_of(64);
     let (at, length, tokens) = (offset as u32, image.len() as u32, prompt.len() as u32);
-    let head: [u32; HEADER_WORDS] =
-        [MAGIC, at, length, tokens, DECODE, o.window, o.sinks, o.chunk, state, recent, stream];
+    let head: [u32; HEADER_WORDS] = [
+        MAGIC,
+        at,
+        length,
+        tokens,
+        DECODE,
+        o.window,
+        o.sinks,
+        o.chunk,
+        state,
+        recent,
+        stream,
+        at + length,
+        begin.state.len() as u32,
+        begin.report_at as u32,
+        begin.baked.into(),
+    ];
     let mut blob: Vec<u8> = head.iter().chain(prompt).flat_map(|word| word.to_le_bytes()).collect();
     blob.resize(offset, 0);
     blob.extend(image);
+    blob.extend(begin.state);
     blob
 }
 
@@ -348,6 +388,7 @@ pub fn read_report(text: &str) -> Result<Report> {
             "early" => report.early_stack = Some(rest.parse()?),
             "ids" => report.ids = rest.split(' ').map(str::parse).collect::<Result<_, _>>()?,
             "hash" => report.hash = rest.into(),
+            "state" => report.state = bytes(rest).context("a state that isn't in hexadecimal digits")?,
             "error" => bail!("{rest}"),
             "end" => ended = true,
             _ => {}
@@ -355,6 +396,14 @@ pub fn read_report(text: &str) -> Result<Report> {
     }
     ensure!(ended, "the report ends early: {text:?}");
     Ok(report)
+}
+
+/// Bytes of hexadecimal digits.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let bytes = pairs.iter().map(|&[high, low]| Some((digit(high)? << 4 | digit(low)?) as u8));
+    if rest.is_empty() { bytes.collect() } else { None }
 }
 
 fn show(args: &Args, finding: &Finding) -> Result<()> {

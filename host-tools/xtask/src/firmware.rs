@@ -29,6 +29,9 @@ pub struct Args {
     /// Start without reading the whole image for its checksum: damage is found after the first summary, or by /verify.
     #[arg(long)]
     unchecked_start: bool,
+    /// Commands that keep the state of a text on the board's flash and go on from it.
+    #[arg(long)]
+    persist: bool,
     /// File to write; for the Raspberry Pi a folder. Its ending chooses between .bin, .hex, .uf2 and .elf.
     #[arg(short, long)]
     output: PathBuf,
@@ -102,7 +105,8 @@ pub fn run(args: &Args) -> Result<()> {
         return card(&target, args, key.as_deref());
     }
     let (model, window, unchecked_start) = (args.model.as_deref(), args.window, args.unchecked_start);
-    let elf = Build { model, window, public_key: key.as_deref(), unchecked_start, ..target.program() }.run()?;
+    let (public_key, persist) = (key.as_deref(), args.persist);
+    let elf = Build { model, window, public_key, unchecked_start, persist, ..target.program() }.run()?;
     let program = Program::read(&elf)?;
     layout::check(&target, &program)?;
     let memory = program.flat()?;
@@ -201,7 +205,9 @@ fn card(target: &Target, args: &Args, public_key: Option<&str>) -> Result<()> {
         }
     }
     let (window, unchecked_start) = (args.window, args.unchecked_start);
-    let program = Program::read(&Build { window, public_key, unchecked_start, ..target.program() }.run()?)?;
+    let program = Program::read(
+        &Build { window, public_key, unchecked_start, persist: args.persist, ..target.program() }.run()?,
+    )?;
     layout::check(target, &program)?;
     let kernel = program.flat()?;
     fs::create_dir_all(&args.output).with_context(|| args.output.display().to_string())?;

@@ -36,6 +36,7 @@ mod setup;
 mod sizes;
 mod soak;
 mod stack;
+mod states;
 mod symbols;
 mod synthetic;
 mod talker;
@@ -107,6 +108,8 @@ enum Task {
     Deny,
     /// Fuzzes what reads bytes from strangers, with libFuzzer and AddressSanitizer.
     Fuzz(fuzz::Args),
+    /// States go to every emulated board and back, outlive power cuts, and are baked into images.
+    States(states::Args),
     /// Writes what a board's users flash.
     Firmware(firmware::Args),
 }
@@ -138,6 +141,7 @@ fn main() -> anyhow::Result<()> {
         Task::Coverage(args) => coverage::run(&args),
         Task::Deny => deny::run(),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::States(args) => states::run(&args),
         Task::Firmware(args) => firmware::run(&args),
     }
 }

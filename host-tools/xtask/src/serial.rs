@@ -178,7 +178,7 @@ mod tests {
     use crate::aligned::Aligned;
     use embedded_io::{ErrorType, Read, ReadReady, Write};
     use jamlet::{Options, Plan};
-    use jamlet_app::app;
+    use jamlet_app::{app, extras::Extras};
     use std::collections::VecDeque;
     use std::convert::Infallible;
 
@@ -240,8 +240,16 @@ mod tests {
         let options = Options::window(256);
         let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), options).unwrap().bytes());
         let mut port = Typed { keys: keys.iter().copied().collect(), later, screen: Vec::new() };
-        app::serve(image.bytes(), options, workspace.bytes_mut(), &mut app::Memory::new(), &mut port, Bench(0))
-            .unwrap();
+        app::serve(
+            image.bytes(),
+            options,
+            workspace.bytes_mut(),
+            &mut app::Memory::new(),
+            &mut port,
+            Bench(0),
+            Extras::of(image.bytes()),
+        )
+        .unwrap();
         String::from_utf8_lossy(&port.screen).into_owned()
     }
 

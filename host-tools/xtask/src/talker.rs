@@ -66,16 +66,26 @@ pub fn image() -> Result<Vec<u8>> {
 /// # Errors
 /// When the image has no tokenizer.
 pub fn answer(image: &[u8], options: Options, text: &[u8], most: u64) -> Result<(usize, u64, String)> {
+    answer_in_parts(image, options, &[text], most)
+}
+
+/// As [`answer`], to a text in parts of which each ends a word.
+///
+/// # Errors
+/// As there.
+pub fn answer_in_parts(image: &[u8], options: Options, parts: &[&[u8]], most: u64) -> Result<(usize, u64, String)> {
     let image = Aligned::copy(image);
     let model = Model::parse(image.bytes()).map_err(anyhow::Error::msg)?;
     let tokenizer = model.tokenizer().context("the image has no tokenizer")?;
     let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), options).map_err(anyhow::Error::msg)?.bytes());
     let mut session = Session::new(&model, options, workspace.bytes_mut()).map_err(anyhow::Error::msg)?;
-    let mut tokens: Vec<u32> = model.prompt().prefix().collect();
+    let mut tokens: Vec<u32> = model.opening().collect();
     // In one piece, so that nothing depends on how the text arrived.
     let mut encoder = jamlet::tokenizer::Encoder::<4096>::new(tokenizer);
-    encoder.feed(text, |token| tokens.push(token));
-    encoder.finish(|token| tokens.push(token));
+    for part in parts {
+        encoder.feed(part, |token| tokens.push(token));
+        encoder.finish(|token| tokens.push(token));
+    }
     tokens.extend(model.prompt().suffix());
     session.feed(&tokens).map_err(anyhow::Error::msg)?;
     let (mut sampler, mut decoder) = (Sampler::greedy(), Decoder::new(tokenizer, true));

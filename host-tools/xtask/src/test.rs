@@ -2,7 +2,7 @@
 
 use crate::{
     attacks, conformance, deny, endless, faults, kernels, memory_safety, panics, raspberry_pi_os, serial, setup, sizes,
-    soak,
+    soak, states,
 };
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -32,6 +32,7 @@ pub fn run() -> Result<()> {
     step("conformance on emulated boards", &|| conformance::run(&conformance::Args::default()))?;
     step("a million tokens", &|| endless::run(&endless::Args::default()))?;
     step("texts over the serial ports of emulated boards", &|| serial::run(&serial::Args::default()))?;
+    step("saved states on emulated boards", &|| states::run(&states::Args::default()))?;
     step("random texts at an emulated board", &|| soak::run(&soak::Args::default()))?;
     step("damaged images, and images of others, on emulated boards", &|| faults::run(&faults::Args::default()))?;
     step("the command for Raspberry Pi OS", &raspberry_pi_os::check)?;

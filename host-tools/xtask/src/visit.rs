@@ -86,11 +86,36 @@ impl<'i> Visit<'i> {
     /// # Errors
     /// When the board says anything else than this machine.
     pub fn expect(&mut self, text: &[u8]) -> Result<()> {
-        let (read, written, summary) = talker::answer(self.image, self.options, text, LONGEST_SUMMARY)?;
-        let head = || String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
+        self.compare(&[text], Some(0))
+    }
+
+    /// As [`Visit::summary`], where the first `prefix` tokens don't have to be read.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn summary_after(&mut self, prefix: usize, text: &str) -> Result<()> {
+        self.type_in(text.as_bytes());
+        self.type_in(b"\x04");
+        self.compare(&[text.as_bytes()], Some(prefix))
+    }
+
+    /// As [`Visit::expect`], of a text in parts that end words, of which only the last was read since the board was turned on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn expect_after(&mut self, parts: &[&str]) -> Result<()> {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        self.compare(&parts, None)
+    }
+
+    fn compare(&mut self, parts: &[&[u8]], not_read: Option<usize>) -> Result<()> {
+        let (read, written, summary) = talker::answer_in_parts(self.image, self.options, parts, LONGEST_SUMMARY)?;
+        let head = || String::from_utf8_lossy(&parts[0][..parts[0].len().min(40)]).into_owned();
         self.wait("\r\n[")?;
         let counted = self.wait(" tokens read")?;
-        ensure!(counted == read.to_string(), "{:?}: {counted} tokens read; {read} would be right", head());
+        if let Some(read) = not_read.map(|prefix| read - prefix) {
+            ensure!(counted == read.to_string(), "{:?}: {counted} tokens read; {read} would be right", head());
+        }
         self.wait("/s]\r\n")?;
         // The summary may hold anything, so its end is what follows it: the count.
         let right = format!("{}\r\n[{written} tokens written", terminal(&summary));

@@ -22,7 +22,8 @@ pub struct Embedded<'a> {
 /// When memory.x can't be read: a build script has no better way to say so.
 pub fn cortex(embedded: Embedded) {
     let out = PathBuf::from(variable("OUT_DIR"));
-    fs::copy("memory.x", out.join("memory.x")).expect("memory.x of the board");
+    let script = fs::read_to_string("memory.x").expect("memory.x of the board");
+    fs::write(out.join("memory.x"), with_room(&script, embedded)).expect("the linker script");
     println!("cargo::rustc-link-search={}", out.display());
     for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x"] {
         println!("cargo::rustc-link-arg-bins={argument}");
@@ -39,11 +40,39 @@ pub fn pi() {
     println!("cargo::rerun-if-changed=link.x");
 }
 
-fn embed(embedded: Embedded) {
+/// The linker script with the end of the flash left alone where states are kept.
+#[cfg(feature = "persist")]
+fn with_room(script: &str, embedded: Embedded) -> String {
+    let (model, window) = settings(embedded);
+    let image = fs::read(&model).expect("the model");
+    let options = jamlet::Options::window(window.parse().expect("a number of tokens"));
+    let plan = jamlet::Plan::new(&image, options).expect("a model that can be planned");
+    // Two slots: one for the state that was saved, one for the next.
+    let bytes = 2 * jamlet_persist::slot_bytes(&plan, SECTOR);
+    println!("cargo::rustc-env=JAMLET_STATES={bytes}");
+    let flash = script.lines().find(|line| line.trim_start().starts_with("FLASH ")).expect("a memory FLASH");
+    script.replace(flash, &format!("{flash} - {bytes}"))
+}
+
+/// What is erased at once.
+#[cfg(feature = "persist")]
+const SECTOR: usize = 4096;
+
+#[cfg(not(feature = "persist"))]
+fn with_room(script: &str, _: Embedded) -> String {
+    script.into()
+}
+
+/// The image and the attention window.
+fn settings(embedded: Embedded) -> (PathBuf, String) {
     let shelf = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../../host-tools/models");
     let model =
         env::var_os("JAMLET_MODEL").map_or_else(|| shelf.join(embedded.model).with_extension("jamlet"), PathBuf::from);
-    let window = env::var("JAMLET_WINDOW").unwrap_or_else(|_| embedded.window.to_string());
+    (model, env::var("JAMLET_WINDOW").unwrap_or_else(|_| embedded.window.to_string()))
+}
+
+fn embed(embedded: Embedded) {
+    let (model, window) = settings(embedded);
     if !model.exists() {
         println!("cargo::warning=no model at {}; JAMLET_MODEL names another one", model.display());
     }

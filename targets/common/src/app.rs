@@ -4,6 +4,9 @@
 //! it is cut off.
 
 use crate::board::Board;
+#[cfg(feature = "persist")]
+use crate::extras::Store;
+use crate::extras::{Begin, Extras};
 use crate::input::{Byte, Input};
 use crate::line::{Key, Line};
 use crate::log::{info, warning};
@@ -35,6 +38,11 @@ Ctrl-C drops the text, or ends the summary.
 /stats  memory, and what was read and written
 /reset  drops the text, and counts from zero
 /verify whether the model's image is still as it was
+";
+#[cfg(feature = "persist")]
+const HELP_STATES: &str = "\
+/save   keeps what was read of this text, also without power
+/resume goes on with the text that was kept
 ";
 
 /// What the application remembers between bytes: for a `static`, because it is large for a stack.
@@ -69,13 +77,14 @@ impl Default for Memory<'_> {
 ///
 /// # Errors
 /// When the port can't be written.
-pub fn serve<'m, P: Port>(
+pub fn serve<'a, 'm, P: Port>(
     image: &'m [u8],
     options: Options,
     workspace: &mut [u8],
-    memory: &mut Memory<'m>,
+    memory: &'a mut Memory<'m>,
     mut port: P,
     mut board: impl Board,
+    extras: Extras<'a, 'm>,
 ) -> Result<(), P::Error> {
     let start = board.micros();
     let opened = open(image, options, workspace, board.kernels());
@@ -103,8 +112,11 @@ pub fn serve<'m, P: Port>(
             interrupted: false,
             read: Rate::new(),
             failure: Ok(()),
+            begin: extras.begin,
         },
         tokenizer,
+        #[cfg(feature = "persist")]
+        store: extras.store,
         encoder,
         line,
         line_begun: false,
@@ -174,6 +186,8 @@ fn start(sampler: &mut Sampler) {
 struct App<'a, 'm, 'w, P: Port, B> {
     reader: Reader<'a, 'm, 'w, P, B>,
     tokenizer: Tokenizer<'m>,
+    #[cfg(feature = "persist")]
+    store: Option<&'a mut dyn Store>,
     encoder: &'a mut Encoder<'m, WORD>,
     line: &'a mut Line,
     /// A part of the line was read already: it was longer than can be edited.
@@ -254,6 +268,13 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
     #[inline(never)]
     fn command(&mut self) -> Result<bool, P::Error> {
         match self.line.bytes() {
+            #[cfg(feature = "persist")]
+            b"/help" => self.say(&[Text(HELP), Text(HELP_STATES), Text("> ")])?,
+            #[cfg(feature = "persist")]
+            b"/save" => self.save()?,
+            #[cfg(feature = "persist")]
+            b"/resume" => self.resume()?,
+            #[cfg(not(feature = "persist"))]
             b"/help" => self.say(&[Text(HELP), Text("> ")])?,
             b"/stats" => self.stats()?,
             b"/verify" => {
@@ -267,6 +288,41 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Keeps the state. The text's last word ends here: its tokens can't be taken back.
+    #[cfg(feature = "persist")]
+    #[inline(never)]
+    fn save(&mut self) -> Result<(), P::Error> {
+        if !self.reader.begun {
+            return self.say(&[Text("[no text yet]\n> ")]);
+        }
+        let Self { encoder, reader, store, .. } = self;
+        encoder.finish(|token| reader.push(token));
+        reader.feed();
+        core::mem::replace(&mut reader.failure, Ok(()))?;
+        let saved = !reader.interrupted && store.as_mut().is_some_and(|store| store.save(&mut reader.session));
+        self.say_tokens(if saved { "[saved, " } else { "[not saved, " })
+    }
+
+    /// Goes on from the state that was kept, at the beginning of a line.
+    #[cfg(feature = "persist")]
+    #[inline(never)]
+    fn resume(&mut self) -> Result<(), P::Error> {
+        self.drop_text("")?;
+        let Self { reader, store, .. } = self;
+        if !store.as_mut().is_some_and(|store| store.resume(&mut reader.session)) {
+            return self.say(&[Text("[nothing was saved]\n> ")]);
+        }
+        reader.begun = true;
+        self.line_ends = 1;
+        self.say_tokens("[resumed, ")
+    }
+
+    #[cfg(feature = "persist")]
+    fn say_tokens(&mut self, what: &str) -> Result<(), P::Error> {
+        let tokens = self.reader.session.position();
+        self.say(&[Text(what), Number(tokens), Text(" tokens]\n> ")])
     }
 
     /// Looks at the whole image again.
@@ -402,6 +458,7 @@ struct Reader<'a, 'm, 'w, P: Port, B> {
     read: Rate,
     /// What went wrong with the port where that couldn't be said at once.
     failure: Result<(), P::Error>,
+    begin: Begin<'m>,
 }
 
 impl<P: Port, B: Board> Reader<'_, '_, '_, P, B> {
@@ -409,8 +466,10 @@ impl<P: Port, B: Board> Reader<'_, '_, '_, P, B> {
     fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
-            for token in self.session.model().prompt().prefix() {
-                self.push(token);
+            if !(self.begin)(&mut self.session) {
+                for token in self.session.model().opening() {
+                    self.push(token);
+                }
             }
         }
     }

@@ -12,12 +12,15 @@
 //! | 8 | state width: 0 for f32, 1 for f16, 2 for int8 |
 //! | 9 | with heavy hitters, the most recent tokens that are kept besides; else 0 |
 //! | 10 | tokens to stream, the prompt again and again: see [`crate::endless`]; 0 to run the case as below |
-//! | 11.. | the prompt |
+//! | 11, 12 | offset and length of a saved state to begin from; length 0 for none |
+//! | 13 | tokens of the prompt after which the state is reported, or 0 |
+//! | 14 | 1 to begin from the image's baked prompt |
+//! | 15.. | the prompt |
 
 use crate::endless;
 use crate::hash::Fnv;
 use core::fmt::{self, Write};
-use heapless::Vec;
+use heapless::{String, Vec};
 use jamlet::kernels::Kernels;
 use jamlet::{Eviction, Model, Options, Sampler, Session, SessionError, StateWidth};
 
@@ -26,7 +29,7 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"JCAS");
 /// First word of a list of hostile images; then how many, then offset and length of each.
 pub const ATTACKS: u32 = u32::from_le_bytes(*b"JATK");
 /// Words before the prompt.
-pub const HEADER_WORDS: usize = 11;
+pub const HEADER_WORDS: usize = 15;
 /// Tokens that are fed at once: a multiple of the chunks that the suite tries, as far as that matters.
 const FEED: usize = 64;
 
@@ -40,6 +43,12 @@ pub struct Case<'b> {
     pub decode: u32,
     /// Tokens to stream instead.
     pub stream: u32,
+    /// A saved state to begin from, or nothing.
+    pub state: &'b [u8],
+    /// Tokens of the prompt after which the state is reported, or 0.
+    pub report_at: usize,
+    /// Begins from the image's baked prompt.
+    pub baked: bool,
     /// Options of the session.
     pub options: Options,
 }
@@ -54,12 +63,17 @@ impl<'b> Case<'b> {
         }
         let (offset, length) = (word(1)? as usize, word(2)? as usize);
         let image = blob.get(offset..offset.checked_add(length)?)?;
+        let (offset, length) = (word(11)? as usize, word(12)? as usize);
+        let state = blob.get(offset..offset.checked_add(length)?)?;
         let prompt = words.get(HEADER_WORDS..HEADER_WORDS.checked_add(word(3)? as usize)?)?;
         Some(Self {
             image,
             prompt,
             decode: word(4)?,
             stream: word(10)?,
+            state,
+            report_at: word(13)? as usize,
+            baked: word(14)? == 1,
             options: Options {
                 window: word(5)?,
                 sinks: word(6)?,
@@ -139,6 +153,7 @@ impl Marks for () {}
 ///
 /// ```text
 /// workspace 123456      bytes that the session asked for
+/// state 934a535441...   the state in hexadecimal digits, where the case asks for it
 /// ids 5 17 3            the tokens decoded, greedily
 /// hash 0123456789abcdef of the bits of all logits: after the prompt and after every token but the last
 /// ```
@@ -174,11 +189,23 @@ pub fn run_with<'k>(
     if case.stream > 0 {
         return endless::run(case, &mut session, marks, report);
     }
+    if !case.state.is_empty()
+        && let Err(error) = session.restore(case.state)
+    {
+        return writeln!(report, "error state: {error}");
+    }
+    let (first, rest) = case.prompt.split_at_checked(case.report_at).unwrap_or((&[], case.prompt));
+    if let Err(error) = feed(&mut session, first) {
+        return writeln!(report, "error prompt: {error}");
+    }
+    if case.report_at > 0 {
+        report_state(&mut session, report)?;
+    }
     marks.prefill_begins();
-    let fed = case.prompt.chunks(FEED).try_for_each(|words| {
-        let tokens: Vec<u32, FEED> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        session.feed(&tokens)
-    });
+    if case.baked && !session.start_baked() {
+        return writeln!(report, "error baked: no baked prompt for these options");
+    }
+    let fed = feed(&mut session, rest);
     marks.prefill_ends();
     if let Err(error) = fed {
         return writeln!(report, "error prompt: {error}");
@@ -207,4 +234,24 @@ pub fn run_with<'k>(
         next = Some(token);
     }
     writeln!(report, "\nhash {:016x}", hash.finish())
+}
+
+fn feed(session: &mut Session<'_, '_>, words: &[[u8; 4]]) -> Result<(), SessionError> {
+    words.chunks(FEED).try_for_each(|words| {
+        let tokens: Vec<u32, FEED> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        session.feed(&tokens)
+    })
+}
+
+fn report_state(session: &mut Session<'_, '_>, report: &mut impl Write) -> fmt::Result {
+    report.write_str("state ")?;
+    session.snapshot_to(|bytes| {
+        // A console takes long for every call, so digits go there in groups.
+        bytes.chunks(32).try_for_each(|bytes| {
+            let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('?');
+            let digits: String<64> = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+            report.write_str(&digits)
+        })
+    })?;
+    report.write_char('\n')
 }

@@ -9,8 +9,9 @@ use heapless::Vec;
 use jamlet::image::{features, layout};
 use jamlet::kernels::{Columns, Kernels, Quantized, Scan};
 use jamlet::model::{FfnWeights, QMatrix};
+use jamlet::state::snapshot;
 use jamlet::tokenizer::{Decoder, Encoder};
-use jamlet::{Eviction, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
+use jamlet::{Checkpoints, Eviction, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
 
 /// Memory whose content the compiler doesn't know.
 pub struct Bytes<'a> {
@@ -67,6 +68,8 @@ fn read(model: &Model<'_>) {
         }
         black_box(layer.mixer_norm);
     }
+    black_box((model.identity(), model.baked().map(|baked| (baked.identity(), baked.tokens().len()))));
+    model.opening().for_each(|id| _ = black_box(id));
     let prompt = model.prompt();
     prompt.prefix().chain(prompt.suffix()).chain(prompt.stops()).for_each(|id| _ = black_box(prompt.is_stop(id)));
 }
@@ -112,6 +115,12 @@ fn remember(session: &mut Session<'_, '_>, out: &mut [u8]) {
         if black_box(at) > 0 { Err(()) } else { Ok(()) }
     };
     black_box(session.restore_from(black_box(0), read).is_ok());
+    black_box(snapshot::made_for(out));
+    let plan = *session.plan();
+    let mut checkpoints = Checkpoints::new(&plan, out);
+    checkpoints.keep(session);
+    checkpoints.positions().for_each(|position| _ = black_box(position));
+    black_box(checkpoints.rewind(session, black_box(9)));
     black_box((session.position(), session.plan(), session.model().header().vocab));
     session.reset();
 }

@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod endless;
 #[cfg(feature = "every-call")]
 pub mod every_call;
+pub mod extras;
 #[cfg(feature = "conformance")]
 pub mod hash;
 mod input;

@@ -7,6 +7,8 @@ pub mod cmsdk;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod fault;
+#[cfg(feature = "file-flash")]
+pub mod file_flash;
 #[cfg(feature = "kernels")]
 pub mod kernels;
 #[cfg(feature = "conformance")]

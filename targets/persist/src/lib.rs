@@ -44,6 +44,11 @@ const MAGIC: [u8; 8] = *b"\x93JSLOT1\n";
 /// Bytes that are written together; the record is one.
 pub const PAGE: usize = 256;
 
+/// Bytes of a slot for states of this plan, in flash that is erased in sectors of this size.
+pub const fn slot_bytes(plan: &Plan, sector: usize) -> u32 {
+    (PAGE + plan.snapshot_bytes()).next_multiple_of(sector) as u32
+}
+
 /// Why a state isn't kept, or not found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PersistError<E> {
@@ -88,11 +93,6 @@ impl<F: NorFlash> Persist<F> {
     const FITS: () =
         assert!(PAGE.is_multiple_of(F::WRITE_SIZE) && F::ERASE_SIZE.is_multiple_of(PAGE) && F::READ_SIZE == 1);
 
-    /// Bytes of a slot for states of this plan.
-    pub const fn slot_bytes(plan: &Plan) -> u32 {
-        (PAGE + plan.snapshot_bytes()).next_multiple_of(F::ERASE_SIZE) as u32
-    }
-
     /// States of sessions with this plan, in `region` of the flash, which begins and ends with a sector and which nothing else
     /// uses. What is there already is looked at only when it is asked for.
     ///
@@ -100,7 +100,7 @@ impl<F: NorFlash> Persist<F> {
     /// [`PersistError::TooSmall`].
     pub fn new(flash: F, region: Range<u32>, plan: &Plan) -> Result<Self, PersistError<F::Error>> {
         let () = Self::FITS;
-        let (slot, found) = (Self::slot_bytes(plan), region.end.saturating_sub(region.start));
+        let (slot, found) = (slot_bytes(plan, F::ERASE_SIZE), region.end.saturating_sub(region.start));
         let slots = found / slot;
         if slots < 2 {
             return Err(PersistError::TooSmall { needed: 2 * slot, found });

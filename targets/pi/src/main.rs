@@ -5,7 +5,7 @@
 use core::fmt::Write;
 use jamlet::kernels::Kernels;
 use jamlet::{Model, Options, Plan};
-use jamlet_app::{app, board::Board};
+use jamlet_app::{app, board::Board, extras::Extras};
 use pi::{clock, cores, exit::exit, memory, mmu, peripherals, serial::Pl011, stack};
 
 struct Pi {
@@ -57,6 +57,7 @@ fn serve(plan: Plan, mut serial: Pl011) -> core::fmt::Result {
         &mut app::Memory::new(),
         serial,
         Pi { kernels: cores::start() },
+        Extras::of(image),
     );
     Ok(())
 }

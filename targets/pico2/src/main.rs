@@ -10,12 +10,20 @@ mod usb;
 use cortex_m_rt::entry;
 use embassy_rp::{clocks, config::Config, multicore::Stack};
 use jamlet::{Options, Plan, Workspace, include_image};
-use jamlet_app::{app, settings};
+use jamlet_app::{app, extras::Extras, settings};
 use jamlet_cortex::board::{CortexBoard, rest};
+#[cfg(feature = "persist")]
+use {embassy_rp::flash::Flash, embassy_rp::peripherals::FLASH, jamlet_persist::Persist};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
 const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
+const EXTRAS: Extras = Extras::of(IMAGE);
+/// Where states are kept: the end of the flash, as memory.x has it from the build script.
+#[cfg(feature = "persist")]
+const STATES: core::ops::Range<u32> = FLASH_BYTES - settings::number(env!("JAMLET_STATES"))..FLASH_BYTES;
+#[cfg(feature = "persist")]
+const FLASH_BYTES: u32 = 4 << 20;
 
 #[entry]
 fn main() -> ! {
@@ -26,7 +34,13 @@ fn main() -> ! {
     let board = CortexBoard::start(clocks::clk_sys_freq()).without_flow_control();
     let board = board.with_kernels(second_core::start(chip.CORE1, STACK));
     let port = usb::start(chip.USB);
+    #[cfg(not(feature = "persist"))]
+    let extras = EXTRAS;
+    #[cfg(feature = "persist")]
+    let mut store = Persist::new(Flash::<FLASH, _, { FLASH_BYTES as usize }>::new_blocking(chip.FLASH), STATES, &PLAN);
+    #[cfg(feature = "persist")]
+    let extras = EXTRAS.keeping(store.as_mut().ok());
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, board);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, board, extras);
     rest()
 }

@@ -4,11 +4,13 @@
 
 use cortex_m_rt::entry;
 use jamlet::{Options, Plan, Workspace, include_image};
-use jamlet_app::{app, settings};
+use jamlet_app::{app, extras::Extras, settings};
 use jamlet_cortex::{
     board::{CortexBoard, rest},
     cmsdk::Uart,
 };
+#[cfg(feature = "persist")]
+use {jamlet_cortex::file_flash::FileFlash, jamlet_persist::Persist};
 
 const UART0: usize = 0x5020_0000;
 const CORE_HERTZ: u32 = 20_000_000;
@@ -16,6 +18,7 @@ const CORE_HERTZ: u32 = 20_000_000;
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
 const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
+const EXTRAS: Extras = Extras::of(IMAGE);
 
 #[entry]
 fn main() -> ! {
@@ -24,7 +27,16 @@ fn main() -> ! {
     let board = CortexBoard::start(CORE_HERTZ);
     // SAFETY: the address of UART 0 on this board; nothing else uses it.
     let uart = unsafe { Uart::new(UART0) };
+    #[cfg(not(feature = "persist"))]
+    let extras = EXTRAS;
+    #[cfg(feature = "persist")]
+    let mut store = FileFlash::open().and_then(|flash| {
+        let region = 0..flash.length();
+        Persist::new(flash, region, &PLAN).ok()
+    });
+    #[cfg(feature = "persist")]
+    let extras = EXTRAS.keeping(store.as_mut());
     // This port never fails, and never ends.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, uart, board);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, uart, board, extras);
     rest()
 }

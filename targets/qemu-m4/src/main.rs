@@ -4,7 +4,7 @@
 
 use cortex_m_rt::entry;
 use jamlet::{Options, Plan, Workspace, include_image};
-use jamlet_app::{app, settings};
+use jamlet_app::{app, extras::Extras, settings};
 use jamlet_cortex::{
     board::{CortexBoard, rest},
     cmsdk::Uart,
@@ -16,6 +16,7 @@ const CORE_HERTZ: u32 = 25_000_000;
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
 const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
+const EXTRAS: Extras = Extras::of(IMAGE);
 
 #[entry]
 fn main() -> ! {
@@ -25,6 +26,6 @@ fn main() -> ! {
     // SAFETY: the address of UART 0 on this board; nothing else uses it.
     let uart = unsafe { Uart::new(UART0) };
     // This port never fails, and never ends.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, uart, board);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, uart, board, EXTRAS);
     rest()
 }

@@ -9,12 +9,13 @@ mod hardware;
 
 use cortex_m_rt::entry;
 use jamlet::{Options, Plan, Workspace, include_image};
-use jamlet_app::{app, settings};
+use jamlet_app::{app, extras::Extras, settings};
 use jamlet_cortex::board::{CortexBoard, rest};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
 const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
+const EXTRAS: Extras = Extras::of(IMAGE);
 /// Also what QEMU's SysTick runs at.
 const CORE_HERTZ: u32 = 168_000_000;
 
@@ -29,6 +30,6 @@ fn main() -> ! {
     #[cfg(not(feature = "emulated"))]
     let Ok(port) = hardware::start(BUFFERS) else { rest() };
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, CortexBoard::start(CORE_HERTZ));
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, CortexBoard::start(CORE_HERTZ), EXTRAS);
     rest()
 }

@@ -6,13 +6,14 @@ use cortex_m_rt::entry;
 use embassy_stm32::usart::{self, BufferedInterruptHandler, BufferedUart};
 use embassy_stm32::{Config, bind_interrupts, peripherals::USART3, rcc};
 use jamlet::{Options, Plan, Workspace, include_image};
-use jamlet_app::{app, settings};
+use jamlet_app::{app, extras::Extras, settings};
 use jamlet_cortex::board::{CortexBoard, rest};
 use jamlet_stm32::{RECEIVED, SENT, Uart};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
 const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
+const EXTRAS: Extras = Extras::of(IMAGE);
 const CORE_HERTZ: u32 = 400_000_000;
 
 bind_interrupts!(struct Interrupts {
@@ -32,7 +33,7 @@ fn main() -> ! {
         rest()
     };
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, Uart(uart), board);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, Uart(uart), board, EXTRAS);
     rest()
 }
 

@@ -9,6 +9,7 @@ use embedded_io::{Error, ErrorKind, ErrorType, Read, ReadReady, Write};
 use jamlet::{Model, Options, Plan};
 use jamlet_app::app::{self, Memory};
 use jamlet_app::board::Board;
+use jamlet_app::extras::Extras;
 
 use super::Input;
 use crate::images::AlignedBytes;
@@ -29,7 +30,8 @@ pub fn run(data: &[u8]) {
     let mut workspace = AlignedBytes::zeros(Plan::new(IMAGE.get(), options).expect("a plan").bytes());
     let port = Script { bytes: input.rest(), pause: false, left: if choice & 1 == 0 { usize::MAX } else { 200 } };
     let board = Desk { micros: 0, step: 500 << (choice >> 2 & 3), waits: choice & 2 == 0 };
-    let served = app::serve(IMAGE.get(), options, workspace.get_mut(), &mut Memory::new(), port, board);
+    let extras = Extras::of(IMAGE.get());
+    let served = app::serve(IMAGE.get(), options, workspace.get_mut(), &mut Memory::new(), port, board, extras);
     assert!(served.is_ok() || choice & 1 != 0, "only a port that fails ends in an error");
 }
 
