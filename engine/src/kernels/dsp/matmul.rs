@@ -31,8 +31,8 @@ const WIDEST: usize = 512;
 const TOKENS: usize = 8;
 /// Tokens of [`two_rows`].
 const FOUR: usize = 4;
-/// Words for a block's expanded activations: enough for a group of eight tokens of 128 columns, or of two of 512.
-const WORDS: usize = 540;
+/// Words for a block's expanded activations, on the stack: three groups of 32 columns of eight tokens, or one of 512 of one.
+const WORDS: usize = 462;
 
 /// Words of one group of `tokens` (one or four) tokens: their scales, the address of their end, the sums' beginnings, and
 /// two words for four activations.
@@ -47,7 +47,7 @@ const fn pass_words(count: usize, width: usize) -> usize {
 
 pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
     // The most tokens of which a group has room.
-    let most = [TOKENS, FOUR, 1].into_iter().find(|&count| pass_words(count, x.group) <= WORDS);
+    let most = (1..=TOKENS).rev().find(|&count| pass_words(count, x.group) <= WORDS);
     let (Some(most), 1..=WIDEST, true) = (most, x.group, w.bytes().as_ptr().addr().is_multiple_of(4)) else {
         return portable::matmul(w, x, out);
     };
