@@ -16,6 +16,23 @@ impl Executor for Threads {
     }
 }
 
+/// An executor that is wrong: two threads do each task, and some that there are none for.
+struct Careless;
+
+impl Executor for Careless {
+    fn cores(&self) -> usize {
+        3
+    }
+
+    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| {
+            for core in [0, 0, 1, 1, 2, 2, 3, 64, usize::MAX] {
+                scope.spawn(move || task(core));
+            }
+        });
+    }
+}
+
 /// Large enough to be shared, small enough to be interpreted.
 const ROWS: usize = 260;
 const COLS: usize = 64;
@@ -33,6 +50,7 @@ fn a_matrix_product_on_three_cores() {
         out
     };
     assert_eq!(product(Kernels::portable()), product(Kernels::portable().on_cores(&Threads)));
+    assert_eq!(product(Kernels::portable()), product(Kernels::portable().on_cores(&Careless)));
 }
 
 #[test]

@@ -12,6 +12,26 @@ pub trait Executor: Sync {
     fn run(&self, task: &(dyn Fn(usize) + Sync));
 }
 
+/// Which shares of a task were taken, a bit each. Without atomic instructions there is one core only.
+#[derive(Debug, Default)]
+pub(super) struct Taken(#[cfg(target_has_atomic = "ptr")] core::sync::atomic::AtomicUsize);
+
+impl Taken {
+    /// Whether `share` hadn't been taken, and is now.
+    #[cfg(target_has_atomic = "ptr")]
+    pub(super) fn take(&self, share: usize) -> bool {
+        let bit = 1usize.checked_shl(share as u32).unwrap_or(0);
+        // The executor orders what the shares write; this only has to be one number.
+        self.0.fetch_or(bit, core::sync::atomic::Ordering::Relaxed) & bit == 0 && bit != 0
+    }
+
+    /// Whether it is the only one.
+    #[cfg(not(target_has_atomic = "ptr"))]
+    pub(super) fn take(&self, share: usize) -> bool {
+        share == 0
+    }
+}
+
 /// The core that calls, and no other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OneCore;

@@ -62,6 +62,7 @@ mod tile;
 pub use columns::Columns;
 #[cfg(target_has_atomic = "ptr")]
 pub use crew::Crew;
+use executor::Taken;
 pub use executor::{Executor, OneCore};
 
 use crate::image::TILE_ROWS;
@@ -297,13 +298,16 @@ impl<'e> Kernels<'e> {
 
     /// Calls `part(first, count)` on every core for a share of `0..items`, or once for all where that isn't worth it.
     fn share(&self, items: usize, bytes: usize, part: impl Fn(usize, usize) + Sync) {
-        let cores = NonZeroUsize::new(self.executor.cores().min(items)).unwrap_or(NonZeroUsize::MIN);
-        if cores == NonZeroUsize::MIN || bytes < WORTH_SHARING {
+        let cores = self.executor.cores().min(items).min(usize::BITS as usize);
+        let cores = NonZeroUsize::new(cores).unwrap_or(NonZeroUsize::MIN);
+        if cores == NonZeroUsize::MIN || bytes < WORTH_SHARING || cfg!(not(target_has_atomic = "ptr")) {
             return part(0, items);
         }
+        // An executor is safe code, and may be wrong: a share that two had at once would be undefined behaviour.
+        let taken = Taken::default();
         self.executor.run(&|core| {
-            let (start, end) = (items * core / cores, items * (core + 1) / cores);
-            if core < cores.get() {
+            if core < cores.get() && taken.take(core) {
+                let (start, end) = (items * core / cores, items * (core + 1) / cores);
                 part(start, end - start);
             }
         });

@@ -24,13 +24,13 @@ const PLUGIN: &str = include_str!("insncount.c");
 pub fn run() -> Result<()> {
     let missing: Vec<&str> = TARGETS.into_iter().filter(|target| toolchain_for(target).is_err()).collect();
     let tools = tools_folder();
-    if missing.is_empty() && emulators().is_ok() {
+    if missing.is_empty() && emulators().is_ok() && (has_valgrind() || !is_debian()) {
         plugins(&tools)?;
         eprintln!("setup: targets and emulators are there");
         return Ok(());
     }
     let by_rustup = missing.is_empty() || add_by_rustup(&missing);
-    if !by_rustup || emulators().is_err() {
+    if !by_rustup || emulators().is_err() || !has_valgrind() && is_debian() {
         by_debian(&tools, by_rustup)?;
     }
     for target in TARGETS {
@@ -100,9 +100,7 @@ fn add_by_rustup(targets: &[&str]) -> bool {
 }
 
 fn by_debian(tools: &Path, targets_are_there: bool) -> Result<()> {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !(release.contains("VERSION_CODENAME=bookworm") && cfg!(target_arch = "x86_64") && root) {
+    if !is_debian() {
         let rust = match targets_are_there {
             true => String::new(),
             false => format!("Rust for the boards (`rustup target add {}`), ", TARGETS.join(" ")),
@@ -124,6 +122,18 @@ fn by_debian(tools: &Path, targets_are_there: bool) -> Result<()> {
         bail!("debian.sh failed: {status}");
     }
     Ok(())
+}
+
+/// Whether this is a machine that debian.sh is for.
+fn is_debian() -> bool {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    release.contains("VERSION_CODENAME=bookworm") && cfg!(target_arch = "x86_64") && root
+}
+
+/// Whether valgrind is here. Elsewhere than on Debian its checks are left out where it isn't.
+pub fn has_valgrind() -> bool {
+    output(Command::new("valgrind").arg("--version")).is_ok()
 }
 
 fn version(program: &str) -> Result<u32> {
