@@ -94,7 +94,7 @@ fn may_call(function: &str, closure: &str) -> bool {
     // What computes knows nothing of text: calls run downward only, see the engine's `lib.rs`.
     let computes = ["jamlet::layers", "jamlet::kernels"].iter().any(|module| function.starts_with(module));
     let above = ["jamlet::tokenizer", "jamlet_app"].iter().any(|module| closure.starts_with(module));
-    !boxed && !(computes && above)
+    !(boxed || computes && above)
 }
 
 /// Bytes, and where they go.

@@ -20,7 +20,7 @@ pub fn check(root: &Path, write: bool) -> Result<()> {
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         let places = places(&text);
         let name = file.strip_prefix(root)?.to_string_lossy().into_owned();
-        for place in places.iter().filter(|place| !place.explained) {
+        if let Some(place) = places.iter().find(|place| !place.explained) {
             anyhow::bail!("{name}:{}: no SAFETY comment says why this is sound", place.line);
         }
         if !places.is_empty() {
