@@ -1,7 +1,7 @@
 //! Every kernel of every instruction set that this processor has computes exactly the bits of the portable one.
 
 use jamlet::image::{encode, groups, padded_cols, tile_bytes};
-use jamlet::kernels::{Columns, Executor, Kernels, Quantized, Scan, StateScalar};
+use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, StateScalar};
 use jamlet::model::QMatrix;
 
 /// SplitMix64.
@@ -321,6 +321,52 @@ fn scan<S: StateScalar>(seed: u64, start: fn(f32) -> S) {
             }
         }
     }
+}
+
+fn s4d_scan<S: StateScalar>(seed: u64, start: fn(f32) -> S) {
+    let random = &mut Random(seed);
+    for kind in 0..=KINDS {
+        for (e, n) in [(8, 1), (16, 16), (24, 11), (80, 16), (512, 16)] {
+            for tokens in [1, 3, 8] {
+                let u = random.floats(tokens * e, kind);
+                let z = random.floats(tokens * e, kind);
+                let [decay, b, c] = [0, kind % 4, 0].map(|kind| random.floats(e * n, kind));
+                let d = random.floats(e, 0);
+                let h: Vec<S> = random.floats(e * n, kind % 2 * 4).into_iter().map(start).collect();
+                let run = |kernels: Kernels<'_>| {
+                    let (mut u, mut state) = (u.clone(), h.clone());
+                    kernels.s4d_scan(S4dScan {
+                        u: Columns::new(&mut u, e),
+                        first: 0,
+                        z: &z,
+                        stride: e,
+                        decay: &decay,
+                        b: &b,
+                        c: &c,
+                        d: &d,
+                        state: &mut state,
+                        d_state: n,
+                    });
+                    u.extend(state.into_iter().map(S::load));
+                    u
+                };
+                let right = run(Kernels::portable());
+                for kernels in others() {
+                    same(&right, &run(kernels), &format!("{kernels:?}: {tokens} x {e} x {n}, kind {kind}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn s4d_scan_with_a_state_in_f32() {
+    s4d_scan::<f32>(9, |x| x);
+}
+
+#[test]
+fn s4d_scan_with_a_state_in_f16() {
+    s4d_scan::<u16>(10, u16::store);
 }
 
 #[test]

@@ -199,12 +199,18 @@ fn prompt(header: &Header, tokens: usize) -> Vec<u32> {
 /// Bytes of matrices that one token reads: of an embedding that isn't the head next to nothing, of the experts those that
 /// are chosen.
 fn weight_bytes(model: &Model<'_>) -> u64 {
-    use jamlet::model::{FfnWeights, MixerWeights, MlpWeights, QMatrix};
+    use jamlet::model::{FfnWeights, MixerWeights, MlpWeights, QMatrix, SsmWeights};
     let bytes = |matrices: &[QMatrix<'_>]| matrices.iter().map(|w| w.bytes().len() as u64).sum::<u64>();
     let mlp = |w: &MlpWeights<'_>| bytes(&[w.gate, w.up, w.down]);
     let layers = model.layers().map(|layer| {
         let mixer = match &layer.mixer {
-            MixerWeights::Mamba(w) => bytes(&[w.in_x, w.in_z, w.x_proj, w.dt_proj, w.out]),
+            MixerWeights::Mamba(w) => {
+                let block = bytes(&[w.in_x, w.in_z, w.out]);
+                match &w.ssm {
+                    SsmWeights::Selective(s) => block + bytes(&[s.x_proj, s.dt_proj]),
+                    SsmWeights::Constant(s) => block + 4 * (s.decay.len() + s.b.len() + s.c.len()) as u64,
+                }
+            }
             MixerWeights::Attention(w) => bytes(&[w.q, w.k, w.v, w.o]),
         };
         let ffn = match &layer.ffn {

@@ -5,7 +5,8 @@ use jamlet::{Model, Options, Plan, Session};
 use jamlet_tests::fixtures;
 use jamlet_tests::images::{AlignedBytes, pack};
 
-const FIXTURES: [&str; 4] = ["dense-odd", "moe-in-attention", "mamba-only", "dense-proj-bias"];
+const FIXTURES: [&str; 6] =
+    ["dense-odd", "moe-in-attention", "mamba-only", "dense-proj-bias", "s4d-hybrid", "falcon-mamba-expand-3"];
 
 /// Writes the checksum anew, as someone would who means harm.
 fn seal(image: &mut [u8]) {

@@ -13,5 +13,8 @@ pub const SIGNED: u32 = 1 << 3;
 /// The image carries a baked prompt.
 pub const BAKED: u32 = 1 << 4;
 
+/// Mamba layers have no norms on dt, B and C.
+pub const PLAIN_MAMBA: u32 = 1 << 5;
+
 /// All bits that this version knows.
-pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED;
+pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA;

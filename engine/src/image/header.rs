@@ -5,10 +5,12 @@ use super::{ImageError, MAGIC, NONE_U32, VERSION, features, field};
 /// What mixes tokens in a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mixer {
-    /// Selective state space with Jamba's norms on dt, B and C.
+    /// Selective state space, with or without Jamba's norms on dt, B and C.
     Mamba,
     /// Grouped-query attention without positional encoding.
     Attention,
+    /// Mamba's block without selectivity: dt, B and C are constants of a channel (Gu et al. 2022).
+    S4d,
 }
 
 /// What follows the mixer in a layer.
@@ -68,8 +70,10 @@ pub struct Header {
     pub top_k: u32,
     /// Quantization group along the input dimension.
     pub group: u32,
-    /// Epsilon of every RMS norm.
+    /// Epsilon of the RMS norms of the residual stream.
     pub eps: f32,
+    /// Epsilon of the RMS norms on dt, B and C.
+    pub mixer_eps: f32,
     /// Beginning-of-sequence token.
     pub bos: Option<u32>,
 }
@@ -183,6 +187,10 @@ impl Header {
             top_k: u32_at(bytes, field::TOP_K),
             group: u32_at(bytes, field::GROUP),
             eps: f32::from_bits(u32_at(bytes, field::EPS)),
+            mixer_eps: f32::from_bits(match u32_at(bytes, field::MIXER_EPS) {
+                0 => u32_at(bytes, field::EPS),
+                own => own,
+            }),
             bos: if bos == NONE_U32 { None } else { Some(bos) },
         };
         match header.check(bytes) {
@@ -195,6 +203,10 @@ impl Header {
     const fn check(&self, bytes: &[u8]) -> Result<(), ImageError> {
         if !(self.eps >= 0.0 && self.eps <= 1.0) {
             return Err(ImageError::Field { name: "rms_norm_eps", found: self.eps.to_bits() as u64, min: 0, max: 1 });
+        }
+        if !(self.mixer_eps >= 0.0 && self.mixer_eps <= 1.0) {
+            let found = self.mixer_eps.to_bits() as u64;
+            return Err(ImageError::Field { name: "mixer_rms_eps", found, min: 0, max: 1 });
         }
         if !self.group.is_multiple_of(8) {
             let down = (self.group / 8 * 8) as u64;
@@ -251,6 +263,7 @@ impl Header {
                 ("d_conv", self.d_conv),
                 ("dt_rank", self.dt_rank),
             ]),
+            Mixer::S4d => first(&[("d_inner", self.d_inner), ("d_state", self.d_state), ("d_conv", self.d_conv)]),
             Mixer::Attention => first(&[
                 ("num_attention_heads", self.heads),
                 ("num_key_value_heads", self.kv_heads),
@@ -260,7 +273,7 @@ impl Header {
         if let Err(error) = mixer {
             return Err(error);
         }
-        if matches!(kind.mixer, Mixer::Mamba) && !self.d_inner.is_multiple_of(8) {
+        if matches!(kind.mixer, Mixer::Mamba | Mixer::S4d) && !self.d_inner.is_multiple_of(8) {
             let down = (self.d_inner / 8 * 8) as u64;
             return Err(ImageError::Field { name: "d_inner", found: self.d_inner as u64, min: down, max: down + 8 });
         }
@@ -305,6 +318,7 @@ impl Header {
         let mixer = match u8_at(bytes, at + field::LAYER_MIXER) {
             1 => Mixer::Mamba,
             2 => Mixer::Attention,
+            3 => Mixer::S4d,
             other => return Err(ImageError::Layer { layer: index, name: "mixer", found: other as u32 }),
         };
         let ffn = match u8_at(bytes, at + field::LAYER_FFN) {

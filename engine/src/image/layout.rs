@@ -57,6 +57,20 @@ const MAMBA: [Role; 16] = [
     Role::MambaOut,
     Role::MambaOutBias,
 ];
+const S4D: [Role; 12] = [
+    Role::MixerNorm,
+    Role::MambaInX,
+    Role::MambaInZ,
+    Role::MambaInBias,
+    Role::MambaConv,
+    Role::MambaConvBias,
+    Role::S4dDecay,
+    Role::S4dB,
+    Role::S4dC,
+    Role::MambaD,
+    Role::MambaOut,
+    Role::MambaOutBias,
+];
 const ATTENTION: [Role; 5] = [Role::MixerNorm, Role::AttentionQ, Role::AttentionK, Role::AttentionV, Role::AttentionO];
 const MLP: [Role; 4] = [Role::FfnNorm, Role::Gate, Role::Up, Role::Down];
 const MOE: [Role; 2] = [Role::FfnNorm, Role::Router];
@@ -69,6 +83,7 @@ fn present(header: &Header, role: Role) -> bool {
         Role::Baked => header.has(features::BAKED),
         Role::Signature => header.has(features::SIGNED),
         Role::MambaInBias | Role::MambaOutBias => header.has(features::PROJ_BIAS),
+        Role::MambaDtNorm | Role::MambaBNorm | Role::MambaCNorm => !header.has(features::PLAIN_MAMBA),
         _ => true,
     }
 }
@@ -92,7 +107,7 @@ fn shape(header: &Header, role: Role) -> (Encoding, Option<(u32, u32)>) {
         Role::MambaDtNorm => (F32, 1, h.dt_rank),
         Role::MambaBNorm | Role::MambaCNorm => (F32, 1, h.d_state),
         Role::MambaDtProj => (Q8, h.d_inner, h.dt_rank),
-        Role::MambaA => (F32, h.d_inner / 8 * h.d_state, 8),
+        Role::MambaA | Role::S4dDecay | Role::S4dB | Role::S4dC => (F32, h.d_inner / 8 * h.d_state, 8),
         Role::MambaOut => (Q8, h.hidden, h.d_inner),
         Role::MambaOutBias => (F32, 1, h.hidden),
         Role::AttentionQ => (Q8, q_width, h.hidden),
@@ -121,6 +136,7 @@ pub fn layer_sections(header: &Header, layer: u16, kind: LayerKind) -> impl Iter
     let mixer: &[Role] = match kind.mixer {
         Mixer::Mamba => &MAMBA,
         Mixer::Attention => &ATTENTION,
+        Mixer::S4d => &S4D,
     };
     let (ffn, experts): (&[Role], u16) = match kind.ffn {
         FeedForward::None => (&[], 0),

@@ -38,15 +38,16 @@
 //! | 72 | u32 | experts |
 //! | 76 | u32 | experts per token |
 //! | 80 | u32 | quantization group along the input dimension, a multiple of 8 |
-//! | 84 | f32 | epsilon of every RMS norm |
+//! | 84 | f32 | epsilon of the RMS norms |
 //! | 88 | u32 | id of the beginning-of-sequence token, or `FFFFFFFF` |
-//! | 92..128 | | zeros |
+//! | 92 | f32 | epsilon of the RMS norms on dt, B and C; 0 where it is that at 84 |
+//! | 96..128 | | zeros |
 //!
 //! ## Layer table
 //!
 //! | offset | type | field |
 //! |---|---|---|
-//! | 0 | u8 | mixer: 1 Mamba, 2 attention |
+//! | 0 | u8 | mixer: 1 Mamba, 2 attention, 3 S4D |
 //! | 1 | u8 | feed-forward: 0 none, 1 MLP, 2 mixture of experts |
 //! | 2 | u16 | zero |
 //! | 4 | u32 | index of the layer's first section |
@@ -148,7 +149,8 @@ pub mod field {
     pub const GROUP: usize = 80;
     pub const EPS: usize = 84;
     pub const BOS: usize = 88;
-    pub const RESERVED: usize = 92;
+    pub const MIXER_EPS: usize = 92;
+    pub const RESERVED: usize = 96;
     pub const HEADER_BYTES: usize = 128;
 
     pub const LAYER_MIXER: usize = 0;
@@ -203,7 +205,7 @@ pub enum Role {
     MambaConvBias = 21,
     /// Mamba x_proj to dt, B and C, (dt_rank + 2 d_state) × d_inner.
     MambaXProj = 22,
-    /// RMS norm of dt, 1 × dt_rank.
+    /// RMS norm of dt, 1 × dt_rank; this and the next two are absent with [`features::PLAIN_MAMBA`].
     MambaDtNorm = 23,
     /// RMS norm of B, 1 × d_state.
     MambaBNorm = 24,
@@ -221,6 +223,14 @@ pub enum Role {
     MambaOut = 30,
     /// Bias of out_proj, 1 × hidden.
     MambaOutBias = 31,
+
+    /// S4D: exp(dt·A), what a token leaves of the state, in blocks of 8 channels: (d_inner / 8 · d_state) × 8. What else an S4D
+    /// layer has in common with Mamba's has Mamba's roles.
+    S4dDecay = 32,
+    /// S4D: dt·B, laid out as the decay.
+    S4dB = 33,
+    /// S4D: C, laid out as the decay.
+    S4dC = 34,
 
     /// Attention q_proj, (heads · head_dim) × hidden.
     AttentionQ = 40,

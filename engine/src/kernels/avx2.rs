@@ -8,7 +8,7 @@
 
 use super::math::{self, EXP2, EXP2_BIAS, LOG_SCALE, LOG2_E, SOFTPLUS};
 use super::portable::{self, Step, VALUE_BLOCK, block_weights};
-use super::{Columns, Quantized, Scan, StateScalar};
+use super::{Columns, Quantized, S4dScan, Scan, StateScalar};
 use crate::image::{TILE_COLS, TILE_ROWS, tile_bytes};
 use crate::model::QMatrix;
 use core::arch::x86_64::*;
@@ -46,6 +46,7 @@ compiled! { "avx2,f16c":
     fn quantize_query(q: &[f32], out: &mut [i16]) -> f32;
     fn quantize_head(x: &[f32], out: &mut [i8]) -> f32;
     fn dot(a: &[f32], b: &[f32]) -> f32;
+    fn s4d_scan<S>(scan: S4dScan<'_, S>);
 }
 
 #[target_feature(enable = "avx2")]

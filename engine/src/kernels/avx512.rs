@@ -29,8 +29,8 @@ pub(super) fn available() -> bool {
 }
 
 pub(super) use super::avx2::{
-    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, softmax, softplus_bias,
-    swiglu,
+    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softmax,
+    softplus_bias, swiglu,
 };
 
 /// Tokens that go through a tile together: each has a register of sums and one of results.

@@ -8,8 +8,8 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 pub(super) use super::neon::{
-    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, scan, scores, softmax,
-    softplus_bias, swiglu, weighted_values,
+    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, scan, scores,
+    softmax, softplus_bias, swiglu, weighted_values,
 };
 
 /// Whether the processor has SDOT: field DP of ID_AA64ISAR0_EL1. Linux lets programs read it (it traps and emulates the

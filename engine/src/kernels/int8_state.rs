@@ -20,7 +20,7 @@
 //! adding up as those of random numbers would; and since they follow from the position, every target draws the same ones. α and
 //! β (of the R₂ sequence, Roberts 2018) spread channels and states, whose errors meet in y. `state/bounded-memory.md` has figures.
 
-use super::Scan;
+use super::{S4dScan, Scan};
 
 /// φ − 1, 1/ρ and 1/ρ² (ρ the plastic number) times 2³².
 const GOLDEN: u32 = 0x9E37_79B9;
@@ -63,6 +63,46 @@ fn blocks<const N: usize>(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<
             let (Some(dt), Some(z)) = (dt.get(token * stride..), z.get(token * stride..)) else { continue };
             let (u, state) = (u.eight(token, 8 * block), h.as_flattened_mut());
             step(Scan { u, first: channel, dt, z, stride, bc, row, a, d, state, d_state: n });
+            let t = (position as u32).wrapping_add(token as u32);
+            let phase = GOLDEN.wrapping_mul(t).wrapping_add(CHANNEL.wrapping_mul(channel as u32));
+            round(h, exponents, q, phase);
+        }
+    }
+}
+
+/// The same for a scan with constant dt, B and C.
+pub(super) fn s4d_scan(scan: S4dScan<'_, i8>, position: u64, step: impl Fn(S4dScan<'_, f32>)) {
+    match scan.d_state {
+        0..=FEW => s4d_blocks::<FEW>(scan, position, step),
+        _ => s4d_blocks::<MOST>(scan, position, step),
+    }
+}
+
+/// [`blocks`] of a scan with constant dt, B and C.
+#[inline(never)]
+fn s4d_blocks<const N: usize>(scan: S4dScan<'_, i8>, position: u64, step: impl Fn(S4dScan<'_, f32>)) {
+    let S4dScan { mut u, first, z, stride, decay, b, c, d, state, d_state: n } = scan;
+    let mut wide = [[0.0f32; 8]; N];
+    let Some(h) = wide.get_mut(..n) else { return };
+    let mut states = state.as_chunks_mut::<8>().0;
+    for (block, d) in d.as_chunks::<8>().0.iter().enumerate() {
+        let Some((exponents, rest)) = core::mem::take(&mut states).split_first_mut() else { return };
+        let Some((q, rest)) = rest.split_at_mut_checked(n) else { return };
+        states = rest;
+        let part = 8 * n * block..8 * n * (block + 1);
+        let (Some(decay), Some(b), Some(c)) = (decay.get(part.clone()), b.get(part.clone()), c.get(part)) else {
+            return;
+        };
+        for (h, q) in h.iter_mut().zip(&*q) {
+            for ((h, q), exponent) in h.iter_mut().zip(q).zip(&*exponents) {
+                *h = f32::from(*q) * power(*exponent);
+            }
+        }
+        let channel = first + 8 * block;
+        for token in 0..u.tokens() {
+            let Some(z) = z.get(token * stride..) else { return };
+            let (u, state) = (u.eight(token, 8 * block), h.as_flattened_mut());
+            step(S4dScan { u, first: channel, z, stride, decay, b, c, d, state, d_state: n });
             let t = (position as u32).wrapping_add(token as u32);
             let phase = GOLDEN.wrapping_mul(t).wrapping_add(CHANNEL.wrapping_mul(channel as u32));
             round(h, exponents, q, phase);

@@ -30,6 +30,7 @@
 //! | [`rms_norm`](Kernels::rms_norm) | `x · (1 / sqrt(Σx²/n + ε)) · w` (Zhang and Sennrich 2019) |
 //! | [`conv_silu`](Kernels::conv_silu) | causal depthwise convolution, then SiLU |
 //! | [`scan`](Kernels::scan) | the selective scan (Gu and Dao 2023, algorithm 2), gated |
+//! | [`s4d_scan`](Kernels::s4d_scan) | the scan with constant dt, B and C (Gu et al. 2022), gated: no exponential but the gate's |
 //! | [`scores`](Kernels::scores), [`softmax`](Kernels::softmax), [`weighted_values`](Kernels::weighted_values) | attention over an int8 cache |
 //! | [`swiglu`](Kernels::swiglu) | `silu(gate) × up` (Shazeer 2020) |
 
@@ -120,6 +121,31 @@ pub struct Scan<'a, S> {
     pub row: usize,
     /// `(E / 8, N, 8)`: −exp(A_log)·log2(e).
     pub a: &'a [f32],
+    /// `(E)`: the skip connection.
+    pub d: &'a [f32],
+    /// `(E / 8, N, 8)`: the state h.
+    pub state: &'a mut [S],
+    /// N.
+    pub d_state: usize,
+}
+
+/// What the scan of one chunk reads and writes where dt, B and C are constants of a channel, for E channels (a multiple of 8) of
+/// N states.
+pub struct S4dScan<'a, S> {
+    /// `(tokens, E)`: the convolved input u on entry, the gated output on return.
+    pub u: Columns<'a>,
+    /// Where these channels begin in a row of `z`.
+    pub first: usize,
+    /// `(tokens, stride)`: the gate.
+    pub z: &'a [f32],
+    /// Numbers in a row of `z`.
+    pub stride: usize,
+    /// `(E / 8, N, 8)`: exp(dt·A).
+    pub decay: &'a [f32],
+    /// `(E / 8, N, 8)`: dt·B.
+    pub b: &'a [f32],
+    /// `(E / 8, N, 8)`: C.
+    pub c: &'a [f32],
     /// `(E)`: the skip connection.
     pub d: &'a [f32],
     /// `(E / 8, N, 8)`: the state h.
@@ -385,6 +411,47 @@ impl<'e> Kernels<'e> {
             };
             let scan = Scan { u, first: offset + first, dt, z, stride, bc, row, a, d, state, d_state: n };
             int8_state::scan(scan, position, |scan| call!(self.isa, scan(scan)));
+        });
+    }
+
+    /// The scan over a chunk where dt, B and C are constants.
+    pub fn s4d_scan<S: StateScalar>(&self, scan: S4dScan<'_, S>) {
+        self.share_s4d(scan, |n| n, |scan| call!(self.isa, s4d_scan(scan)));
+    }
+
+    /// The same with a state in int8, `(E / 8, 1 + N, 8)`: see [`int8_state`]. `position` is the number of tokens before the
+    /// chunk.
+    #[cfg(feature = "narrow-state")]
+    pub fn s4d_scan_int8(&self, scan: S4dScan<'_, i8>, position: u64) {
+        self.share_s4d(
+            scan,
+            |n| n + 1,
+            |scan| int8_state::s4d_scan(scan, position, |scan| call!(self.isa, s4d_scan(scan))),
+        );
+    }
+
+    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers.
+    fn share_s4d<S: Send>(
+        &self,
+        scan: S4dScan<'_, S>,
+        numbers: impl Fn(usize) -> usize + Sync,
+        step: impl Fn(S4dScan<'_, S>) + Sync,
+    ) {
+        let S4dScan { u, first: offset, z, stride, decay, b, c, d, state, d_state: n } = scan;
+        let (bytes, state) = (size_of_val(state), Shared::new(state));
+        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+            let (first, count) = (8 * first, 8 * count);
+            // SAFETY: no two shares have a channel in common; here and below.
+            let u = unsafe { u.part(first, count) };
+            // SAFETY: as above.
+            let state = unsafe { state.part(first * numbers(n), count * numbers(n)) };
+            let range = first * n..(first + count) * n;
+            let (Some(decay), Some(b), Some(c), Some(d)) =
+                (decay.get(range.clone()), b.get(range.clone()), c.get(range), d.get(first..first + count))
+            else {
+                return;
+            };
+            step(S4dScan { u, first: offset + first, z, stride, decay, b, c, d, state, d_state: n });
         });
     }
 

@@ -4,7 +4,7 @@
 
 use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
 use super::tile::{Groups, activations};
-use super::{Columns, Quantized, Scan, StateScalar};
+use super::{Columns, Quantized, S4dScan, Scan, StateScalar};
 use crate::image::{TILE_COLS, TILE_ROWS, decode};
 use crate::model::QMatrix;
 
@@ -281,6 +281,42 @@ pub(super) fn scan_with<S: StateScalar>(scan: Scan<'_, S>, step: impl Fn(&mut [[
                 continue;
             };
             step(state, Step { a, b, c, dt, z, d, u });
+        }
+    }
+}
+
+/// The scan with constant dt, B and C, and gate, eight channels at a time:
+///
+/// ```text
+/// h[n] = decay[n]·h[n] + b[n]·u
+/// y    = Σ_n h[n]·c[n] + D·u        (n = 0, 1, …)
+/// out  = y · silu(z)
+/// ```
+///
+/// Narrow states are rounded after every token; y uses h before that rounding.
+#[inline(always)]
+pub fn s4d_scan<S: StateScalar>(scan: S4dScan<'_, S>) {
+    let S4dScan { mut u, first, z, stride, decay, b, c, d, state, d_state: n } = scan;
+    let width = (8 * n).max(1);
+    let (mut decay, mut b, mut c) = (decay.chunks_exact(width), b.chunks_exact(width), c.chunks_exact(width));
+    let mut d = d.as_chunks::<8>().0.iter();
+    for (block, state) in state.chunks_exact_mut(width).enumerate() {
+        let (Some(decay), Some(b), Some(c), Some(d)) = (decay.next(), b.next(), c.next(), d.next()) else { return };
+        let (decay, b, c) = (decay.as_chunks::<8>().0, b.as_chunks::<8>().0, c.as_chunks::<8>().0);
+        for token in 0..u.tokens() {
+            let z = z.get(token * stride + first + 8 * block..).and_then(|z| z.first_chunk::<8>());
+            let (Some(u), Some(z)) = (u.block::<8>(token, 8 * block), z) else { continue };
+            let mut y = [0.0f32; 8];
+            for (((h, decay), b), c) in as_blocks_mut(state).iter_mut().zip(decay).zip(b).zip(c) {
+                for lane in 0..8 {
+                    let next = decay[lane] * h[lane].load() + b[lane] * u[lane];
+                    h[lane] = S::store(next);
+                    y[lane] += next * c[lane];
+                }
+            }
+            for lane in 0..8 {
+                u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The Mamba block (Gu and Dao 2023) with Jamba's norms on dt, B and C (Lieber et al. 2024, section 2).
+//! The Mamba block (Gu and Dao 2023), with Jamba's norms on dt, B and C where the model has them (Lieber et al. 2024,
+//! section 2), and what it came from: the same block with S4D (Gu et al. 2022) in its middle.
 //!
 //! ```text
 //! x, z      = in_proj(u)                          (tokens, E) each
@@ -9,10 +10,12 @@
 //! y         = (h·C + D·x) · silu(z)               (tokens, E)
 //! out       = out_proj(y)                         (tokens, hidden)
 //! ```
+//!
+//! In S4D, dt, B and C are constants of a channel, so exp(dt·A) and dt·B are too: the image has them ready.
 
 use super::{Pass, add_bias, add_rows, first, normalize, quantize_rows};
-use crate::kernels::{Columns, Scan};
-use crate::model::MambaWeights;
+use crate::kernels::{Columns, S4dScan, Scan};
+use crate::model::{MambaWeights, S4dWeights, SsmWeights};
 use crate::state::StateWidth;
 use bytemuck::Pod;
 
@@ -47,29 +50,47 @@ pub(crate) fn mamba(
 
     k.conv_silu(x, w.conv, w.conv_bias, conv);
 
-    let convolved = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
-    let selective = first(b.narrow, tokens * row);
-    k.matmul(&w.x_proj, &convolved, selective);
-    for row in selective.chunks_exact_mut(row.max(1)) {
-        let (to_dt, bc) = row.split_at_mut(rank.min(row.len()));
-        let (to_b, to_c) = bc.split_at_mut(n.min(bc.len()));
-        for (x, weight) in [(to_dt, w.dt_norm), (to_b, w.b_norm), (to_c, w.c_norm)] {
-            k.rms_norm_in_place(x, weight, eps);
+    match &w.ssm {
+        SsmWeights::Selective(s) => {
+            let convolved = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
+            let selective = first(b.narrow, tokens * row);
+            k.matmul(&s.x_proj, &convolved, selective);
+            let [dt_norm, b_norm, c_norm] = s.norms;
+            for row in selective.chunks_exact_mut(row.max(1)) {
+                let (to_dt, bc) = row.split_at_mut(rank.min(row.len()));
+                let (to_b, to_c) = bc.split_at_mut(n.min(bc.len()));
+                for (x, weight) in [(to_dt, dt_norm), (to_b, b_norm), (to_c, c_norm)] {
+                    if !weight.is_empty() {
+                        k.rms_norm_in_place(x, weight, header.mixer_eps);
+                    }
+                }
+            }
+
+            let steps = quantize_rows(k, selective, row, rank, group, (&mut *b.quant_in.0, &mut *b.quant_in.1));
+            k.matmul(&s.dt_proj, &steps, dt);
+            k.softplus_bias(dt, s.dt_bias);
+
+            let (u, bc) = (Columns::new(x, e), &*selective);
+            let scan = Scan { u, first: 0, dt, z, stride: e, bc, row, a: s.a, d: w.d, state: ssm, d_state: n };
+            match width {
+                StateWidth::F32 => k.scan(numbers::<f32>(scan)),
+                #[cfg(feature = "narrow-state")]
+                StateWidth::F16 => k.scan(numbers::<u16>(scan)),
+                #[cfg(feature = "narrow-state")]
+                StateWidth::I8 => k.scan_int8(numbers::<i8>(scan), pass.position),
+            }
         }
-    }
-
-    let steps = quantize_rows(k, selective, row, rank, group, (&mut *b.quant_in.0, &mut *b.quant_in.1));
-    k.matmul(&w.dt_proj, &steps, dt);
-    k.softplus_bias(dt, w.dt_bias);
-
-    let (u, bc) = (Columns::new(x, e), &*selective);
-    let scan = Scan { u, first: 0, dt, z, stride: e, bc, row, a: w.a, d: w.d, state: ssm, d_state: n };
-    match width {
-        StateWidth::F32 => k.scan(numbers::<f32>(scan)),
-        #[cfg(feature = "narrow-state")]
-        StateWidth::F16 => k.scan(numbers::<u16>(scan)),
-        #[cfg(feature = "narrow-state")]
-        StateWidth::I8 => k.scan_int8(numbers::<i8>(scan), pass.position),
+        SsmWeights::Constant(S4dWeights { decay, b, c }) => {
+            let u = Columns::new(x, e);
+            let scan = S4dScan { u, first: 0, z, stride: e, decay, b, c, d: w.d, state: ssm, d_state: n };
+            match width {
+                StateWidth::F32 => k.s4d_scan(s4d_numbers::<f32>(scan)),
+                #[cfg(feature = "narrow-state")]
+                StateWidth::F16 => k.s4d_scan(s4d_numbers::<u16>(scan)),
+                #[cfg(feature = "narrow-state")]
+                StateWidth::I8 => k.s4d_scan_int8(s4d_numbers::<i8>(scan), pass.position),
+            }
+        }
     }
 
     let gated = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
@@ -84,4 +105,11 @@ fn numbers<S: Pod>(scan: Scan<'_, u8>) -> Scan<'_, S> {
     let Scan { u, first, dt, z, stride, bc, row, a, d, state, d_state } = scan;
     let state = bytemuck::try_cast_slice_mut(state).unwrap_or(&mut []);
     Scan { u, first, dt, z, stride, bc, row, a, d, state, d_state }
+}
+
+/// The same for S4D's.
+fn s4d_numbers<S: Pod>(scan: S4dScan<'_, u8>) -> S4dScan<'_, S> {
+    let S4dScan { u, first, z, stride, decay, b, c, d, state, d_state } = scan;
+    let state = bytemuck::try_cast_slice_mut(state).unwrap_or(&mut []);
+    S4dScan { u, first, z, stride, decay, b, c, d, state, d_state }
 }

@@ -111,23 +111,28 @@ impl<'m> Model<'m> {
 
     fn layer(&self, index: u32) -> Option<Layer<'m>> {
         let kind = self.image.layer(index)?;
-        let biases = self.header().has(features::PROJ_BIAS);
+        let (biases, norms) = (self.header().has(features::PROJ_BIAS), !self.header().has(features::PLAIN_MAMBA));
         let mut read = Reader { model: self, next: self.image.first_section(index) };
         let mixer_norm = read.floats();
         let mixer = match kind.mixer {
-            Mixer::Mamba => MixerWeights::Mamba(MambaWeights {
+            Mixer::Mamba | Mixer::S4d => MixerWeights::Mamba(MambaWeights {
                 in_x: read.matrix(),
                 in_z: read.matrix(),
                 in_bias: if biases { read.floats() } else { &[] },
                 conv: read.floats(),
                 conv_bias: read.floats(),
-                x_proj: read.matrix(),
-                dt_norm: read.floats(),
-                b_norm: read.floats(),
-                c_norm: read.floats(),
-                dt_proj: read.matrix(),
-                dt_bias: read.floats(),
-                a: read.floats(),
+                ssm: match kind.mixer {
+                    Mixer::S4d => {
+                        SsmWeights::Constant(S4dWeights { decay: read.floats(), b: read.floats(), c: read.floats() })
+                    }
+                    _ => SsmWeights::Selective(SelectiveWeights {
+                        x_proj: read.matrix(),
+                        norms: if norms { [read.floats(), read.floats(), read.floats()] } else { [&[]; 3] },
+                        dt_proj: read.matrix(),
+                        dt_bias: read.floats(),
+                        a: read.floats(),
+                    }),
+                },
                 d: read.floats(),
                 out: read.matrix(),
                 out_bias: if biases { read.floats() } else { &[] },
@@ -204,7 +209,7 @@ pub struct Layer<'m> {
 /// Weights of a mixer.
 #[derive(Clone, Copy, Debug)]
 pub enum MixerWeights<'m> {
-    /// Selective state space.
+    /// A state space, selective or not.
     Mamba(MambaWeights<'m>),
     /// Attention.
     Attention(AttentionWeights<'m>),
@@ -223,26 +228,49 @@ pub struct MambaWeights<'m> {
     pub conv: &'m [f32],
     /// Bias of the convolution, `(E)`.
     pub conv_bias: &'m [f32],
-    /// To dt, B and C: `(R + 2N, E)`.
-    pub x_proj: QMatrix<'m>,
-    /// Norm of dt, `(R)`.
-    pub dt_norm: &'m [f32],
-    /// Norm of B, `(N)`.
-    pub b_norm: &'m [f32],
-    /// Norm of C, `(N)`.
-    pub c_norm: &'m [f32],
-    /// `(E, R)`.
-    pub dt_proj: QMatrix<'m>,
-    /// `(E)`.
-    pub dt_bias: &'m [f32],
-    /// −exp(A_log)·log2(e), `(E / 8, N, 8)`.
-    pub a: &'m [f32],
+    /// How the state moves on.
+    pub ssm: SsmWeights<'m>,
     /// Skip connection, `(E)`.
     pub d: &'m [f32],
     /// `(hidden, E)`.
     pub out: QMatrix<'m>,
     /// `(hidden)`, or empty.
     pub out_bias: &'m [f32],
+}
+
+/// How the state of a Mamba block moves on.
+#[derive(Clone, Copy, Debug)]
+pub enum SsmWeights<'m> {
+    /// As the token says: Mamba.
+    Selective(SelectiveWeights<'m>),
+    /// The same for every token: S4D.
+    Constant(S4dWeights<'m>),
+}
+
+/// What makes dt, B and C of a token.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectiveWeights<'m> {
+    /// To dt, B and C: `(R + 2N, E)`.
+    pub x_proj: QMatrix<'m>,
+    /// Norms of dt, B and C: `(R)`, `(N)`, `(N)`; empty where the model has none.
+    pub norms: [&'m [f32]; 3],
+    /// `(E, R)`.
+    pub dt_proj: QMatrix<'m>,
+    /// `(E)`.
+    pub dt_bias: &'m [f32],
+    /// −exp(A_log)·log2(e), `(E / 8, N, 8)`.
+    pub a: &'m [f32],
+}
+
+/// The constants of an S4D layer, each `(E / 8, N, 8)`.
+#[derive(Clone, Copy, Debug)]
+pub struct S4dWeights<'m> {
+    /// exp(dt·A).
+    pub decay: &'m [f32],
+    /// dt·B.
+    pub b: &'m [f32],
+    /// C.
+    pub c: &'m [f32],
 }
 
 /// Grouped-query attention.

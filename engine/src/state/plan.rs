@@ -246,7 +246,8 @@ impl Plan {
             match header.layer(image, layer) {
                 Ok(kind) => {
                     match kind.mixer {
-                        Mixer::Mamba => mamba += 1,
+                        // Both have the same state.
+                        Mixer::Mamba | Mixer::S4d => mamba += 1,
                         Mixer::Attention => attention += 1,
                     }
                     match kind.ffn {

@@ -152,6 +152,7 @@ fn letter(kind: jamlet::image::LayerKind) -> char {
     let letter = match kind.mixer {
         Mixer::Mamba => 'M',
         Mixer::Attention => 'A',
+        Mixer::S4d => 'S',
     };
     if kind.ffn == FeedForward::Moe { letter.to_ascii_lowercase() } else { letter }
 }

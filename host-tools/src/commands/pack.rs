@@ -100,7 +100,7 @@ impl Pack {
         };
         let provenance = serde_json::json!({
             "source": self.folder.canonicalize().ok().as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy()),
-            "architecture": "JambaForCausalLM",
+            "architecture": config.family.architecture(),
             "parameters": pack::parameters(weights),
             "packer": concat!("jamlet ", env!("CARGO_PKG_VERSION")),
         });

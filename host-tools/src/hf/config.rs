@@ -1,6 +1,19 @@
-//! `config.json` of a Jamba: every size and switch that decides which tensors exist and what they compute.
+//! `config.json` of a Jamba or one of its relatives: every size and switch that decides which tensors exist and what they compute.
 //!
-//! Missing fields take the defaults of transformers' `JambaConfig`. Fields without effect on the result
+//! | `model_type` | layers |
+//! |---|---|
+//! | `jamba` | Mamba with norms on dt, B and C, attention, MLPs and mixtures; an all-attention one is a Transformer |
+//! | `mamba` | Mamba without these norms, nothing between the mixers |
+//! | `falcon_mamba` | the same with norms that have no weights |
+//! | `jamlet` | as `jamba`, and S4D |
+//!
+//! The last is jamlet's own, since transformers has no S4D: all fields and tensors are Jamba's, and the list `layers_block_type`
+//! says of every layer whether it is `"mamba"`, `"attention"` or `"s4d"`, instead of period and offset. The tensors of an S4D
+//! mixer begin with `model.layers.N.s4d.`: those of a Mamba mixer without `x_proj`, `dt_proj` and the norms, but with `log_dt`
+//! (E), `B` (E, N) and `C` (E, N). A token moves the state by `h = exp(dt·A)·h + dt·B·u`, with dt = exp(log_dt) and
+//! A = −exp(A_log), and gives `C·h + D·u` (S4D-Real, Gu et al. 2022).
+//!
+//! Missing fields take the defaults of transformers' `JambaConfig`, `MambaConfig` or `FalconMambaConfig`. Fields without effect on the result
 //! (`initializer_range`, `use_mamba_kernels`, `router_aux_loss_coef`, `n_ctx`, `auto_map`, …) are ignored; a field that
 //! asks for something that jamlet does not compute is refused by name.
 
@@ -19,9 +32,44 @@ const MAX_SIZE: u64 = 1 << 24;
 const MAX_LAYERS: usize = 4096;
 const MAX_EXPERTS: usize = 1024;
 
+/// What `model_type` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `jamba`.
+    Jamba,
+    /// `mamba`.
+    Mamba,
+    /// `falcon_mamba`.
+    FalconMamba,
+    /// `jamlet`.
+    Jamlet,
+}
+
+impl Family {
+    /// Each with its name and that of the language model with its head.
+    const ALL: [(Self, &str, &str); 4] = [
+        (Self::Jamba, "jamba", "JambaForCausalLM"),
+        (Self::Mamba, "mamba", "MambaForCausalLM"),
+        (Self::FalconMamba, "falcon_mamba", "FalconMambaForCausalLM"),
+        (Self::Jamlet, "jamlet", "JamletForCausalLM"),
+    ];
+
+    /// Name of the language model with its head.
+    pub fn architecture(self) -> &'static str {
+        Self::ALL.iter().find(|(family, ..)| *family == self).map_or("", |(.., architecture)| architecture)
+    }
+
+    /// Whether all layers are Mamba mixers and nothing else, under the names of `MambaForCausalLM`.
+    pub fn is_pure_mamba(self) -> bool {
+        matches!(self, Self::Mamba | Self::FalconMamba)
+    }
+}
+
 /// A checked config: every size is at least 1 and every relation between sizes holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JambaConfig {
+    /// Whose names and layers.
+    pub family: Family,
     /// Rows of the embedding.
     pub vocab_size: usize,
     /// Width of the residual stream, H.
@@ -62,8 +110,12 @@ pub struct JambaConfig {
     pub expert_layer_offset: usize,
     /// Whether the head is the embedding.
     pub tie_word_embeddings: bool,
-    /// ε inside every RMS norm, above 0.
+    /// ε inside the RMS norms of the residual stream, above 0.
     pub rms_norm_eps: f32,
+    /// ε inside the RMS norms of dt, B and C, above 0.
+    pub mixer_rms_eps: f32,
+    /// The mixers of all layers, where the file lists them.
+    pub mixers: Option<Vec<Mixer>>,
     /// Token that begins a text, if any.
     pub bos_token_id: Option<u32>,
     /// Tokens that end one; may be empty.
@@ -91,7 +143,10 @@ impl JambaConfig {
         let map: Map<String, Value> = serde_json::from_slice(json)
             .map_err(|e| ImportError::file(file, format!("not a JSON object: {e}; expected a model config")))?;
         let f = Fields { file: file.into(), map };
-        f.check_kind()?;
+        let family = f.check_kind()?;
+        if family.is_pure_mamba() {
+            return f.pure_mamba(family);
+        }
 
         let hidden_size = f.size("hidden_size", 4096)?;
         let num_attention_heads = f.size("num_attention_heads", 32)?;
@@ -124,18 +179,21 @@ impl JambaConfig {
         }
 
         let vocab_size = f.size("vocab_size", 65536)?;
+        let num_hidden_layers = f.at_most("num_hidden_layers", f.size("num_hidden_layers", 32)?, MAX_LAYERS)?;
+        let rms_norm_eps = f.epsilon("rms_norm_eps", 1e-6)?;
         Ok(Self {
+            family,
             vocab_size,
             hidden_size,
             intermediate_size: f.size("intermediate_size", 14336)?,
-            num_hidden_layers: f.at_most("num_hidden_layers", f.size("num_hidden_layers", 32)?, MAX_LAYERS)?,
+            num_hidden_layers,
             num_attention_heads,
             num_key_value_heads,
             head_dim,
             mamba_d_state: f.size("mamba_d_state", 16)?,
             mamba_d_conv: f.size("mamba_d_conv", 4)?,
-            mamba_d_inner: f.inner(hidden_size)?,
-            mamba_dt_rank: f.dt_rank(hidden_size)?,
+            mamba_d_inner: f.inner("mamba_expand", hidden_size)?,
+            mamba_dt_rank: f.dt_rank("mamba_dt_rank", hidden_size)?,
             mamba_conv_bias: f.flag("mamba_conv_bias", true)?,
             mamba_proj_bias: f.flag("mamba_proj_bias", false)?,
             num_experts,
@@ -145,7 +203,9 @@ impl JambaConfig {
             expert_layer_period,
             expert_layer_offset,
             tie_word_embeddings: f.flag("tie_word_embeddings", false)?,
-            rms_norm_eps: f.epsilon()?,
+            rms_norm_eps,
+            mixer_rms_eps: rms_norm_eps,
+            mixers: f.mixers(family, num_hidden_layers)?,
             bos_token_id: f.tokens("bos_token_id", Some(1), vocab_size)?.first().copied(),
             eos_token_ids: f.tokens("eos_token_id", Some(2), vocab_size)?,
             pad_token_id: f.pad(vocab_size)?,
@@ -155,12 +215,14 @@ impl JambaConfig {
     /// What layer `i` is made of. The two schedules are independent: a layer may be attention and a mixture.
     pub fn layer(&self, i: usize) -> LayerKind {
         LayerKind {
-            mixer: match i % self.attn_layer_period == self.attn_layer_offset {
-                true => Mixer::Attention,
-                false => Mixer::Mamba,
+            mixer: match &self.mixers {
+                Some(mixers) => mixers.get(i).copied().unwrap_or(Mixer::Mamba),
+                None if i % self.attn_layer_period == self.attn_layer_offset => Mixer::Attention,
+                None => Mixer::Mamba,
             },
             ffn: match self.num_experts > 1 && i % self.expert_layer_period == self.expert_layer_offset {
                 true => FeedForward::Moe,
+                false if self.family.is_pure_mamba() => FeedForward::None,
                 false => FeedForward::Mlp,
             },
         }
@@ -179,17 +241,22 @@ struct Fields {
 }
 
 impl Fields {
-    /// Refuses what is not a Jamba language model in plain floats.
-    fn check_kind(&self) -> Result<(), ImportError> {
-        if self.map.get("model_type").is_some_and(|v| v != "jamba") || !self.map.contains_key("model_type") {
-            return Err(self.wrong("model_type", "\"jamba\""));
-        }
+    /// Refuses what is not a language model of the family in plain floats.
+    fn check_kind(&self) -> Result<Family, ImportError> {
+        let kind = self.map.get("model_type");
+        let Some(&(family, _, architecture)) =
+            Family::ALL.iter().find(|(_, name, _)| kind.is_some_and(|kind| kind == name))
+        else {
+            return Err(self.wrong("model_type", "\"jamba\", \"mamba\", \"falcon_mamba\" or \"jamlet\""));
+        };
         match self.map.get("architectures") {
             None | Some(Value::Null) => {}
-            Some(Value::Array(names)) if names.iter().any(|v| v == "JambaForCausalLM") => {}
+            Some(Value::Array(names)) if names.iter().any(|v| v == architecture) => {}
             // Reward, classification and headless models have other outputs than the next token.
             Some(_) => {
-                return Err(self.wrong("architectures", "[\"JambaForCausalLM\"], a language model with its head"));
+                return Err(
+                    self.wrong("architectures", format!("[\"{architecture}\"], a language model with its head"))
+                );
             }
         }
         if !self.is_null("hidden_act") && self.map["hidden_act"] != "silu" {
@@ -207,7 +274,72 @@ impl Fields {
         if !self.flag("mamba_inner_layernorms", true)? {
             return Err(self.wrong("mamba_inner_layernorms", "true: Jamba normalizes dt, B and C"));
         }
-        Ok(())
+        Ok(family)
+    }
+
+    /// A model of Mamba layers alone, whose fields have other names.
+    fn pure_mamba(&self, family: Family) -> Result<JambaConfig, ImportError> {
+        let hidden_size = self.size("hidden_size", 768)?;
+        let inner = self.inner("expand", hidden_size)?;
+        if !self.is_null("intermediate_size") && self.size("intermediate_size", inner)? != inner {
+            return Err(self.wrong("intermediate_size", format!("expand * hidden_size = {inner}")));
+        }
+        let vocab_size = self.size("vocab_size", 50280)?;
+        let num_hidden_layers = self.at_most("num_hidden_layers", self.size("num_hidden_layers", 32)?, MAX_LAYERS)?;
+        let rms_norm_eps = self.epsilon("layer_norm_epsilon", 1e-5)?;
+        Ok(JambaConfig {
+            family,
+            vocab_size,
+            hidden_size,
+            intermediate_size: 1,
+            num_hidden_layers,
+            num_attention_heads: 1,
+            num_key_value_heads: 1,
+            head_dim: hidden_size,
+            mamba_d_state: self.size("state_size", 16)?,
+            mamba_d_conv: self.size("conv_kernel", 4)?,
+            mamba_d_inner: inner,
+            mamba_dt_rank: self.dt_rank("time_step_rank", hidden_size)?,
+            mamba_conv_bias: self.flag("use_conv_bias", true)?,
+            mamba_proj_bias: self.flag("use_bias", false)?,
+            num_experts: 1,
+            num_experts_per_tok: 1,
+            attn_layer_period: 1,
+            attn_layer_offset: 0,
+            expert_layer_period: 1,
+            expert_layer_offset: 0,
+            tie_word_embeddings: self.flag("tie_word_embeddings", true)?,
+            rms_norm_eps,
+            mixer_rms_eps: match family {
+                Family::FalconMamba => self.epsilon("mixer_rms_eps", 1e-6)?,
+                _ => rms_norm_eps,
+            },
+            mixers: Some(vec![Mixer::Mamba; num_hidden_layers]),
+            bos_token_id: self.tokens("bos_token_id", Some(0), vocab_size)?.first().copied(),
+            eos_token_ids: self.tokens("eos_token_id", Some(0), vocab_size)?,
+            pad_token_id: self.pad(vocab_size)?,
+        })
+    }
+
+    /// The list of `model_type` "jamlet".
+    fn mixers(&self, family: Family, layers: usize) -> Result<Option<Vec<Mixer>>, ImportError> {
+        if family != Family::Jamlet {
+            return Ok(None);
+        }
+        let field = "layers_block_type";
+        let wrong = || self.wrong(field, format!("a list of {layers}, each \"mamba\", \"attention\" or \"s4d\""));
+        let mixer = |name: &Value| match name.as_str() {
+            Some("mamba") => Ok(Mixer::Mamba),
+            Some("attention") => Ok(Mixer::Attention),
+            Some("s4d") => Ok(Mixer::S4d),
+            _ => Err(wrong()),
+        };
+        match self.map.get(field) {
+            Some(Value::Array(names)) if names.len() == layers => {
+                names.iter().map(mixer).collect::<Result<_, _>>().map(Some)
+            }
+            _ => Err(wrong()),
+        }
     }
 
     fn is_null(&self, field: &str) -> bool {
@@ -273,9 +405,8 @@ impl Fields {
         }
     }
 
-    /// `mamba_expand * hidden_size`; the factor may be a fraction as long as the product isn't.
-    fn inner(&self, hidden: usize) -> Result<usize, ImportError> {
-        let field = "mamba_expand";
+    /// The factor in `field` times `hidden_size`; it may be a fraction as long as the product isn't.
+    fn inner(&self, field: &str, hidden: usize) -> Result<usize, ImportError> {
         let expand = match self.map.get(field) {
             None => 2.0,
             Some(v) => v.as_f64().unwrap_or(f64::NAN),
@@ -287,8 +418,7 @@ impl Fields {
         }
     }
 
-    fn dt_rank(&self, hidden: usize) -> Result<usize, ImportError> {
-        let field = "mamba_dt_rank";
+    fn dt_rank(&self, field: &str, hidden: usize) -> Result<usize, ImportError> {
         match self.map.get(field) {
             None => Ok(hidden.div_ceil(16)),
             Some(v) if v == "auto" => Ok(hidden.div_ceil(16)),
@@ -299,10 +429,9 @@ impl Fields {
         }
     }
 
-    fn epsilon(&self) -> Result<f32, ImportError> {
-        let field = "rms_norm_eps";
+    fn epsilon(&self, field: &str, default: f32) -> Result<f32, ImportError> {
         match self.map.get(field) {
-            None => Ok(1e-6),
+            None => Ok(default),
             Some(v) => match v.as_f64().map(|x| x as f32) {
                 Some(x) if x > 0.0 && x < 1.0 => Ok(x),
                 _ => Err(self.wrong(field, "a number above 0 and below 1")),
@@ -368,6 +497,28 @@ mod tests {
     }
 
     #[test]
+    fn empty_configs_of_pure_mambas_are_those_of_transformers() {
+        let mamba = parse(r#"{"model_type": "mamba"}"#).unwrap();
+        assert_eq!((mamba.vocab_size, mamba.hidden_size, mamba.num_hidden_layers), (50280, 768, 32));
+        assert_eq!((mamba.mamba_d_state, mamba.mamba_d_conv), (16, 4));
+        assert_eq!((mamba.mamba_d_inner, mamba.mamba_dt_rank), (1536, 48));
+        assert!(mamba.mamba_conv_bias && !mamba.mamba_proj_bias && mamba.tie_word_embeddings);
+        assert_eq!((mamba.rms_norm_eps, mamba.mixer_rms_eps), (1e-5, 1e-5));
+        assert_eq!((mamba.bos_token_id, mamba.eos_token_ids.as_slice()), (Some(0), &[0][..]));
+        assert!(mamba.layers().all(|kind| kind == LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }));
+        let falcon = parse(r#"{"model_type": "falcon_mamba"}"#).unwrap();
+        assert_eq!(falcon, JambaConfig { family: Family::FalconMamba, mixer_rms_eps: 1e-6, ..mamba });
+    }
+
+    #[test]
+    fn a_list_says_what_each_layer_is() {
+        let list = r#"{"model_type": "jamlet", "num_hidden_layers": 3, "num_experts": 1,
+            "layers_block_type": ["s4d", "attention", "mamba"]}"#;
+        let mixers: Vec<_> = with(list).unwrap().layers().map(|kind| kind.mixer).collect();
+        assert_eq!(mixers, [Mixer::S4d, Mixer::Attention, Mixer::Mamba]);
+    }
+
+    #[test]
     fn every_spelling_of_a_field_is_read() {
         assert_eq!(with(r#"{"num_key_value_heads": null}"#).unwrap().num_key_value_heads, 4);
         assert_eq!(with(r#"{"mamba_dt_rank": "auto"}"#).unwrap().mamba_dt_rank, 3);
@@ -388,7 +539,17 @@ mod tests {
     #[test]
     fn a_wrong_field_is_named_with_what_was_found_and_what_would_be_right() {
         for (changes, field, found, expected) in [
-            (r#"{"model_type": "mamba"}"#, "model_type", "\"mamba\"", "\"jamba\""),
+            (r#"{"model_type": "mamba2"}"#, "model_type", "\"mamba2\"", "\"jamba\""),
+            (r#"{"model_type": "mamba", "intermediate_size": 81}"#, "intermediate_size", "81", "= 80"),
+            (r#"{"model_type": "mamba", "layer_norm_epsilon": 0}"#, "layer_norm_epsilon", "0", "above 0"),
+            (r#"{"model_type": "falcon_mamba", "mixer_rms_eps": 2}"#, "mixer_rms_eps", "2", "below 1"),
+            (r#"{"model_type": "jamlet"}"#, "layers_block_type", "nothing", "a list of 32"),
+            (
+                r#"{"model_type": "jamlet", "num_hidden_layers": 1, "layers_block_type": ["s5"]}"#,
+                "layers_block_type",
+                "s5",
+                "\"s4d\"",
+            ),
             (
                 r#"{"architectures": ["JambaForSequenceClassification"]}"#,
                 "architectures",

@@ -1,4 +1,4 @@
-//! The weights of a Jamba by what they are, however the checkpoint names and groups them.
+//! The weights of a Jamba or one of its relatives by what they are, however the checkpoint names and groups them.
 //!
 //! Writers differ: experts stand one by one or fused into two tensors, the head is left out when it is the embedding,
 //! and remote-code checkpoints from before Jamba entered transformers use other names. [`Weights::open`] settles all of
@@ -64,6 +64,12 @@ pub enum WeightId {
     OutProj(usize),
     /// (1, H), only with `mamba_proj_bias`.
     OutProjBias(usize),
+    /// (1, E), logarithm of S4D's dt.
+    LogDt(usize),
+    /// (E, N), S4D's B.
+    S4dB(usize),
+    /// (E, N), S4D's C.
+    S4dC(usize),
     /// (heads D, H).
     Query(usize),
     /// (kv_heads D, H).
@@ -200,12 +206,21 @@ fn layer_ids(c: &JambaConfig, l: usize, kind: LayerKind) -> impl Iterator<Item =
 
     let mut ids = vec![MixerNorm(l)];
     match kind.mixer {
-        Mixer::Mamba => {
+        Mixer::Mamba | Mixer::S4d => {
             ids.push(InProj(l));
             ids.extend(c.mamba_proj_bias.then_some(InProjBias(l)));
             ids.push(Conv(l));
             ids.extend(c.mamba_conv_bias.then_some(ConvBias(l)));
-            ids.extend([XProj(l), DtNorm(l), BNorm(l), CNorm(l), DtProj(l), DtProjBias(l), ALog(l), D(l), OutProj(l)]);
+            if kind.mixer == Mixer::S4d {
+                ids.extend([LogDt(l), S4dB(l), S4dC(l)]);
+            } else {
+                ids.push(XProj(l));
+                if !c.family.is_pure_mamba() {
+                    ids.extend([DtNorm(l), BNorm(l), CNorm(l)]);
+                }
+                ids.extend([DtProj(l), DtProjBias(l)]);
+            }
+            ids.extend([ALog(l), D(l), OutProj(l)]);
             ids.extend(c.mamba_proj_bias.then_some(OutProjBias(l)));
         }
         Mixer::Attention => ids.extend([Query(l), Key(l), Value(l), Output(l)]),
@@ -247,28 +262,40 @@ impl<'a> Finder<'a> {
         let c = self.config;
         let (h, e, n, r) = (c.hidden_size, c.mamba_d_inner, c.mamba_d_state, c.mamba_dt_rank);
         let (q, kv) = (c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim);
-        let in_layer = |l: usize, part: &str| format!("model.layers.{l}.{part}");
+        let pure = c.family.is_pure_mamba();
+        let in_layer = |l: usize, part: &str| format!("{}.layers.{l}.{part}", if pure { "backbone" } else { "model" });
+        let in_block = |l: usize, part: &str| match c.layer(l).mixer {
+            Mixer::S4d => in_layer(l, &format!("s4d.{part}")),
+            _ if pure => in_layer(l, &format!("mixer.{part}")),
+            _ => in_layer(l, &format!("mamba.{part}")),
+        };
         match id {
+            WeightId::Embedding if pure => self.whole("backbone.embeddings.weight", &[c.vocab_size, h]),
             WeightId::Embedding => self.whole("model.embed_tokens.weight", &[c.vocab_size, h]),
             WeightId::Head if c.tie_word_embeddings => self.tied_head(),
             WeightId::Head => self.whole("lm_head.weight", &[c.vocab_size, h]),
+            WeightId::FinalNorm if pure => self.whole("backbone.norm_f.weight", &[h]),
             WeightId::FinalNorm => self.whole("model.final_layernorm.weight", &[h]),
+            WeightId::MixerNorm(l) if pure => self.whole(&in_layer(l, "norm.weight"), &[h]),
             WeightId::MixerNorm(l) => self.whole(&in_layer(l, "input_layernorm.weight"), &[h]),
             WeightId::FfnNorm(l) => self.whole(&in_layer(l, "pre_ff_layernorm.weight"), &[h]),
-            WeightId::InProj(l) => self.whole(&in_layer(l, "mamba.in_proj.weight"), &[2 * e, h]),
-            WeightId::InProjBias(l) => self.whole(&in_layer(l, "mamba.in_proj.bias"), &[2 * e]),
-            WeightId::Conv(l) => self.whole(&in_layer(l, "mamba.conv1d.weight"), &[e, 1, c.mamba_d_conv]),
-            WeightId::ConvBias(l) => self.whole(&in_layer(l, "mamba.conv1d.bias"), &[e]),
-            WeightId::XProj(l) => self.whole(&in_layer(l, "mamba.x_proj.weight"), &[r + 2 * n, e]),
-            WeightId::DtNorm(l) => self.whole(&in_layer(l, "mamba.dt_layernorm.weight"), &[r]),
-            WeightId::BNorm(l) => self.whole(&in_layer(l, "mamba.b_layernorm.weight"), &[n]),
-            WeightId::CNorm(l) => self.whole(&in_layer(l, "mamba.c_layernorm.weight"), &[n]),
-            WeightId::DtProj(l) => self.whole(&in_layer(l, "mamba.dt_proj.weight"), &[e, r]),
-            WeightId::DtProjBias(l) => self.whole(&in_layer(l, "mamba.dt_proj.bias"), &[e]),
-            WeightId::ALog(l) => self.whole(&in_layer(l, "mamba.A_log"), &[e, n]),
-            WeightId::D(l) => self.whole(&in_layer(l, "mamba.D"), &[e]),
-            WeightId::OutProj(l) => self.whole(&in_layer(l, "mamba.out_proj.weight"), &[h, e]),
-            WeightId::OutProjBias(l) => self.whole(&in_layer(l, "mamba.out_proj.bias"), &[h]),
+            WeightId::InProj(l) => self.whole(&in_block(l, "in_proj.weight"), &[2 * e, h]),
+            WeightId::InProjBias(l) => self.whole(&in_block(l, "in_proj.bias"), &[2 * e]),
+            WeightId::Conv(l) => self.whole(&in_block(l, "conv1d.weight"), &[e, 1, c.mamba_d_conv]),
+            WeightId::ConvBias(l) => self.whole(&in_block(l, "conv1d.bias"), &[e]),
+            WeightId::XProj(l) => self.whole(&in_block(l, "x_proj.weight"), &[r + 2 * n, e]),
+            WeightId::DtNorm(l) => self.whole(&in_block(l, "dt_layernorm.weight"), &[r]),
+            WeightId::BNorm(l) => self.whole(&in_block(l, "b_layernorm.weight"), &[n]),
+            WeightId::CNorm(l) => self.whole(&in_block(l, "c_layernorm.weight"), &[n]),
+            WeightId::DtProj(l) => self.whole(&in_block(l, "dt_proj.weight"), &[e, r]),
+            WeightId::DtProjBias(l) => self.whole(&in_block(l, "dt_proj.bias"), &[e]),
+            WeightId::ALog(l) => self.whole(&in_block(l, "A_log"), &[e, n]),
+            WeightId::D(l) => self.whole(&in_block(l, "D"), &[e]),
+            WeightId::OutProj(l) => self.whole(&in_block(l, "out_proj.weight"), &[h, e]),
+            WeightId::OutProjBias(l) => self.whole(&in_block(l, "out_proj.bias"), &[h]),
+            WeightId::LogDt(l) => self.whole(&in_block(l, "log_dt"), &[e]),
+            WeightId::S4dB(l) => self.whole(&in_block(l, "B"), &[e, n]),
+            WeightId::S4dC(l) => self.whole(&in_block(l, "C"), &[e, n]),
             WeightId::Query(l) => self.whole(&in_layer(l, "self_attn.q_proj.weight"), &[q, h]),
             WeightId::Key(l) => self.whole(&in_layer(l, "self_attn.k_proj.weight"), &[kv, h]),
             WeightId::Value(l) => self.whole(&in_layer(l, "self_attn.v_proj.weight"), &[kv, h]),
@@ -330,8 +357,7 @@ impl<'a> Finder<'a> {
             head.read_rows(rows, &mut theirs)?;
             if let Some(at) = ours.iter().zip(&theirs).position(|(a, b)| a != b) {
                 let row = first + at / embedding.cols;
-                let expected =
-                    "a copy of model.embed_tokens.weight, or none, because config.json has tie_word_embeddings";
+                let expected = "a copy of the embedding, or none, because config.json has tie_word_embeddings";
                 return Err(head.tensor.wrong(format!("another row {row}"), expected));
             }
         }
@@ -374,6 +400,10 @@ impl<'a> Finder<'a> {
 /// said `moe` for the feed-forward part and its norm, and wrote a plain MLP as the only expert of a mixture.
 fn todays_name(name: &str, config: &JambaConfig) -> String {
     let name = name.replace(".pre_moe_layernorm.", ".pre_ff_layernorm.").replace(".moe.", ".feed_forward.");
+    // Mamba's own code, and transformers when it reads what that wrote, say `embedding`.
+    if config.family.is_pure_mamba() {
+        return name.replace("backbone.embedding.", "backbone.embeddings.");
+    }
     let layer = name.strip_prefix("model.layers.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
     match layer {
         Some(layer) if config.layer(layer).ffn == FeedForward::Mlp => name.replace(".experts.0.", "."),

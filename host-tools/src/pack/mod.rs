@@ -7,6 +7,7 @@ mod rewrite;
 mod source;
 mod writer;
 
+use crate::hf::config::Family;
 use crate::hf::tokenizer::PromptIds;
 use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
@@ -122,6 +123,10 @@ fn header(c: &JambaConfig, group: u32) -> Header {
     if c.mamba_proj_bias {
         flags |= features::PROJ_BIAS;
     }
+    if c.family == Family::Mamba {
+        flags |= features::PLAIN_MAMBA;
+    }
+    let unless_pure = |size: usize| if c.family.is_pure_mamba() { 0 } else { size as u32 };
     let mixture = c.num_experts > 1;
     Header {
         features: flags,
@@ -130,10 +135,10 @@ fn header(c: &JambaConfig, group: u32) -> Header {
         layers: 0,
         vocab: c.vocab_size as u32,
         hidden: c.hidden_size as u32,
-        intermediate: c.intermediate_size as u32,
-        heads: c.num_attention_heads as u32,
-        kv_heads: c.num_key_value_heads as u32,
-        head_dim: c.head_dim as u32,
+        intermediate: unless_pure(c.intermediate_size),
+        heads: unless_pure(c.num_attention_heads),
+        kv_heads: unless_pure(c.num_key_value_heads),
+        head_dim: unless_pure(c.head_dim),
         d_inner: c.mamba_d_inner.next_multiple_of(8) as u32,
         d_state: c.mamba_d_state as u32,
         d_conv: c.mamba_d_conv as u32,
@@ -142,6 +147,7 @@ fn header(c: &JambaConfig, group: u32) -> Header {
         top_k: if mixture { c.num_experts_per_tok as u32 } else { 0 },
         group,
         eps: c.rms_norm_eps,
+        mixer_eps: c.mixer_rms_eps,
         bos: c.bos_token_id,
     }
 }

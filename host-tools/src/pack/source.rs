@@ -1,10 +1,12 @@
 //! The sections of an image from the tensors of a checkpoint: which tensor, and in which shape.
 
 use super::writer::Source;
+use crate::hf::config::Family;
 use crate::hf::{Matrix, Projection, WeightId, Weights};
 use anyhow::Result;
 use jamlet::image::layout::Expected;
 use jamlet::image::{NONE_U16, Role};
+use std::f64::consts::LOG2_E;
 use std::ops::Range;
 
 /// A checked Hugging Face folder as the image wants it: channels padded to a multiple of 8, convolution and A transposed.
@@ -22,8 +24,11 @@ enum Shape {
     Rows { first: usize, count: usize },
     /// The whole tensor, transposed: one row of the tensor is one column.
     Transposed,
-    /// −exp(x)·log2(e), in blocks of 8 rows of the tensor.
-    Decay,
+    /// `f(dt, x)` of every number x of the tensor, in blocks of 8 rows; dt is the row's number in another tensor, of which the
+    /// exponential is taken, or 1.
+    Blocks { log_dt: Option<WeightId>, f: fn(f64, f64) -> f64 },
+    /// All ones: a norm without weights.
+    Ones,
     /// All zeros: the checkpoint has no such tensor.
     Zeros,
 }
@@ -52,12 +57,19 @@ impl<'a> Folder<'a> {
             Role::MambaConvBias if !c.mamba_conv_bias => return Some((W::Conv(l), Shape::Zeros)),
             Role::MambaConvBias => W::ConvBias(l),
             Role::MambaXProj => W::XProj(l),
+            // Any tensor of the layer names a section that has none.
+            Role::MambaDtNorm | Role::MambaBNorm | Role::MambaCNorm if c.family == Family::FalconMamba => {
+                return Some((W::XProj(l), Shape::Ones));
+            }
             Role::MambaDtNorm => W::DtNorm(l),
             Role::MambaBNorm => W::BNorm(l),
             Role::MambaCNorm => W::CNorm(l),
             Role::MambaDtProj => W::DtProj(l),
             Role::MambaDtBias => W::DtProjBias(l),
-            Role::MambaA => return Some((W::ALog(l), Shape::Decay)),
+            Role::MambaA => return Some((W::ALog(l), Shape::Blocks { log_dt: None, f: |_, a| -a.exp() * LOG2_E })),
+            Role::S4dDecay => return Some((W::ALog(l), constants(l, |dt, a| (-dt * a.exp()).exp()))),
+            Role::S4dB => return Some((W::S4dB(l), constants(l, |dt, b| dt * b))),
+            Role::S4dC => return Some((W::S4dC(l), constants(l, |_, c| c))),
             Role::MambaD => W::D(l),
             Role::MambaOut => W::OutProj(l),
             Role::MambaOutBias => W::OutProjBias(l),
@@ -131,15 +143,21 @@ impl Source for Folder<'_> {
                     out.resize(out.len() + cols - matrix.rows(), 0.0);
                 }
             }
-            Shape::Decay => {
+            Shape::Ones => out.resize(out.len() + rows.len() * cols, 1.0),
+            Shape::Blocks { log_dt, f } => {
                 matrix.read_rows(0..matrix.rows(), &mut self.scratch)?;
                 let states = matrix.cols();
-                // Channels that pad the last block keep a state of zero, whatever their decay.
+                let mut steps = match log_dt {
+                    Some(id) => self.weights.matrix(id).read()?.iter().map(|log| f64::from(*log).exp()).collect(),
+                    None => vec![1.0; matrix.rows()],
+                };
+                // Channels that pad the last block keep a state of zero, whatever their constants.
                 self.scratch.resize(self.d_inner * states, 0.0);
+                steps.resize(self.d_inner, 0.0);
                 for row in rows {
                     let (block, state) = (row / states, row % states);
-                    let channels = self.scratch.chunks_exact(states).skip(8 * block).take(8);
-                    out.extend(channels.map(|logs| decay(logs[state])));
+                    let channels = self.scratch.chunks_exact(states).zip(&steps).skip(8 * block).take(8);
+                    out.extend(channels.map(|(x, dt)| f(*dt, f64::from(x[state])) as f32));
                 }
             }
         }
@@ -154,6 +172,7 @@ impl Source for Folder<'_> {
         match (section.role, shape) {
             (Role::MambaInX, _) => format!("{name} (x)"),
             (Role::MambaInZ, _) => format!("{name} (z)"),
+            (role, Shape::Ones) => format!("{role:?} (no weights)"),
             (_, Shape::Zeros) => format!("{name} (no bias)"),
             // Fused tensors hold more than one matrix.
             (Role::Gate | Role::Up | Role::Down, _) if !name.ends_with("_proj.weight") => {
@@ -165,7 +184,7 @@ impl Source for Folder<'_> {
     }
 }
 
-/// −exp(x)·log2(e), rounded once.
-fn decay(log: f32) -> f32 {
-    (-f64::from(log).exp() * std::f64::consts::LOG2_E) as f32
+/// What an S4D layer computes of its tensors once, in f64, rounded at the end.
+fn constants(layer: usize, f: fn(f64, f64) -> f64) -> Shape {
+    Shape::Blocks { log_dt: Some(WeightId::LogDt(layer)), f }
 }

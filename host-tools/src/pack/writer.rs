@@ -147,6 +147,7 @@ pub fn tables(h: &Header, layers: &[LayerKind], entries: &[(Expected, u64, u64)]
         (field::TOP_K, h.top_k),
         (field::GROUP, h.group),
         (field::EPS, h.eps.to_bits()),
+        (field::MIXER_EPS, if h.mixer_eps == h.eps { 0 } else { h.mixer_eps.to_bits() }),
         (field::BOS, h.bos.unwrap_or(NONE_U32)),
     ] {
         put(at, &value.to_le_bytes());
@@ -158,6 +159,7 @@ pub fn tables(h: &Header, layers: &[LayerKind], entries: &[(Expected, u64, u64)]
         let mixer = match kind.mixer {
             Mixer::Mamba => 1,
             Mixer::Attention => 2,
+            Mixer::S4d => 3,
         };
         let ffn = match kind.ffn {
             FeedForward::None => 0,

@@ -3,7 +3,7 @@
 //! ```text
 //! u, z     = in_proj(x)
 //! u        = silu(conv(u))                        causal, each channel on its own
-//! dt, B, C = norm of each part of x_proj(u)
+//! dt, B, C = norm of each part of x_proj(u)      Mamba has no norms, FalconMamba has them without weights
 //! dt       = softplus(dt_proj(dt))
 //! h        = exp(dt A) h + dt B u                 A = -exp(A_log)
 //! y        = C·h + D u
@@ -12,22 +12,23 @@
 
 use rayon::prelude::*;
 
+use super::convolution::Convolution;
 use super::math::{Linear, dot, rms_norm, silu, softplus};
 use super::rounding::Loader;
+use crate::hf::config::Family;
 use crate::hf::{ImportError, WeightId};
 
 pub(super) struct Mamba {
-    in_proj: Linear,     // (2E, H)
-    conv: Vec<f32>,      // (E, K), the last tap meets the newest token
-    conv_bias: Vec<f32>, // (E)
-    x_proj: Linear,      // (R + 2N, E)
-    dt_norm: Vec<f32>,   // (R)
-    b_norm: Vec<f32>,    // (N)
-    c_norm: Vec<f32>,    // (N)
-    dt_proj: Linear,     // (E, R)
-    a: Vec<f32>,         // (E, N), -exp(A_log)
-    d: Vec<f32>,         // (E)
-    out_proj: Linear,    // (H, E)
+    in_proj: Linear, // (2E, H)
+    conv: Convolution,
+    x_proj: Linear,               // (R + 2N, E)
+    norms: Option<[Vec<f32>; 3]>, // (R), (N), (N): of dt, B and C
+    dt_proj: Linear,              // (E, R)
+    a: Vec<f32>,                  // (E, N), -exp(A_log)
+    d: Vec<f32>,                  // (E)
+    out_proj: Linear,             // (H, E)
+    rank: usize,                  // R
+    n: usize,                     // N
     eps: f32,
 }
 
@@ -35,9 +36,9 @@ pub(super) struct Mamba {
 #[derive(Clone, Debug)]
 pub(super) struct State {
     /// (E, K-1): the last inputs of the convolution, oldest first.
-    conv: Vec<f32>,
+    pub(super) conv: Vec<f32>,
     /// (E, N).
-    ssm: Vec<f32>,
+    pub(super) ssm: Vec<f32>,
 }
 
 impl Mamba {
@@ -46,43 +47,49 @@ impl Mamba {
         let a_log = weights.matrix(WeightId::ALog(l)).read()?;
         Ok(Self {
             in_proj: weights.linear(WeightId::InProj(l), Some(WeightId::InProjBias(l)))?,
-            conv: weights.matrix(WeightId::Conv(l)).read()?,
-            conv_bias: match weights.get(WeightId::ConvBias(l)) {
-                Some(bias) => bias.read()?,
-                None => vec![0.0; c.mamba_d_inner],
-            },
+            conv: Convolution::load(weights, l)?,
             x_proj: weights.linear(WeightId::XProj(l), None)?,
-            dt_norm: weights.matrix(WeightId::DtNorm(l)).read()?,
-            b_norm: weights.matrix(WeightId::BNorm(l)).read()?,
-            c_norm: weights.matrix(WeightId::CNorm(l)).read()?,
+            norms: match c.family {
+                Family::Mamba => None,
+                Family::FalconMamba => Some([c.mamba_dt_rank, c.mamba_d_state, c.mamba_d_state].map(|n| vec![1.0; n])),
+                Family::Jamba | Family::Jamlet => Some([
+                    weights.matrix(WeightId::DtNorm(l)).read()?,
+                    weights.matrix(WeightId::BNorm(l)).read()?,
+                    weights.matrix(WeightId::CNorm(l)).read()?,
+                ]),
+            },
             dt_proj: weights.linear(WeightId::DtProj(l), Some(WeightId::DtProjBias(l)))?,
             a: a_log.into_iter().map(|a| -a.exp()).collect(),
             d: weights.matrix(WeightId::D(l)).read()?,
             out_proj: weights.linear(WeightId::OutProj(l), Some(WeightId::OutProjBias(l)))?,
-            eps: c.rms_norm_eps,
+            rank: c.mamba_dt_rank,
+            n: c.mamba_d_state,
+            eps: c.mixer_rms_eps,
         })
     }
 
     pub(super) fn empty_state(&self) -> State {
-        let channels = self.d.len();
-        State { conv: vec![0.0; self.conv.len() - channels], ssm: vec![0.0; self.a.len()] }
+        State { conv: self.conv.empty_state(), ssm: vec![0.0; self.a.len()] }
     }
 
     /// (T, H) to (T, H); moves the state on by T tokens.
     pub(super) fn forward(&self, x: &[f32], state: &mut State) -> Vec<f32> {
-        let (channels, rank, n) = (self.d.len(), self.dt_norm.len(), self.b_norm.len());
+        let (channels, rank, n) = (self.d.len(), self.rank, self.n);
         let u_and_z = self.in_proj.forward(x); // (T, 2E)
-        let u = self.convolve(&u_and_z, state); // (T, E)
+        let u = self.conv.forward(&u_and_z, &mut state.conv); // (T, E)
 
         let projected = self.x_proj.forward(&u); // (T, R + 2N)
-        let part = |begin: usize, len: usize, norm: &[f32]| {
+        let part = |begin: usize, len: usize, norm: usize| {
             let part: Vec<_> =
                 projected.chunks_exact(rank + 2 * n).flat_map(|row| &row[begin..begin + len]).copied().collect();
-            rms_norm(&part, norm, self.eps)
+            match &self.norms {
+                Some(norms) => rms_norm(&part, &norms[norm], self.eps),
+                None => part,
+            }
         };
-        let dt = part(0, rank, &self.dt_norm); // (T, R)
-        let b = part(rank, n, &self.b_norm); // (T, N)
-        let c = part(rank + n, n, &self.c_norm); // (T, N)
+        let dt = part(0, rank, 0); // (T, R)
+        let b = part(rank, n, 1); // (T, N)
+        let c = part(rank + n, n, 2); // (T, N)
         let mut dt = self.dt_proj.forward(&dt); // (T, E)
         dt.iter_mut().for_each(|dt| *dt = softplus(*dt));
 
@@ -93,32 +100,11 @@ impl Mamba {
         self.out_proj.forward(&y)
     }
 
-    /// The causal depthwise convolution of u, the first half of `u_and_z` (T, 2E), and silu: (T, E).
-    fn convolve(&self, u_and_z: &[f32], state: &mut State) -> Vec<f32> {
-        let channels = self.d.len();
-        let taps = self.conv.len() / channels;
-        let tokens = u_and_z.len() / (2 * channels);
-        let mut out = vec![0.0; tokens * channels];
-        let mut line = Vec::new(); // one channel over time, after what the state remembers
-        for e in 0..channels {
-            let past = &mut state.conv[e * (taps - 1)..][..taps - 1];
-            let weight = &self.conv[e * taps..][..taps];
-            line.clear();
-            line.extend_from_slice(past);
-            line.extend(u_and_z.chunks_exact(2 * channels).map(|row| row[e]));
-            for t in 0..tokens {
-                out[t * channels + e] = silu(dot(&line[t..t + taps], weight) + self.conv_bias[e]);
-            }
-            past.copy_from_slice(&line[tokens..]);
-        }
-        out
-    }
-
     /// The recurrence over time, each channel on its own: u, dt (T, E) and B, C (T, N) to C·h + D u (T, E).
     fn scan(&self, u: &[f32], dt: &[f32], b: &[f32], c: &[f32], state: &mut State) -> Vec<f32> {
         /// Channels that a thread takes at a time.
         const BLOCK: usize = 16;
-        let (channels, n) = (self.d.len(), self.b_norm.len());
+        let (channels, n) = (self.d.len(), self.n);
         let tokens = u.len() / channels;
         let mut y = vec![0.0; u.len()]; // (E, T) until the last line
         y.par_chunks_mut(BLOCK * tokens).zip(state.ssm.par_chunks_mut(BLOCK * n)).enumerate().for_each(

@@ -1,17 +1,20 @@
-//! The reference: a Jamba in f32, straight from its checkpoint, to be read beside the paper (Lieber et al. 2024).
+//! The reference: a Jamba, or one of its relatives, in f32, straight from its checkpoint, to be read beside the paper (Lieber et al. 2024).
 //!
 //! It says what a packed image should compute, so it favours plainness over memory: all weights are held in f32, and the
-//! cache of an attention layer grows with the text. It equals transformers' `JambaForCausalLM` in f32, which the fixtures
+//! cache of an attention layer grows with the text. It equals transformers' `JambaForCausalLM`, `MambaForCausalLM` and
+//! `FalconMambaForCausalLM` in f32, which the fixtures
 //! under `tests/fixtures/checkpoints` show.
 //!
 //! Shapes in comments are rows × columns, row after row in memory: T tokens of this call, H hidden, E Mamba channels,
 //! N state, R dt rank, K taps, I intermediate, V vocabulary.
 
 mod attention;
+mod convolution;
 mod feed_forward;
 mod mamba;
 mod math;
 mod rounding;
+mod s4d;
 
 use std::path::Path;
 
@@ -43,9 +46,11 @@ struct Layer {
 enum MixerWeights {
     Mamba(mamba::Mamba),
     Attention(attention::Attention),
+    S4d(s4d::S4d),
 }
 
 enum FfnWeights {
+    None,
     Mlp(feed_forward::Mlp),
     Moe(feed_forward::Moe),
 }
@@ -149,11 +154,16 @@ impl Reference {
                 mixer: match kind.mixer {
                     Mixer::Mamba => MixerWeights::Mamba(mamba::Mamba::load(weights, l)?),
                     Mixer::Attention => MixerWeights::Attention(attention::Attention::load(weights, l)?),
+                    Mixer::S4d => MixerWeights::S4d(s4d::S4d::load(weights, l)?),
                 },
-                ffn_norm: weights.matrix(WeightId::FfnNorm(l)).read()?,
+                ffn_norm: match kind.ffn {
+                    FeedForward::None => Vec::new(),
+                    _ => weights.matrix(WeightId::FfnNorm(l)).read()?,
+                },
                 ffn: match kind.ffn {
                     FeedForward::Moe => FfnWeights::Moe(feed_forward::Moe::load(weights, l)?),
-                    _ => FfnWeights::Mlp(feed_forward::Mlp::load(weights, |p| WeightId::Mlp(l, p))?),
+                    FeedForward::None => FfnWeights::None,
+                    FeedForward::Mlp => FfnWeights::Mlp(feed_forward::Mlp::load(weights, |p| WeightId::Mlp(l, p))?),
                 },
             })
         };
@@ -185,6 +195,7 @@ impl Reference {
     pub fn empty_state(&self) -> State {
         let state = |layer: &Layer| match &layer.mixer {
             MixerWeights::Mamba(m) => LayerState::Mamba(m.empty_state()),
+            MixerWeights::S4d(s) => LayerState::Mamba(s.empty_state()),
             MixerWeights::Attention(_) => LayerState::Attention(attention::Cache::default()),
         };
         State { layers: self.layers.iter().map(state).collect(), position: 0 }
@@ -234,18 +245,17 @@ impl Reference {
             let normed = rms_norm(&x, &layer.mixer_norm, eps);
             let mixed = match (&layer.mixer, state) {
                 (MixerWeights::Mamba(m), LayerState::Mamba(s)) => m.forward(&normed, s),
+                (MixerWeights::S4d(m), LayerState::Mamba(s)) => m.forward(&normed, s),
                 (MixerWeights::Attention(a), LayerState::Attention(s)) => a.forward(&normed, s, self.visible),
                 _ => panic!("this state belongs to another model"),
             };
             add(&mut x, &mixed);
-            let normed = rms_norm(&x, &layer.ffn_norm, eps);
-            add(
-                &mut x,
-                &match &layer.ffn {
-                    FfnWeights::Mlp(mlp) => mlp.forward(&normed),
-                    FfnWeights::Moe(moe) => moe.forward(&normed),
-                },
-            );
+            let fed_forward = match &layer.ffn {
+                FfnWeights::None => continue,
+                FfnWeights::Mlp(mlp) => mlp.forward(&rms_norm(&x, &layer.ffn_norm, eps)),
+                FfnWeights::Moe(moe) => moe.forward(&rms_norm(&x, &layer.ffn_norm, eps)),
+            };
+            add(&mut x, &fed_forward);
         }
         state.position += tokens.len();
         Ok(rms_norm(&x, &self.final_norm, eps))

@@ -11,7 +11,7 @@ use jamlet_tools::pack;
 /// The fixtures by name.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     use FeedForward::{Mlp, Moe, None};
-    use Mixer::{Attention, Mamba};
+    use Mixer::{Attention, Mamba, S4d};
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
     let base = Header {
         features: features::TIED,
@@ -32,15 +32,24 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         top_k: 0,
         group: 32,
         eps: 1e-6,
+        mixer_eps: 1e-6,
         bos: Some(1),
     };
     let moe = Header { experts: 4, top_k: 2, ..base };
     // Odd sizes: head dimension, rank and hidden size that are no multiple of a group.
     let gqa = Header { features: 0, hidden: 60, heads: 6, kv_heads: 2, head_dim: 10, intermediate: 100, ..base };
     let mamba = Header { hidden: 40, d_inner: 80, d_state: 11, dt_rank: 3, d_conv: 3, group: 64, vocab: 517, ..base };
+    // What Jamba descends from, as small as can be: S4D; Mamba without norms on dt, B and C; a Transformer.
+    let small = Header { hidden: 32, d_inner: 64, intermediate: 48, vocab: 96, head_dim: 8, ..base };
+    let s4d = Header { d_state: 9, dt_rank: 0, ..small };
+    let pure = Header { features: features::TIED | features::PLAIN_MAMBA | features::PROJ_BIAS, ..small };
+    let attention = Header { features: 0, d_inner: 0, d_state: 0, d_conv: 0, dt_rank: 0, ..small };
     vec![
         ("moe", build(moe, &[layer(Mamba, Mlp), layer(Mamba, Moe), layer(Attention, Mlp), layer(Mamba, Moe)], 1)),
         ("gqa", build(gqa, &[layer(Attention, Mlp), layer(Mamba, Mlp), layer(Attention, None)], 2)),
+        ("s4d", build(s4d, &[layer(S4d, None), layer(S4d, Mlp)], 4)),
+        ("pure", build(pure, &[layer(Mamba, None), layer(Mamba, None)], 5)),
+        ("attention", build(attention, &[layer(Attention, Mlp), layer(Attention, Mlp)], 6)),
         ("mamba", build(mamba, &[layer(Mamba, None), layer(Mamba, None), layer(Mamba, Mlp)], 3)),
     ]
 }
@@ -138,6 +147,8 @@ fn content(header: &Header, section: &Expected, random: &mut Random, image: &mut
             for _ in 0..rows * cols {
                 let x = match role {
                     Role::MambaA => random.between(-12.0, -0.5),
+                    Role::S4dDecay => random.between(0.5, 1.0),
+                    Role::S4dB | Role::S4dC => random.between(-1.0, 1.0),
                     Role::MambaDtBias => random.between(-4.0, -1.0),
                     Role::MambaConv | Role::MambaConvBias => random.between(-0.5, 0.5),
                     Role::Router => random.between(-0.25, 0.25),

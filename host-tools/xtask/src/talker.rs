@@ -47,6 +47,7 @@ pub fn image() -> Result<Vec<u8>> {
         top_k: 0,
         group: 16,
         eps: 1e-6,
+        mixer_eps: 1e-6,
         bos: Some(BOS),
     };
     let layers = [

@@ -7,7 +7,7 @@
 use core::hint::black_box;
 use heapless::Vec;
 use jamlet::image::{features, layout};
-use jamlet::kernels::{Columns, Kernels, Quantized, Scan};
+use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan};
 use jamlet::model::{FfnWeights, QMatrix};
 use jamlet::state::snapshot;
 use jamlet::tokenizer::{Decoder, Encoder};
@@ -161,6 +161,17 @@ fn kernels(k: &Kernels<'_>, bytes: &mut [u8]) {
             false => k.scan(Scan { u, first, dt, z, stride, bc, row, a, d, state: cut(g), d_state }),
         }
     };
+    let mut s4d_scan = |half: bool| {
+        let u = Columns::new(cut(a), count());
+        let (first, stride, d_state) = (count(), count(), count());
+        let (z, decay, b, c, d) = (cut(b), cut(c), cut(d), cut(e), cut(f));
+        match half {
+            true => k.s4d_scan(S4dScan { u, first, z, stride, decay, b, c, d, state: cut(narrow), d_state }),
+            false => k.s4d_scan(S4dScan { u, first, z, stride, decay, b, c, d, state: cut(g), d_state }),
+        }
+    };
+    s4d_scan(false);
+    s4d_scan(true);
     scan(false);
     scan(true);
 }

@@ -3,8 +3,8 @@
 
 use std::fmt::{Display, Write};
 
-use jamlet::image::{Role, crc};
-use jamlet::model::{FfnWeights, Mixer, MixerWeights, MlpWeights, QMatrix};
+use jamlet::image::{Role, crc, features};
+use jamlet::model::{FfnWeights, Mixer, MixerWeights, MlpWeights, QMatrix, SsmWeights};
 use jamlet::{Model, Options, Plan};
 
 use crate::images::AlignedBytes;
@@ -82,18 +82,25 @@ fn use_all(model: &Model<'_>) {
         let inner = header.d_inner as usize;
         match layer.mixer {
             MixerWeights::Mamba(w) => {
-                for (weights, cols) in
-                    [(w.in_x, hidden), (w.in_z, hidden), (w.x_proj, inner), (w.dt_proj, header.dt_rank as usize)]
-                {
-                    matrix(&weights, cols);
-                }
+                [w.in_x, w.in_z].iter().for_each(|weights| matrix(weights, hidden));
                 matrix(&w.out, inner);
-                assert_eq!(w.a.len(), inner * header.d_state as usize);
-                let norms = w.dt_norm.len() + w.b_norm.len() + w.c_norm.len();
-                assert_eq!(norms, (header.dt_rank + 2 * header.d_state) as usize);
+                let states = inner * header.d_state as usize;
+                match w.ssm {
+                    SsmWeights::Selective(s) => {
+                        matrix(&s.x_proj, inner);
+                        matrix(&s.dt_proj, header.dt_rank as usize);
+                        assert_eq!((s.a.len(), s.dt_bias.len()), (states, inner));
+                        let norms = s.norms.iter().map(|norm| norm.len()).sum::<usize>();
+                        let all = (header.dt_rank + 2 * header.d_state) as usize;
+                        assert_eq!(norms, if header.has(features::PLAIN_MAMBA) { 0 } else { all });
+                    }
+                    SsmWeights::Constant(s) => {
+                        assert_eq!((s.decay.len(), s.b.len(), s.c.len()), (states, states, states));
+                    }
+                }
                 assert_eq!(w.conv.len(), (header.d_conv as usize) * inner);
                 assert!(w.in_bias.len() == 2 * w.out_bias.len() / hidden * inner);
-                assert_eq!((w.conv_bias.len(), w.dt_bias.len(), w.d.len()), (inner, inner, inner));
+                assert_eq!((w.conv_bias.len(), w.d.len()), (inner, inner));
             }
             MixerWeights::Attention(w) => {
                 [w.q, w.k, w.v].iter().for_each(|weights| matrix(weights, hidden));

@@ -28,7 +28,7 @@ mod norm;
 mod quantize;
 mod scan;
 
-pub(super) use super::portable::{dot, quantize_query};
+pub(super) use super::portable::{dot, quantize_query, s4d_scan};
 pub(super) use activations::{softmax, softplus_bias, swiglu};
 pub(super) use attention::{scores, weighted_values};
 pub(super) use conv::conv_silu;

@@ -12,3 +12,9 @@ pub(super) use rows::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, softplus_bias, swiglu,
 };
 pub(super) use scan::scan;
+
+use super::S4dScan;
+
+compiled! { "neon":
+    fn s4d_scan<S>(scan: S4dScan<'_, S>);
+}
