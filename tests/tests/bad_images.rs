@@ -120,10 +120,13 @@ fn hostile_sizes_are_refused_by_the_name_of_their_field() {
             }
             bytes.get_mut()[at..at + 4].copy_from_slice(&value.to_le_bytes());
             seal(bytes.get_mut());
-            // Epsilon and the first token are free; every other field is tied to the rest.
+            // Epsilons and the first token are free; every other field is tied to the rest.
             match parse(bytes.get()) {
                 Ok(model) => {
-                    assert!([field::EPS, field::BOS, field::TOP_K].contains(&at), "offset {at} = {value}");
+                    assert!(
+                        [field::EPS, field::MIXER_EPS, field::BOS, field::TOP_K].contains(&at),
+                        "offset {at} = {value}"
+                    );
                     run(&model);
                 }
                 Err(error) => assert!(!error.to_string().is_empty()),

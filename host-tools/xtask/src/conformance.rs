@@ -17,6 +17,9 @@ use std::time::Duration;
 pub struct Args {
     /// Targets by name; all if none is given.
     boards: Vec<String>,
+    /// Only the models of these names.
+    #[arg(long)]
+    models: Vec<String>,
     /// A line of JSON for every run, instead of a table.
     #[arg(long)]
     json: bool,
@@ -116,6 +119,10 @@ pub fn run(args: &Args) -> Result<()> {
         let bytes = fs::read(path).with_context(|| path.display().to_string())?;
         models.push((path.file_stem().unwrap_or_default().display().to_string(), bytes));
     }
+    for name in &args.models {
+        ensure!(models.iter().any(|(model, _)| model == name), "there is no model {name}");
+    }
+    models.retain(|(name, _)| args.models.is_empty() || args.models.contains(name));
     let mut goldens = BTreeMap::new();
     for (name, image) in &models {
         goldens.insert(name.clone(), golden(args, name, image)?);
