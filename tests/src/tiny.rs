@@ -45,7 +45,7 @@ impl Source for Weights {
 /// If they can't be packed.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     use FeedForward::{Mlp, Moe, None};
-    use Mixer::{Attention, Mamba};
+    use Mixer::{Attention, Mamba, S4d};
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
     let base = Header {
         features: features::TIED,
@@ -66,6 +66,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         top_k: 1,
         group: 8,
         eps: 1e-6,
+        mixer_eps: 1e-6,
         bos: Some(11),
     };
     let with_tokenizer = features::TIED | features::TOKENIZER;
@@ -86,6 +87,8 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("mamba", base, vec![layer(Mamba, None)]),
         ("attention", base, vec![layer(Attention, Mlp)]),
         ("experts", Header { top_k: 2, experts: 3, ..base }, vec![layer(Attention, Moe)]),
+        ("s4d", base, vec![layer(S4d, None)]),
+        ("plain", Header { features: features::TIED | features::PLAIN_MAMBA, ..base }, vec![layer(Mamba, None)]),
         ("odd", odd, vec![layer(Mamba, Mlp), layer(Attention, None)]),
         ("text", Header { features: with_tokenizer, ..base }, vec![layer(Mamba, None), layer(Attention, None)]),
     ]

@@ -75,6 +75,7 @@ pub fn smallest() -> Vec<u8> {
         top_k: 0,
         group: 32,
         eps: 1e-6,
+        mixer_eps: 1e-6,
         bos: Some(1),
     };
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
