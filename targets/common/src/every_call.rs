@@ -161,19 +161,22 @@ fn kernels(k: &Kernels<'_>, bytes: &mut [u8]) {
             false => k.scan(Scan { u, first, dt, z, stride, bc, row, a, d, state: cut(g), d_state }),
         }
     };
+    scan(false);
+    scan(true);
     let mut s4d_scan = |half: bool| {
         let u = Columns::new(cut(a), count());
         let (first, stride, d_state) = (count(), count(), count());
         let (z, decay, b, c, d) = (cut(b), cut(c), cut(d), cut(e), cut(f));
         match half {
+            true if black_box(false) => {
+                k.s4d_scan_int8(S4dScan { u, first, z, stride, decay, b, c, d, state: cut(values), d_state }, 1);
+            }
             true => k.s4d_scan(S4dScan { u, first, z, stride, decay, b, c, d, state: cut(narrow), d_state }),
             false => k.s4d_scan(S4dScan { u, first, z, stride, decay, b, c, d, state: cut(g), d_state }),
         }
     };
     s4d_scan(false);
     s4d_scan(true);
-    scan(false);
-    scan(true);
 }
 
 /// Some part of a slice.
