@@ -32,6 +32,7 @@ pub(crate) struct Cache<'w> {
     pub counts: &'w mut [u16],
     /// Slots of a head: sinks and window.
     pub slots: usize,
+    #[cfg_attr(not(feature = "heavy-hitters"), expect(dead_code))]
     pub sinks: usize,
     /// The first slot of the ring.
     pub ring: usize,

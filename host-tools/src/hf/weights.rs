@@ -357,7 +357,8 @@ impl<'a> Finder<'a> {
             head.read_rows(rows, &mut theirs)?;
             if let Some(at) = ours.iter().zip(&theirs).position(|(a, b)| a != b) {
                 let row = first + at / embedding.cols;
-                let expected = "a copy of the embedding, or none, because config.json has tie_word_embeddings";
+                let name = embedding.tensor.name();
+                let expected = format!("a copy of {name}, or none, because config.json has tie_word_embeddings");
                 return Err(head.tensor.wrong(format!("another row {row}"), expected));
             }
         }

@@ -95,6 +95,10 @@ impl Build<'_> {
         }
         if let Some(key) = self.public_key {
             cargo.args(["--features", "jamlet-app/signature"]).env("JAMLET_PUBLIC_KEY", key);
+            // The signature's library has panics that the linker must be able to place.
+            if fs::read_to_string(folder.join("Cargo.toml"))?.contains("jamlet-cortex") {
+                cargo.args(["--features", "jamlet-cortex/panics"]);
+            }
         }
         if self.unchecked_start {
             cargo.args(["--features", "jamlet-app/unchecked-start"]);

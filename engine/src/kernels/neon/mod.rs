@@ -3,6 +3,7 @@
 mod attention;
 mod matmul;
 mod rows;
+mod s4d;
 mod scan;
 mod vector;
 
@@ -11,10 +12,5 @@ pub(super) use matmul::{Inner, Sums, Token, matmul, product};
 pub(super) use rows::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, softplus_bias, swiglu,
 };
+pub(super) use s4d::s4d_scan;
 pub(super) use scan::scan;
-
-use super::S4dScan;
-
-compiled! { "neon":
-    fn s4d_scan<S>(scan: S4dScan<'_, S>);
-}
