@@ -25,6 +25,7 @@ pub struct Crew {
     cores: usize,
     idle: fn(u32),
     wake: fn(),
+    worth: usize,
     task: UnsafeCell<Option<Task>>,
     /// The number of the task times 256, and the next share that nobody took.
     next: AtomicUsize,
@@ -48,6 +49,7 @@ impl Crew {
             cores,
             idle,
             wake: || {},
+            worth: 16 << 10,
             task: UnsafeCell::new(None),
             next: AtomicUsize::new(SHARES),
             left: AtomicUsize::new(0),
@@ -59,6 +61,11 @@ impl Crew {
     /// Calls `wake` whenever there is something that cores in `idle` may wait for, for those that sleep there.
     pub const fn waking(self, wake: fn()) -> Self {
         Self { wake, ..self }
+    }
+
+    /// Leaves kernels that read fewer `bytes` than this, 16 KiB unless told otherwise, to the session's core.
+    pub const fn worth(self, bytes: usize) -> Self {
+        Self { worth: bytes, ..self }
     }
 
     /// Works until the crew is dismissed. Every core but the session's calls this once.
@@ -138,6 +145,10 @@ impl Drop for Wait<'_> {
 impl Executor for Crew {
     fn cores(&self) -> usize {
         self.cores
+    }
+
+    fn worth(&self) -> usize {
+        self.worth
     }
 
     fn run(&self, task: &(dyn Fn(usize) + Sync)) {

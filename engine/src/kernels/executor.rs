@@ -8,6 +8,11 @@ pub trait Executor: Sync {
     /// How many cores there are, at least 1. It may not change while a session lives.
     fn cores(&self) -> usize;
 
+    /// Bytes that a kernel must read, once for each token, for the other cores to be worth waking.
+    fn worth(&self) -> usize {
+        16 << 10
+    }
+
     /// Calls `task(core)` once for every `core` in `0..cores()`, and returns when all calls have returned.
     fn run(&self, task: &(dyn Fn(usize) + Sync));
 }

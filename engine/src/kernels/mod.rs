@@ -239,9 +239,6 @@ macro_rules! call {
     };
 }
 
-/// Matrices and states smaller than this many bytes are not worth waking another core for.
-const WORTH_SHARING: usize = 16 * 1024;
-
 /// The kernels of the processor that runs this, and its cores.
 #[derive(Clone, Copy)]
 pub struct Kernels<'e> {
@@ -326,7 +323,7 @@ impl<'e> Kernels<'e> {
     fn share(&self, items: usize, bytes: usize, part: impl Fn(usize, usize) + Sync) {
         let cores = self.executor.cores().min(items).min(usize::BITS as usize);
         let cores = NonZeroUsize::new(cores).unwrap_or(NonZeroUsize::MIN);
-        if cores == NonZeroUsize::MIN || bytes < WORTH_SHARING || cfg!(not(target_has_atomic = "ptr")) {
+        if cores == NonZeroUsize::MIN || bytes < self.executor.worth() || cfg!(not(target_has_atomic = "ptr")) {
             return part(0, items);
         }
         // An executor is safe code, and may be wrong: a share that two had at once would be undefined behaviour.
@@ -347,7 +344,7 @@ impl<'e> Kernels<'e> {
     /// `out (tokens, w.rows) = x (tokens, w.cols) · wᵀ`.
     pub fn matmul(&self, w: &QMatrix<'_>, x: &Quantized<'_>, out: &mut [f32]) {
         let out = Columns::new(out, w.rows());
-        self.share(w.rows().div_ceil(TILE_ROWS), w.bytes().len(), |first, count| {
+        self.share(w.rows().div_ceil(TILE_ROWS), w.bytes().len() * x.tokens(), |first, count| {
             let (first, count) = (first * TILE_ROWS, count * TILE_ROWS);
             // SAFETY: no two shares have a row of the matrix, which is a column of the output, in common.
             let out = unsafe { out.part(first, count) };
