@@ -25,7 +25,6 @@ const FEW: u32 = 100;
 /// The first tool that finds something.
 pub fn run(args: &Args) -> Result<()> {
     guarded(args.cases)?;
-    aligned()?;
     miri()
 }
 
@@ -87,16 +86,6 @@ fn run_test(mut command: Command, cases: u32, what: &str) -> Result<()> {
     let passed = run.stdout.lines().find(|line| line.starts_with("test result: ok")).context("no tests were run")?;
     ensure!(!passed.contains(" 0 passed"), "{what}: no tests were run");
     println!("{what}: {cases} cases a kernel, nothing found, {:.0} s", run.time.as_secs_f64());
-    Ok(())
-}
-
-/// The conformance suite where every access that isn't aligned faults, compiled not to need any.
-fn aligned() -> Result<()> {
-    let mut xtask = Command::new(std::env::current_exe()?);
-    xtask.args(["conformance", "qemu-m4", "qemu-m33"]);
-    xtask.env("RUSTFLAGS", "-Ctarget-feature=+strict-align --cfg jamlet_strict_alignment");
-    let report = output(&mut xtask)?;
-    println!("Cortex-M with UNALIGN_TRP: {}", report.lines().last().unwrap_or_default());
     Ok(())
 }
 

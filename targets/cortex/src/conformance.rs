@@ -7,24 +7,10 @@ use jamlet_app::conformance::{Case, attacks, run};
 
 /// Runs the case and ends QEMU.
 pub fn main(blob: &[u8], workspace: &mut [u8]) -> ! {
-    #[cfg(jamlet_strict_alignment)]
-    trap_unaligned();
     let status = report(blob, workspace);
     loop {
         debug::exit(status);
     }
-}
-
-/// Lets every access that isn't aligned fault (CCR.UNALIGN_TRP), as `cargo xtask memory-safety` wants it: compiled for that,
-/// none is left.
-#[cfg(jamlet_strict_alignment)]
-fn trap_unaligned() {
-    const CCR: *mut u32 = core::ptr::without_provenance_mut(0xE000_ED14);
-    const UNALIGN_TRP: u32 = 1 << 3;
-    // SAFETY: a register of the processor that nothing else uses.
-    unsafe { CCR.write_volatile(CCR.read_volatile() | UNALIGN_TRP) };
-    cortex_m::asm::dsb();
-    cortex_m::asm::isb();
 }
 
 fn report(blob: &[u8], workspace: &mut [u8]) -> debug::ExitStatus {
