@@ -37,6 +37,7 @@ struct Sdot;
 impl Inner for Sdot {
     #[target_feature(enable = "neon")]
     #[inline]
+    // SAFETY: the trait says what its callers promise.
     unsafe fn four_tiles(tiles: [*const u8; 4], token: Token, groups: usize, out: *mut f32) {
         let [a, b, c, d] = tiles.map(|tile| tile.wrapping_sub(64));
         // SAFETY: by the caller's promise; the loop ends after as many groups.
@@ -119,6 +120,7 @@ impl Inner for Sdot {
 
     #[target_feature(enable = "neon")]
     #[inline]
+    // SAFETY: the trait says what its callers promise.
     unsafe fn four_tokens(tile: *const u8, tokens: [Token; 4], groups: usize, out: [*mut f32; 4]) {
         let [a, b, c, d] = tokens;
         let [ya, yb, yc, yd] = out;
@@ -226,6 +228,7 @@ impl Inner for Sdot {
 
     #[target_feature(enable = "neon")]
     #[inline]
+    // SAFETY: the trait says what its callers promise.
     unsafe fn sums(weights: *const u8, values: *const i8, columns: usize) -> Sums {
         let mut sums = [vdupq_n_s32(0); 2];
         // SAFETY: by the caller's promise; the loop ends after as many columns.

@@ -81,6 +81,10 @@ pub(super) unsafe extern "C" fn silu_times(
     )
 }
 
+/// `x = silu(x)`.
+///
+/// # Safety
+/// There must be `pairs` > 0 pairs.
 #[unsafe(naked)]
 unsafe extern "C" fn silu_pairs(x: *mut [f32; 2], pairs: usize, minus_log2_e: f32, one: f32) {
     naked_asm!(
