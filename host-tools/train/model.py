@@ -83,6 +83,9 @@ class Mamba(nn.Module):
 class Attention(nn.Module):
     """Grouped-query, causal, no positional encoding."""
 
+    #: Recent tokens that are seen, and first ones; all of them if None.
+    window: tuple[int, int] | None = None
+
     def __init__(self, c: Config):
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = c.heads, c.kv_heads, c.hidden // c.heads
@@ -101,8 +104,11 @@ class Attention(nn.Module):
         v = self.v_proj(x).view(B, T, self.kv_heads, self.head_dim).transpose(1, 2)
         # Written out, since on CPUs the fused kernel's backward pass is slower at these lengths.
         scores = (q @ k.transpose(2, 3)).float().view(B, self.kv_heads, groups, T, T) / math.sqrt(self.head_dim)
-        future = torch.ones(T, T, dtype=torch.bool, device=x.device).triu(1)
-        weights = scores.masked_fill(future, -torch.inf).softmax(-1)
+        hidden = torch.ones(T, T, dtype=torch.bool, device=x.device).triu(1)
+        if self.window is not None:
+            recent, first = self.window
+            hidden |= torch.ones_like(hidden).tril(-recent) & (torch.arange(T, device=x.device) >= first)
+        weights = scores.masked_fill(hidden, -torch.inf).softmax(-1)
         y = weights.view(B, self.kv_heads, groups * T, T).to(v.dtype) @ v
         y = y.view(B, self.kv_heads, groups, T, self.head_dim).permute(0, 3, 1, 2, 4)
         return self.o_proj(y.reshape(B, T, -1))

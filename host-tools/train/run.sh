@@ -12,13 +12,7 @@ work=${1:?usage: run.sh WORK [MINUTES]}
 minutes=${2:-240}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
-python="$work/venv/bin/python"
-
-if ! [ -e "$work/venv/ready" ]; then
-    python3 -m venv "$work/venv"
-    "$python" -m pip install -r "$here/requirements.txt"
-    touch "$work/venv/ready"
-fi
+python=$("$here/venv.sh" "$work")
 [ -e "$work/raw/sid.jsonl" ] || "$python" "$here/collect.py" "$work/raw"
 [ -e "$work/data/train.jsonl" ] || "$python" "$here/split.py" "$work/raw" "$here/pairs" "$work/data"
 "$python" "$here/check_ops.py"

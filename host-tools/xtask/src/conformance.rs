@@ -46,7 +46,8 @@ const CHUNKS: [u32; 4] = [1, 3, 8, 64];
 const VARIANTS: [(&str, &str); 2] = [("mamba-f16", "mamba"), ("gqa-heavy-int8", "gqa")];
 /// The chunks in which these run.
 const VARIANT_CHUNKS: [u32; 2] = [3, 64];
-const DECODE: u32 = 32;
+/// Tokens that are decoded.
+pub const DECODE: u32 = 32;
 /// Tokens of a prompt: more than the largest chunk, and than the window.
 pub const PROMPT: usize = 70;
 /// Tokens that attention looks back.

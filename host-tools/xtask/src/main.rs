@@ -13,6 +13,7 @@ mod coverage;
 mod deny;
 mod elf;
 mod endless;
+mod family;
 mod faults;
 mod firmware;
 mod fuzz;
@@ -84,6 +85,8 @@ enum Task {
     Bench(bench::Args),
     /// Prints what a model recalls of texts under bounded memory.
     Recall(recall::Args),
+    /// Compares S4D, Mamba, Transformer and Jamba on this machine and an emulated board: recall, memory and cost by length.
+    Family(family::Args),
     /// Writes the engine's tables of letters and numbers.
     Unicode,
     /// Types texts into the serial port of every emulated board, and compares the summaries with this machine's.
@@ -129,6 +132,7 @@ fn main() -> anyhow::Result<()> {
         Task::Endless(args) => endless::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Recall(args) => recall::run(&args),
+        Task::Family(args) => family::run(&args),
         Task::Unicode => unicode::run(),
         Task::Serial(args) => serial::run(&args),
         Task::Soak(args) => soak::run(&args),
