@@ -33,7 +33,7 @@ pub struct Args {
     /// Only texts of at most this length.
     #[arg(long)]
     longest: Option<u32>,
-    /// Writes results.md, results.json and results.svg into this folder.
+    /// Writes results.md and results.svg into this folder.
     #[arg(long)]
     write: Option<PathBuf>,
     /// Prints JSON instead of a table.
@@ -143,15 +143,15 @@ pub fn run(args: &Args) -> Result<()> {
     let sizes = || lines.iter().map(|line| line.parameters);
     let (least, most) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0));
     ensure!(most as f64 <= 1.05 * least as f64, "the models have {least} to {most} parameters: more than 5 % apart");
-    match &args.write {
-        Some(folder) => {
-            fs::write(folder.join("results.json"), serde_json::to_string_pretty(&lines)? + "\n")?;
-            fs::write(folder.join("results.md"), table::markdown(board, &lines))?;
-            chart::draw(&lines, board, &folder.join("results.svg"))
-        }
-        None if args.json => Ok(println!("{}", serde_json::to_string(&lines)?)),
-        None => Ok(print!("{}", table::markdown(board, &lines))),
+    if let Some(folder) = &args.write {
+        fs::write(folder.join("results.md"), table::markdown(board, &lines))?;
+        chart::draw(&lines, board, &folder.join("results.svg"))?;
+    } else if args.json {
+        println!("{}", serde_json::to_string(&lines)?);
+    } else {
+        print!("{}", table::markdown(board, &lines));
     }
+    Ok(())
 }
 
 /// All lengths, the shortest first.
