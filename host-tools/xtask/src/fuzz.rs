@@ -22,6 +22,9 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
 /// Seconds that one input may take, on a machine that has other things to do.
 const SLOW: u32 = 60;
 
+/// Bytes and inputs of a committed corpus.
+const MOST: (u64, usize) = (300 << 10, 400);
+
 /// Arguments of the command.
 #[derive(clap::Args)]
 pub struct Args {
@@ -142,7 +145,8 @@ fn fuzz(target: &Target, seconds: u32) -> Result<u64> {
     executions.with_context(|| format!("{} says nothing of its executions:\n{tail}", target.name))
 }
 
-/// Replaces the committed corpus by the fewest inputs, the shortest first, that reach the same code.
+/// Replaces the committed corpus by the fewest inputs, the shortest first, that reach the same code: of those as many as a
+/// repository has room for.
 fn minimize(target: &Target) -> Result<()> {
     let [program, found, corpus] = places(target);
     let smallest = tempfile::tempdir()?;
@@ -155,12 +159,25 @@ fn minimize(target: &Target) -> Result<()> {
     ensure!(status.success(), "{}: the corpus can't be minimized: {status}", target.name);
     let _ = fs::remove_dir_all(&corpus);
     fs::create_dir_all(&corpus)?;
-    let (mut files, mut bytes) = (0, 0);
+    let mut inputs: Vec<(u64, PathBuf)> = Vec::new();
     for file in fs::read_dir(smallest.path())? {
         let file = file?;
-        bytes += fs::copy(file.path(), corpus.join(file.file_name()))?;
-        files += 1;
+        inputs.push((file.metadata()?.len(), file.path()));
     }
-    println!("{:<16} {files:>6} inputs, {bytes} bytes", target.name);
+    inputs.sort();
+    let all = inputs.len();
+    let mut bytes = 0;
+    inputs.retain(|(length, _)| {
+        bytes += length;
+        bytes <= MOST.0
+    });
+    // Of all lengths, where there are too many.
+    let files = inputs.len().min(MOST.1);
+    bytes = 0;
+    for (length, input) in (0..files).map(|index| &inputs[index * inputs.len() / files]) {
+        fs::copy(input, corpus.join(input.file_name().unwrap_or_default()))?;
+        bytes += length;
+    }
+    println!("{:<16} {files:>6} inputs of {all}, {bytes} bytes", target.name);
     Ok(())
 }
