@@ -31,6 +31,8 @@ pub struct Build<'a> {
     pub unchecked_start: bool,
     /// Whether it keeps states on flash.
     pub persist: bool,
+    /// Whether accesses that aren't aligned fault, and it is compiled to need none: on Cortex-M, where the compiler uses them.
+    pub strict_alignment: bool,
 }
 
 impl<'a> Build<'a> {
@@ -46,6 +48,7 @@ impl<'a> Build<'a> {
             public_key: None,
             unchecked_start: false,
             persist: false,
+            strict_alignment: false,
         }
     }
 }
@@ -102,6 +105,9 @@ impl Build<'_> {
         }
         if self.unchecked_start {
             cargo.args(["--features", "jamlet-app/unchecked-start"]);
+        }
+        if self.strict_alignment {
+            cargo.env("RUSTFLAGS", "-Ctarget-feature=+strict-align --cfg jamlet_strict_alignment");
         }
         if let Some(window) = self.window {
             cargo.env("JAMLET_WINDOW", window.to_string());

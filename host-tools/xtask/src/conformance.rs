@@ -174,6 +174,28 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
+/// Runs the fixtures of these names on a board's program, in all their chunks: how many runs, all with the goldens' bits.
+///
+/// # Errors
+/// The first run that fails or computes other bits.
+pub fn suite(board: &Board, program: &Path, names: &[&str]) -> Result<usize> {
+    let args = Args::default();
+    let scratch = tempfile::tempdir()?;
+    let mut runs = 0;
+    for (name, image) in fixtures().iter().filter(|(name, _)| names.contains(&name.as_str())) {
+        let golden = golden(&args, name, image)?;
+        for &chunk in chunks(name) {
+            let finding = run_one(&args, board, program, name, image, &golden, chunk, scratch.path())?;
+            let finding = finding.with_context(|| format!("{name} doesn't fit {}", board.name))?;
+            if let Some(problem) = finding.problem {
+                bail!("{name} in chunks of {chunk}: {problem}");
+            }
+            runs += 1;
+        }
+    }
+    Ok(runs)
+}
+
 /// The committed golden of a fixture; of an image from outside, what the host computes.
 fn golden(args: &Args, name: &str, image: &[u8]) -> Result<Golden> {
     let path = targets_folder().join(format!("../tests/goldens/{name}.json"));

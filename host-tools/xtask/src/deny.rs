@@ -2,6 +2,7 @@
 
 use crate::process;
 use crate::setup::tools_folder;
+use crate::yanked;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,12 @@ pub fn run() -> Result<()> {
     for manifest in WORKSPACES {
         check(&program, manifest, &["licenses", "bans", "sources"])?;
         if advisories {
-            check(&program, manifest, &["--disable-fetch", "advisories"])?;
+            // As it was just fetched.
+            check(&program, manifest, &["advisories"])?;
+        }
+        match yanked::check(&root().join(manifest))? {
+            Some(packages) => println!("{manifest}: none of {packages} packages was taken back by its authors"),
+            None => eprintln!("deny: {manifest}: WHAT WAS YANKED IS NOT CHECKED: crates.io can't be reached from here"),
         }
     }
     Ok(())
@@ -85,10 +91,13 @@ fn file(folder: &Path, is: impl Fn(&Path) -> bool) -> Result<PathBuf> {
     files.find(|path| is(path)).with_context(|| format!("{} lacks what it should have", folder.display()))
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
 fn cargo_deny(program: &Path, manifest: &str) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut command = Command::new(program);
-    command.current_dir(&root).args(["--manifest-path", manifest, "--config", ".cargo/deny.toml"]);
+    command.current_dir(root()).args(["--manifest-path", manifest, "--config", ".cargo/deny.toml"]);
     command
 }
 
@@ -98,7 +107,7 @@ fn fetched(program: &Path) -> Result<bool> {
     let fetched = run.status.is_some_and(|status| status.success());
     if !fetched {
         eprintln!("deny: ADVISORIES ARE NOT CHECKED: RustSec's database can't be fetched from here");
-        eprintln!("      {}", run.stderr.lines().last().unwrap_or_default());
+        eprintln!("      {}", run.stderr.trim().lines().last().unwrap_or_default());
     }
     Ok(fetched)
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+mod alignment;
 mod attacks;
 mod bench;
 mod board;
@@ -26,6 +27,7 @@ mod lint;
 mod llama_cpp;
 mod mca;
 mod memory_safety;
+mod painted;
 mod panics;
 mod process;
 mod program;
@@ -46,6 +48,7 @@ mod uf2;
 mod unicode;
 mod unsafe_count;
 mod visit;
+mod yanked;
 
 use clap::{Parser, Subcommand};
 
@@ -97,9 +100,10 @@ enum Task {
     Faults(faults::Args),
     /// Checks that nothing in the engine or the application can panic, on any board.
     Panics(panics::Args),
-    /// Runs kernels and casts between guard pages: natively, in valgrind, on aarch64 and in Miri.
+    /// Runs kernels and casts between guard pages: natively, in valgrind, on aarch64 and in Miri; and boards that trap accesses
+    /// that aren't aligned.
     MemorySafety(memory_safety::Args),
-    /// Prints the most stack that programs can need, and where.
+    /// Prints the most stack that programs can need and where, and the most that they use for what the fuzzer found.
     Stack(stack::Args),
     /// Builds every board, checks layout and limits, and prints what takes how much memory.
     Sizes(sizes::Args),

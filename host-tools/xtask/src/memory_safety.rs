@@ -1,5 +1,7 @@
-//! `cargo xtask memory-safety`: kernels and casts between guard pages, under valgrind's memcheck, on aarch64, and in Miri.
+//! `cargo xtask memory-safety`: kernels and casts between guard pages, under valgrind's memcheck, on aarch64, and in Miri; and
+//! the engine on processors that trap accesses that aren't aligned.
 
+use crate::alignment;
 use crate::process::{self, output};
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
@@ -10,9 +12,22 @@ use std::time::Duration;
 /// Arguments of the command.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Parts; all if none is given.
+    parts: Vec<Part>,
     /// Cases of each kind of kernel call.
     #[arg(long, default_value_t = 20_000)]
     cases: u32,
+}
+
+/// What there is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Between guard pages: natively, in valgrind and on aarch64.
+    Guarded,
+    /// Where accesses that aren't aligned fault.
+    Aligned,
+    /// In Miri.
+    Miri,
 }
 
 const LIMIT: Duration = Duration::from_secs(7200);
@@ -24,8 +39,14 @@ const FEW: u32 = 100;
 /// # Errors
 /// The first tool that finds something.
 pub fn run(args: &Args) -> Result<()> {
-    guarded(args.cases)?;
-    miri()
+    let wanted = |part| args.parts.is_empty() || args.parts.contains(&part);
+    if wanted(Part::Guarded) {
+        guarded(args.cases)?;
+    }
+    if wanted(Part::Aligned) {
+        alignment::run(&["qemu-m4", "qemu-m7", "qemu-m33", "pi3", "pi4"], true)?;
+    }
+    if wanted(Part::Miri) { miri() } else { Ok(()) }
 }
 
 /// The short variant.
@@ -33,7 +54,8 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// The first tool that finds something.
 pub fn check() -> Result<()> {
-    guarded(FEW)
+    guarded(FEW)?;
+    alignment::run(&["qemu-m4", "pi3", "pi4"], false)
 }
 
 /// The guarded tests, natively, in valgrind and on aarch64.

@@ -5,11 +5,14 @@
 //! whatever a function on the way here took the address of. One that is running already is left out: nothing calls a
 //! closure again that it has borrowed.
 
+use crate::board::ALL;
 use crate::build::Build;
 use crate::callgraph::{CallGraph, Function};
 use crate::firmware::{Flash, TARGETS};
+use crate::painted::{self, Painted};
 use crate::program::Program;
-use anyhow::{Result, ensure};
+use crate::sizes::MOST_STACK;
+use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeSet, HashMap};
 
 /// Arguments of the command.
@@ -17,15 +20,18 @@ use std::collections::{BTreeSet, HashMap};
 pub struct Args {
     /// Boards by name; all without a HAL if none is given.
     boards: Vec<String>,
+    /// Only the bound: types nothing at the boards.
+    #[arg(long)]
+    bound: bool,
 }
 
 /// Where a Cortex-M begins.
 pub const RESET: &str = "Reset";
 
-/// Prints the bound of every board without a HAL, and the way to it.
+/// Prints the bound of every board without a HAL and the way to it, and what was seen in use.
 ///
 /// # Errors
-/// When a board can't be built.
+/// When a board can't be built, or used more than the bound; when the bound is more than the limit.
 pub fn run(args: &Args) -> Result<()> {
     for target in TARGETS.iter().filter(|target| matches!(target.flash, Flash::Emulator(_))) {
         if !args.boards.is_empty() && !args.boards.iter().any(|board| board == target.name) {
@@ -33,7 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         let program = Program::read(&Build::new(target.name, target.triple, target.name).run()?)?;
         let bound = Bound::of(&program, RESET)?;
-        println!("{}: at most {} bytes", target.name, bound.bytes);
+        println!("{}: at most {} bytes, of {MOST_STACK}", target.name, bound.bytes);
         for (function, bytes) in &bound.way {
             println!("{bytes:6}  {function}");
         }
@@ -44,6 +50,14 @@ pub fn run(args: &Args) -> Result<()> {
         ] {
             functions.iter().for_each(|function| println!("{what}: {function}"));
         }
+        ensure!(bound.bytes <= MOST_STACK, "{}: the bound is above the limit", target.name);
+        if args.bound {
+            continue;
+        }
+        let board = ALL.iter().find(|board| board.name == target.name).context("board")?;
+        let Painted { inputs, bytes, deepest } = painted::worst(board)?;
+        println!("{}: {bytes} bytes in use after {inputs} inputs of the fuzzer, no more after {deepest}", target.name);
+        ensure!(bytes <= bound.bytes, "{}: more than the bound of {} bytes", target.name, bound.bytes);
     }
     Ok(())
 }

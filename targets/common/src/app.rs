@@ -82,25 +82,42 @@ pub fn serve<'a, 'm, P: Port>(
     options: Options,
     workspace: &mut [u8],
     memory: &'a mut Memory<'m>,
-    mut port: P,
-    mut board: impl Board,
+    port: P,
+    board: impl Board,
     extras: Extras<'a, 'm>,
 ) -> Result<(), P::Error> {
+    // By reference: moving it out would take its size on the stack twice.
+    match &mut assemble(image, options, workspace, memory, port, board, extras) {
+        Ok(app) => app.run(),
+        Err(end) => core::mem::replace(end, Ok(())),
+    }
+}
+
+/// Makes the application, or says why not. A function of its own, so that what it needs of the stack is free again afterwards.
+#[inline(never)]
+fn assemble<'a, 'm, 'w, P: Port, B: Board>(
+    image: &'m [u8],
+    options: Options,
+    workspace: &'w mut [u8],
+    memory: &'a mut Memory<'m>,
+    mut port: P,
+    mut board: B,
+    extras: Extras<'a, 'm>,
+) -> Result<App<'a, 'm, 'w, P, B>, Result<(), P::Error>> {
     let start = board.micros();
     let opened = open(image, options, workspace, board.kernels());
     let checked_micros = board.micros().wrapping_sub(start);
-    // Large parts are moved once, from where they were made to where they stay.
     let (tokenizer, session) = match opened {
         Ok(opened) => opened,
-        Err(problem) => return refuse(&mut port, problem),
+        Err(problem) => return Err(refuse(&mut port, problem)),
     };
     let Memory { input, line, encoder, sampler } = memory;
     let (Some(encoder), Some(sampler)) =
         (in_place(encoder, || Encoder::new(tokenizer)), in_place(sampler, Sampler::greedy))
     else {
-        return Ok(());
+        return Err(Ok(()));
     };
-    App {
+    Ok(App {
         reader: Reader {
             port,
             board,
@@ -126,8 +143,7 @@ pub fn serve<'a, 'm, P: Port>(
         all_written: Rate::new(),
         checked_micros,
         damaged: false,
-    }
-    .run()
+    })
 }
 
 /// Says why the board serves nobody.

@@ -28,6 +28,8 @@ use jamlet::{Eviction, Model, Options, Sampler, Session, SessionError, StateWidt
 pub const MAGIC: u32 = u32::from_le_bytes(*b"JCAS");
 /// First word of a list of hostile images; then how many, then offset and length of each.
 pub const ATTACKS: u32 = u32::from_le_bytes(*b"JATK");
+/// Instead of a case: an access that isn't aligned, which must fault where that is trapped.
+pub const UNALIGNED: [u8; 4] = *b"JUNA";
 /// Words before the prompt.
 pub const HEADER_WORDS: usize = 15;
 /// Tokens that are fed at once: a multiple of the chunks that the suite tries, as far as that matters.

@@ -14,6 +14,8 @@ impl CortexBoard {
     /// Starts the clock of a core that runs at this frequency, and its caches if it has some. The serial port needs flow
     /// control by characters.
     pub fn start(core_hertz: u32) -> Self {
+        #[cfg(jamlet_strict_alignment)]
+        crate::alignment::trap(true);
         if let Some(core) = cortex_m::Peripherals::take() {
             #[cfg(feature = "caches")]
             {

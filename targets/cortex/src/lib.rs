@@ -1,6 +1,8 @@
 //! What the Cortex-M boards share.
 #![no_std]
 
+#[cfg(jamlet_strict_alignment)]
+mod alignment;
 pub mod board;
 pub mod clock;
 pub mod cmsdk;

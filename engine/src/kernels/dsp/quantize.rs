@@ -1,5 +1,6 @@
 //! Quantization to int8: four numbers at a time.
 
+use super::attention::aligned;
 use super::cpu;
 use crate::kernels::math::ROUND;
 use crate::kernels::portable::{max_abs, scale_for, to_i8};
@@ -18,9 +19,9 @@ pub(in crate::kernels) fn quantize_head(x: &[f32], out: &mut [i8]) -> f32 {
     let (scale, inverse) = scale_for(max, 127.0);
     let length = x.len().min(out.len());
     // With the group finite, no product is larger than 127: there is nothing to clamp.
-    let fours = if finite { length / 4 } else { 0 };
+    let fours = if finite && aligned(out) { length / 4 } else { 0 };
     if fours > 0 {
-        // SAFETY: that many numbers are there, and as many places.
+        // SAFETY: that many numbers are there, and as many places, aligned as words are.
         unsafe { round_fours(x.as_ptr(), out.as_mut_ptr(), fours, inverse, ROUND) };
     }
     let (head, tail) = out.split_at_mut(length);
@@ -72,7 +73,7 @@ unsafe extern "C" fn largest_bits(x: *const [f32; 4], fours: usize) -> u32 {
 /// `to = round(x·inverse)`: the lowest byte of the sum with `round`.
 ///
 /// # Safety
-/// There must be `fours` > 0 fours.
+/// There must be `fours` > 0 fours, and `to` aligned as words are.
 #[unsafe(naked)]
 unsafe extern "C" fn round_fours(x: *const f32, to: *mut i8, fours: usize, inverse: f32, round: f32) {
     naked_asm!(

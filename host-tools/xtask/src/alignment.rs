@@ -1,0 +1,89 @@
+//! The engine where every access that isn't aligned faults: Cortex-M with CCR.UNALIGN_TRP, Raspberry Pis with SCTLR_EL1.A.
+//!
+//! All code for Raspberry Pis is compiled to need no such access, core's too, and their conformance program always runs with
+//! the trap on. Cortex-M compilers use them, so programs are compiled anew without, but for core's formatting, which comes
+//! compiled: the trap is off while it writes (see `targets/cortex/src/conformance.rs`). The application has no formatting, so
+//! there the trap stays on.
+//!
+//! That there is a trap is asked first: a planted load must fault with it, and must not without.
+
+use crate::board::{ALL, Board, Machine};
+use crate::build::Build;
+use crate::conformance;
+use crate::process::Run;
+use crate::states;
+use crate::talker;
+use crate::visit::Visit;
+use anyhow::{Context, Result, ensure};
+use jamlet_app::conformance::UNALIGNED;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(300);
+/// Each kind of layer, and each width of a state.
+const MODELS: [&str; 6] = ["moe", "gqa", "gqa-heavy-int8", "mamba-f16", "s4d", "pure"];
+/// What the planted load reads, where that is allowed.
+const WORD: &str = "unaligned 0x05040302";
+/// Of letters with one to four bytes, in several lines.
+const TEXT: &str =
+    "The quick brown fox jumps over the lazy dog.\nÄnderungen: größer → schöner, 日本語 👩‍💻, x86-64: 7,421.";
+
+/// The conformance suite, states there and back and, if asked for, the application on boards that trap.
+///
+/// # Errors
+/// When a trap doesn't work, and the first board that faults or computes other bits.
+pub fn run(boards: &[&str], application: bool) -> Result<()> {
+    for name in boards {
+        let board = ALL.iter().find(|board| board.name == *name).with_context(|| format!("no board {name}"))?;
+        check(board, application).with_context(|| format!("on {name}, where unaligned accesses fault"))?;
+    }
+    Ok(())
+}
+
+fn check(board: &Board, application: bool) -> Result<()> {
+    let compiled_anew = matches!(board.machine, Machine::Cortex { .. });
+    if compiled_anew {
+        let allowed = plant(board, &conformance::build(board)?)?;
+        ensure!(allowed.stdout.contains(WORD), "a planted load faults without the trap: {}", said(&allowed));
+    }
+    let program = build(board, "conformance", None)?;
+    let fault = said(&plant(board, &program)?);
+    ensure!(fault.contains("error ") && !fault.contains("unaligned"), "a planted load doesn't fault: {fault}");
+    print!("{:<10} a planted unaligned load faults", board.name);
+    // Raspberry Pis run both anyway, with the same program.
+    if compiled_anew {
+        let runs = conformance::suite(board, &program, &MODELS)?;
+        states::there_and_back(board, &program)?;
+        print!("; {runs} runs of the conformance suite and 3 states there and back don't");
+    }
+    if application && compiled_anew {
+        let scratch = tempfile::tempdir()?;
+        let (path, image) = (scratch.path().join("talker.jamlet"), talker::image()?);
+        fs::write(&path, &image)?;
+        let program = build(board, board.folder, Some(&path))?;
+        Visit::begin(board, &program, &path, &image, LIMIT)?.summary(TEXT, TEXT.as_bytes())?;
+        print!(", nor does the application");
+    }
+    println!();
+    Ok(())
+}
+
+/// A program that traps.
+fn build(board: &Board, binary: &str, model: Option<&Path>) -> Result<PathBuf> {
+    let strict_alignment = matches!(board.machine, Machine::Cortex { .. });
+    Build { emulated: true, model, strict_alignment, ..Build::new(board.folder, board.triple, binary) }.run()
+}
+
+/// Runs the load that isn't aligned.
+fn plant(board: &Board, program: &Path) -> Result<Run> {
+    let file = tempfile::NamedTempFile::new()?;
+    let mut blob = UNALIGNED.to_vec();
+    blob.resize(4096, 0);
+    fs::write(file.path(), blob)?;
+    board.run_case(program, file.path(), None, LIMIT)
+}
+
+fn said(run: &Run) -> String {
+    format!("{}{}", run.stdout, run.stderr).replace(['\r', '\n'], " ")
+}
