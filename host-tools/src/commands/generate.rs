@@ -6,8 +6,9 @@ use jamlet::{Sampler, SamplerOptions, Session};
 use jamlet_tools::endless::StandardInput;
 use jamlet_tools::{memory, progress, text};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -118,6 +119,7 @@ pub fn write(
 ) -> Result<Answer> {
     let start = Instant::now();
     let mut out = std::io::stdout().lock();
+    let terminal = out.is_terminal();
     let (mut written, mut begun) = (String::new(), false);
     let mut failed = None;
     let prompt_tokens = session.position();
@@ -129,6 +131,7 @@ pub fn write(
             written.push_str(part);
             return ControlFlow::Continue(());
         }
+        let part = if terminal { printable(part) } else { part.into() };
         match out.write_all(part.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
@@ -151,5 +154,23 @@ pub fn write(
             workspace_bytes: session.plan().bytes(),
             peak_rss_bytes: memory::peak(),
         }),
+    }
+}
+
+/// Text of a model as a terminal may get it: with `?` for control characters, of which escape sequences are made that do to a
+/// terminal what they like.
+fn printable(text: &str) -> Cow<'_, str> {
+    let harms = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(harms) { text.replace(harms, "?").into() } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_an_answer_controls_a_terminal() {
+        assert_eq!(printable("Größe:\t1\n日本 👩\u{200d}💻"), "Größe:\t1\n日本 👩\u{200d}💻");
+        assert_eq!(printable("\x1b]0;title\x07 \u{9b}2J\r\x7f\0"), "?]0;title? ?2J???");
     }
 }
