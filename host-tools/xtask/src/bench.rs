@@ -41,7 +41,7 @@ const PASSES: [(&str, u32, &str); 14] = [
     ("dsp::matmul::two_rows", 256, "multiply-accumulate"),
     ("dsp::scan::eight_channels", 8, "state element"),
     ("dsp::activations::silu_pairs", 2, "number"),
-    ("dsp::activations::silu_times", 2, "number"),
+    ("dsp::activations::silu_times", 4, "number"),
     ("dsp::activations::softplus_pairs", 2, "number"),
     ("dsp::activations::exp_pairs", 2, "number"),
     ("dsp::norm::scale", 4, "number"),

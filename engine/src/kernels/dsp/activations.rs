@@ -5,32 +5,33 @@ use crate::kernels::math::{EXP2, LOG2_E, SOFTPLUS, exp2};
 use crate::kernels::portable;
 use core::arch::naked_asm;
 
-/// Two numbers x in s0, s1 to SiLU in s4, s5. Takes −log2(e)·2²³ in s14, 1 in s15, s2, s3, r12, lr and what `EXP` takes.
+/// For the functions with SiLU: two numbers, in FPU registers, become their SiLU. Takes −log2(e)·2²³ in s14, 1 in s15, two
+/// registers u and v, r12, lr and what `EXP` takes.
 macro_rules! silu {
     () => {
-        "vabs.f32 s2, s0
-        vabs.f32 s3, s1
-        vmul.f32 s2, s2, s14
-        vmul.f32 s3, s3, s14
-        vcvt.s32.f32 s2, s2
-        vcvt.s32.f32 s3, s3
-        vmov r12, lr, s2, s3
+        ".macro SILU x, y, u, v
+        vabs.f32 s\\u, s\\x
+        vabs.f32 s\\v, s\\y
+        vmul.f32 s\\u, s\\u, s14
+        vmul.f32 s\\v, s\\v, s14
+        vcvt.s32.f32 s\\u, s\\u
+        vcvt.s32.f32 s\\v, s\\v
+        vmov r12, lr, s\\u, s\\v
         EXP r12
         EXP lr
-        vmov s2, s3, r12, lr
-        vmov r10, r11, s0, s1
-        vnmul.f32 s4, s0, s2
-        vnmul.f32 s5, s1, s3
-        vsub.f32 s2, s15, s2
-        vsub.f32 s3, s15, s3
+        vmov s\\u, s\\v, r12, lr
+        vmov r10, r11, s\\x, s\\y
         cmp r10, #0
-        it gt
-        vmovgt.f32 s4, s0
+        it le
+        vnmulle.f32 s\\x, s\\x, s\\u
         cmp r11, #0
-        it gt
-        vmovgt.f32 s5, s1
-        vdiv.f32 s4, s4, s2
-        vdiv.f32 s5, s5, s3"
+        it le
+        vnmulle.f32 s\\y, s\\y, s\\v
+        vsub.f32 s\\u, s15, s\\u
+        vsub.f32 s\\v, s15, s\\v
+        vdiv.f32 s\\x, s\\x, s\\u
+        vdiv.f32 s\\y, s\\y, s\\v
+        .endm"
     };
 }
 
@@ -47,34 +48,39 @@ pub(super) fn silu(x: &mut [f32]) {
 /// `to = silu(x)·by`; `x` or `by` may be `to`.
 ///
 /// # Safety
-/// There must be `pairs` > 0 pairs.
+/// There must be `fours` > 0 times four numbers.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn silu_times(
-    to: *mut [f32; 2],
-    x: *const [f32; 2],
-    by: *const [f32; 2],
-    pairs: usize,
+    to: *mut [f32; 4],
+    x: *const [f32; 4],
+    by: *const [f32; 4],
+    fours: usize,
     minus_log2_e: f32,
     one: f32,
 ) {
     naked_asm!(
         cpu!(),
         exp!(),
+        silu!(),
         "push {{r4-r11, lr}}",
         "vmov.f32 s14, s0",
         "vmov.f32 s15, s1",
         constants!(),
         "2:",
-        "vldmia r1!, {{s0, s1}}",
-        silu!(),
-        "vldmia r2!, {{s0, s1}}",
-        "vmul.f32 s4, s4, s0",
-        "vmul.f32 s5, s5, s1",
-        "vstmia r0!, {{s4, s5}}",
+        "vldmia r1!, {{s0-s3}}",
+        "SILU 0, 1, 4, 5",
+        "SILU 2, 3, 6, 7",
+        "vldmia r2!, {{s4-s7}}",
+        "vmul.f32 s0, s0, s4",
+        "vmul.f32 s1, s1, s5",
+        "vmul.f32 s2, s2, s6",
+        "vmul.f32 s3, s3, s7",
+        "vstmia r0!, {{s0-s3}}",
         "subs r3, #1",
         "bne 2b",
         "pop {{r4-r11, pc}}",
         ".purgem EXP",
+        ".purgem SILU",
         c0 = const EXP2[0],
         c1 = const EXP2[1],
         c2 = const EXP2[2],
@@ -90,18 +96,20 @@ unsafe extern "C" fn silu_pairs(x: *mut [f32; 2], pairs: usize, minus_log2_e: f3
     naked_asm!(
         cpu!(),
         exp!(),
+        silu!(),
         "push {{r4-r11, lr}}",
         "vmov.f32 s14, s0",
         "vmov.f32 s15, s1",
         constants!(),
         "2:",
         "vldmia r0, {{s0, s1}}",
-        silu!(),
-        "vstmia r0!, {{s4, s5}}",
+        "SILU 0, 1, 2, 3",
+        "vstmia r0!, {{s0, s1}}",
         "subs r1, #1",
         "bne 2b",
         "pop {{r4-r11, pc}}",
         ".purgem EXP",
+        ".purgem SILU",
         c0 = const EXP2[0],
         c1 = const EXP2[1],
         c2 = const EXP2[2],
@@ -110,13 +118,13 @@ unsafe extern "C" fn silu_pairs(x: *mut [f32; 2], pairs: usize, minus_log2_e: f3
 
 pub(in crate::kernels) fn swiglu(gate: &mut [f32], up: &[f32]) {
     let length = gate.len().min(up.len());
-    let Some((pairs, rest)) = gate.split_at_mut_checked(length / 2 * 2) else { return };
-    if length > 1 {
-        let to = pairs.as_mut_ptr().cast();
-        // SAFETY: as many pairs are there.
-        unsafe { silu_times(to, to, up.as_ptr().cast(), length / 2, -LOG2_E, 1.0) }
+    let Some((fours, rest)) = gate.split_at_mut_checked(length / 4 * 4) else { return };
+    if length > 3 {
+        let to = fours.as_mut_ptr().cast();
+        // SAFETY: as many fours are there.
+        unsafe { silu_times(to, to, up.as_ptr().cast(), length / 4, -LOG2_E, 1.0) }
     }
-    portable::swiglu(rest, up.get(length / 2 * 2..).unwrap_or(&[]));
+    portable::swiglu(rest, up.get(length / 4 * 4..).unwrap_or(&[]));
 }
 
 pub(in crate::kernels) fn softplus_bias(dt: &mut [f32], bias: &[f32]) {

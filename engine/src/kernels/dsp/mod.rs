@@ -10,9 +10,9 @@
 //! |---|---|---|---|---|
 //! | matmul 256 x 256, 1 token, groups of 32 (64) | 1.11 (1.03) | 1.04 | 0.80 | multiply-accumulate |
 //! | matmul 256 x 256, 8 tokens, groups of 32 (64) | 0.94 (0.88) | 0.86 | 0.73 | multiply-accumulate |
-//! | scan of 16 states, without its gate | 13.9 | 16.5 | 20.5 | state element |
-//! | its gate, and SwiGLU | 20.3 | 28.5 | – | number |
-//! | convolution of 4 taps, and SiLU | 31.1 | – | – | channel |
+//! | scan of 16 states, without its gate | 13.3 | 16.0 | 19.1 | state element |
+//! | its gate, and SwiGLU | 18.0 | 26.5 | – | number |
+//! | convolution of 4 taps, and SiLU | 30.3 | – | – | channel |
 //! | softplus | 29.8 | 39.5 | – | number |
 //! | quantize | 13.4 | – | – | number |
 //! | RMS norm | 5.2 | 4.9 | 6.4 | number |
