@@ -8,7 +8,7 @@ use crate::workspace::HostWorkspace;
 use anyhow::{Context, Result};
 use jamlet::image::{Role, features};
 use jamlet::{Model, Options};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 /// What was baked.
@@ -41,7 +41,7 @@ pub fn bake(
     anyhow::ensure!(!tokens.is_empty(), "nothing to bake: neither the prompt nor the text has a token");
     let section = section(&model, &tokens, options, |read| tick(read, tokens.len() as u64))?;
     let mut file = pack::draft(out)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let mut writer = pack::Blocks::new(file.as_file_mut());
     let wanted = model.header().features & !features::SIGNED | features::BAKED;
     pack::rewrite(model.image(), wanted, &[(Role::Baked, &section)], &mut writer)?;
     writer.flush().with_context(|| out.display().to_string())?;

@@ -13,7 +13,7 @@ use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey};
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use jamlet::image::{Image, Role, SIGNATURE_BYTES, features};
 use std::fs;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// A private key from a PKCS#8 file in PEM.
@@ -69,7 +69,7 @@ fn hex(text: &str) -> Option<[u8; 32]> {
 /// What goes wrong in reading or writing.
 pub fn sign(image: &Image<'_>, key: &SigningKey, out: &Path) -> Result<()> {
     let mut file = pack::draft(out)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let mut writer = pack::Blocks::new(file.as_file_mut());
     let unsigned = [0; SIGNATURE_BYTES];
     let signed_features = image.header().features | features::SIGNED;
     pack::rewrite(image, signed_features, &[(Role::Signature, &unsigned)], &mut writer)?;

@@ -2,6 +2,7 @@
 //!
 //! Tensors stream: at any time only a few MiB of one tensor are in memory, however large the model is.
 
+mod blocks;
 mod quantize;
 mod rewrite;
 mod source;
@@ -11,11 +12,12 @@ use crate::hf::config::Family;
 use crate::hf::tokenizer::PromptIds;
 use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
+pub use blocks::Blocks;
 use jamlet::image::{Header, LayerKind, Role, features};
 pub use quantize::round_trip;
 pub use rewrite::rewrite;
 use source::Folder;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 pub use writer::{Blobs, Source, Written, tables, write};
 
@@ -76,7 +78,7 @@ pub fn pack(
         header.features |= features::TOKENIZER;
     }
     let mut file = draft(out)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let mut writer = Blocks::new(file.as_file_mut());
     let mut source = Folder::new(weights, header.d_inner as usize);
     let sections = write(header, &layers, &mut source, blobs, &mut writer, &mut progress)
         .with_context(|| out.display().to_string())?;
