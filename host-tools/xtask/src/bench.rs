@@ -39,7 +39,7 @@ fn processors(board: &Board) -> &'static [(&'static str, &'static str)] {
 const PASSES: [(&str, u32, &str); 14] = [
     ("dsp::matmul::eight_rows", 256, "multiply-accumulate"),
     ("dsp::matmul::two_rows", 256, "multiply-accumulate"),
-    ("dsp::scan::eight_channels", 8, "state element"),
+    ("dsp::scan::eight_channels", 16, "state element"),
     ("dsp::activations::silu_pairs", 2, "number"),
     ("dsp::activations::silu_times", 4, "number"),
     ("dsp::activations::softplus_pairs", 2, "number"),

@@ -13,9 +13,9 @@ const STATES: usize = 64;
 /// Numbers of A that are worked on at once: 8 KiB, half of the RP2350's cache of its flash.
 const SLAB: usize = 2048;
 
-/// A state in f16, or an unusually large one, takes the portable way.
+/// A state in f16, or one of an unusual size, takes the portable way.
 pub(in crate::kernels) fn scan<S: StateScalar>(scan: Scan<'_, S>) {
-    if S::HALF || scan.d_state > STATES {
+    if S::HALF || scan.d_state > STATES || !scan.d_state.is_multiple_of(2) {
         return portable::scan(scan);
     }
     let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
@@ -49,10 +49,8 @@ pub(in crate::kernels) fn scan<S: StateScalar>(scan: Scan<'_, S>) {
             let mut args = Blocks {
                 y: u.as_mut_ptr(),
                 d: d.as_ptr(),
-                scale: LOG_SCALE,
-                zeros: [0.0; 8],
                 bc: both.as_ptr().cast(),
-                n,
+                pairs: n / 2,
                 dt: dt.as_ptr(),
                 u: u.as_ptr(),
                 end: a.as_ptr().wrapping_add(channels * n),
@@ -75,13 +73,10 @@ struct Blocks {
     /// `(blocks, 8)`: where results go, and the skip connection.
     y: *mut f32,
     d: *const f32,
-    /// 2²³.
-    scale: f32,
-    /// What sums begin with.
-    zeros: [f32; 8],
     /// `(n)`: B and C side by side.
     bc: *const [f32; 2],
-    n: usize,
+    /// n / 2
+    pairs: usize,
     /// `(blocks, 8)`; u is also y.
     dt: *const f32,
     u: *const f32,
@@ -96,12 +91,12 @@ struct Blocks {
 /// `u = y + d·u`. VMLA rounds the product before it adds, as the contract wants it.
 ///
 /// # Safety
-/// The pointers must be right, and there must be a block and a state.
+/// The pointers must be right, and there must be a block and two states.
 #[unsafe(naked)]
 unsafe extern "C" fn eight_channels(args: &mut Blocks) {
     // s0 to s7 are a, then the exponentials, then the new h; s8 to s15 y; s16 to s23 dt·2²³, which waits on the stack, then the
-    // old h, then B and C; s24 to s31 dt·u. r0 is h, r1 a, r2 B and C, r3 counts states, r12 and lr are on their way from FPU
-    // to FPU.
+    // old h, then B and C; s24 to s31 dt·u. r0 is h, r1 a, r2 B and C, r3 counts states by twos, r12 and lr are on their way
+    // from FPU to FPU.
     naked_asm!(
         cpu!(),
         exp!(),
@@ -126,9 +121,10 @@ unsafe extern "C" fn eight_channels(args: &mut Blocks) {
         constants!(),
         "add r12, r0, #8",
         "str r12, [sp, #96]",
-        "ldrd r1, r0, [r12, #56]",
+        "ldrd r1, r0, [r12, #20]",
         "1:", // a block
-        "vldmia r12!, {{s7-s15}}",
+        "adr r10, 3f",
+        "vldmia r10, {{s7-s15}}",
         "ldm r12, {{r2, r3, r10, lr}}",
         "vldmia r10!, {{s16-s23}}",
         "vldmia lr!, {{s24-s31}}",
@@ -136,7 +132,8 @@ unsafe extern "C" fn eight_channels(args: &mut Blocks) {
         "EACH vmul.f32, 24, 16, 24",
         "EACH vmul.f32, 16, 16, 7, 0",
         "vstmia sp, {{s16-s23}}",
-        "2:", // a state
+        "2:", // two states
+        ".rept 2",
         "vldmia r1!, {{s0-s7}}",
         "vldmia sp, {{s16-s23}}",
         "EACH vmul.f32, 0, 0, 16",
@@ -153,6 +150,7 @@ unsafe extern "C" fn eight_channels(args: &mut Blocks) {
         "EACH vmla.f32, 0, 24, 16, 0",
         "EACH vmla.f32, 8, 0, 17, 0",
         "vstmia r0!, {{s0-s7}}",
+        ".endr",
         "subs r3, #1",
         "bne 2b",
         "ldr r12, [sp, #96]",
@@ -162,16 +160,20 @@ unsafe extern "C" fn eight_channels(args: &mut Blocks) {
         "EACH vmla.f32, 8, 0, 16",
         "vstmia r2!, {{s8-s15}}",
         "strd r2, r3, [r12, #-8]",
-        "ldr lr, [r12, #52]",
+        "ldr lr, [r12, #16]",
         "cmp r1, lr",
         "bne 1b",
         "add sp, #32",
         leave!(),
+        ".p2align 2",
+        "3:", // 2²³, and what sums begin with
+        ".long {scale}, 0, 0, 0, 0, 0, 0, 0, 0",
         ".noaltmacro",
         ".purgem EXP",
         ".purgem EXPS",
         ".purgem EACH",
         ".purgem ONE",
+        scale = const LOG_SCALE.to_bits(),
         c0 = const EXP2[0],
         c1 = const EXP2[1],
         c2 = const EXP2[2],
