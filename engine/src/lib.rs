@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use jamlet::tokenizer::{Decoder, Encoder};
-//! use jamlet::{Model, Options, Sampler, Session};
+//! use jamlet::{Grounding, Model, Options, Sampler, SamplerOptions, Session};
 //!
 //! fn summarize(image: &[u8], workspace: &mut [u8], text: &str, mut print: impl FnMut(&str)) -> Option<()> {
 //!     let model = Model::parse(image).ok()?; // checked once; nothing behind it can fail or panic
@@ -20,16 +20,20 @@
 //!         }
 //!     }
 //!     let mut encoder = Encoder::<512>::new(tokenizer);
+//!     let mut grounding = Grounding::new(); // remembers which words the text has
 //!     encoder.feed(text.as_bytes(), |id| _ = session.feed(&[id]));
 //!     encoder.finish(|id| _ = session.feed(&[id]));
+//!     grounding.feed(text.as_bytes());
+//!     grounding.finish();
 //!     for id in model.prompt().suffix() {
 //!         session.feed(&[id]).ok()?;
 //!     }
 //!
-//!     // Decode.
-//!     let (mut sampler, mut decoder) = (Sampler::greedy(), Decoder::new(tokenizer, true));
+//!     // Decode: names come from the text.
+//!     let mut sampler = Sampler::new(SamplerOptions::summary());
+//!     let mut decoder = Decoder::new(tokenizer, true);
 //!     for _ in 0..64 {
-//!         let id = session.next(&mut sampler).ok()?;
+//!         let id = session.next_grounded(&mut sampler, &mut grounding).ok()?;
 //!         if model.prompt().is_stop(id) {
 //!             break;
 //!         }
@@ -56,7 +60,7 @@
 //!
 //! * [`checkpoints`]: going back in a run, in memory of the caller.
 //! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets, `snapshot` and `restore` carry it elsewhere.
-//! * [`Sampler`]: from logits to a token, without ever holding all logits.
+//! * [`Sampler`]: from logits to a token, without ever holding all logits; [`Grounding`]: with names from the text alone.
 //! * [`tokenizer`]: text to ids and back, streaming, read from the image.
 //! * `layers`: Mamba, attention, MLP and mixture of experts, each readable beside its paper.
 //! * [`state`]: the memory plan, the workspace and how it is divided, the attention cache.
@@ -84,6 +88,6 @@ pub mod tokenizer;
 pub use checkpoints::Checkpoints;
 pub use image::ImageError;
 pub use model::Model;
-pub use sampler::{Sampler, SamplerOptions};
+pub use sampler::{Grounding, Sampler, SamplerOptions};
 pub use session::{Session, SessionError};
 pub use state::{Aligned, Eviction, Options, Plan, PlanError, RestoreError, SnapshotError, StateWidth, Workspace};

@@ -3,7 +3,7 @@
 use crate::kernels::Kernels;
 use crate::layers::{self, Pass};
 use crate::model::{FfnWeights, MixerWeights, Model};
-use crate::sampler::Sampler;
+use crate::sampler::{Grounding, Sampler};
 use crate::state::cache::Cache;
 use crate::state::snapshot::{self, Memory, Place, RestoreError, SnapshotError};
 use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError};
@@ -161,6 +161,25 @@ impl<'m, 'w> Session<'m, 'w> {
         sampler.begin();
         self.logits(|first, logits| sampler.see(first, logits))?;
         let token = sampler.choose();
+        self.pending = Some(token);
+        Ok(token)
+    }
+
+    /// As [`Session::next`], with a preference for the words of the text that `grounding` has read, see
+    /// [`grounding`](crate::sampler::grounding). Without a tokenizer in the image nothing is preferred.
+    ///
+    /// # Errors
+    /// [`SessionError::NothingFed`].
+    pub fn next_grounded(&mut self, sampler: &mut Sampler, grounding: &mut Grounding) -> Result<u32, SessionError> {
+        let tokenizer = self.model.tokenizer();
+        let cost = |id| tokenizer.as_ref().map_or(0.0, |tokenizer| grounding.cost(tokenizer, id));
+        self.feed_pending();
+        sampler.begin();
+        self.logits(|first, logits| sampler.see_at_cost(first, logits, cost))?;
+        let token = sampler.choose();
+        if let Some(tokenizer) = &tokenizer {
+            grounding.push(tokenizer, token);
+        }
         self.pending = Some(token);
         Ok(token)
     }

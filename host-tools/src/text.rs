@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
-use jamlet::{Model, Sampler, Session};
+use jamlet::{Grounding, Model, Sampler, Session, SessionError};
 use std::io::Read;
 use std::ops::ControlFlow;
 
@@ -12,6 +12,41 @@ const WINDOW: usize = 4096;
 const PIECE: usize = 1 << 12;
 /// Tokens that are gathered before they are fed.
 const BATCH: usize = 256;
+
+/// How tokens are chosen.
+#[derive(Clone, Debug)]
+pub struct Decoding {
+    /// Among those of a step.
+    pub sampler: Sampler,
+    /// Prefers the words of the text, if it is there.
+    pub grounding: Option<Grounding>,
+}
+
+impl Decoding {
+    /// Without a preference for the words of the text.
+    pub fn ungrounded(sampler: Sampler) -> Self {
+        Self { sampler, grounding: None }
+    }
+
+    /// Forgets text and answer.
+    pub fn reset(&mut self) {
+        self.sampler.reset();
+        if let Some(grounding) = &mut self.grounding {
+            grounding.reset();
+        }
+    }
+
+    /// The next token.
+    ///
+    /// # Errors
+    /// [`SessionError::NothingFed`].
+    pub fn next(&mut self, session: &mut Session<'_, '_>) -> Result<u32, SessionError> {
+        match &mut self.grounding {
+            Some(grounding) => session.next_grounded(&mut self.sampler, grounding),
+            None => session.next(&mut self.sampler),
+        }
+    }
+}
 
 /// The tokenizer of an image.
 ///
@@ -49,11 +84,16 @@ pub fn decode(model: &Model<'_>, ids: &[u32]) -> Result<String> {
     Ok(text)
 }
 
-/// Feeds everything that `input` has, as it comes. `tick` hears of tokens fed. Returns their number.
+/// Feeds everything that `input` has, as it comes, also to `grounding`. `tick` hears of tokens fed. Returns their number.
 ///
 /// # Errors
 /// When the input can't be read or the image has no tokenizer.
-pub fn feed(session: &mut Session<'_, '_>, input: &mut dyn Read, mut tick: impl FnMut(u64)) -> Result<u64> {
+pub fn feed(
+    session: &mut Session<'_, '_>,
+    input: &mut dyn Read,
+    mut grounding: Option<&mut Grounding>,
+    mut tick: impl FnMut(u64),
+) -> Result<u64> {
     let mut encoder = Encoder::<WINDOW>::new(tokenizer(session.model())?);
     let (mut bytes, mut ids) = (vec![0; PIECE], Vec::new());
     let before = session.position();
@@ -67,6 +107,12 @@ pub fn feed(session: &mut Session<'_, '_>, input: &mut dyn Read, mut tick: impl 
             encoder.finish(|id| ids.push(id));
         } else {
             encoder.feed(&bytes[..count], |id| ids.push(id));
+        }
+        if let Some(grounding) = &mut grounding {
+            match count {
+                0 => grounding.finish(),
+                _ => grounding.feed(&bytes[..count]),
+            }
         }
         let whole = if count == 0 { ids.len() } else { ids.len() / BATCH * BATCH };
         for batch in ids[..whole].chunks(BATCH) {
@@ -108,7 +154,7 @@ pub fn ask(session: &mut Session<'_, '_>) -> Result<()> {
 /// When nothing was fed or the image has no tokenizer.
 pub fn generate(
     session: &mut Session<'_, '_>,
-    sampler: &mut Sampler,
+    decoding: &mut Decoding,
     limit: usize,
     mut sink: impl FnMut(&str) -> ControlFlow<()>,
 ) -> Result<usize> {
@@ -117,7 +163,7 @@ pub fn generate(
     let mut flow = ControlFlow::Continue(());
     let mut count = 0;
     while count < limit && flow.is_continue() {
-        let token = session.next(sampler)?;
+        let token = decoding.next(session)?;
         if prompt.is_stop(token) {
             break;
         }
@@ -132,14 +178,14 @@ pub fn generate(
 ///
 /// # Errors
 /// As [`feed`] and [`generate`].
-pub fn summarize(session: &mut Session<'_, '_>, sampler: &mut Sampler, text: &str, limit: usize) -> Result<String> {
+pub fn summarize(session: &mut Session<'_, '_>, decoding: &mut Decoding, text: &str, limit: usize) -> Result<String> {
     session.reset();
-    sampler.reset();
+    decoding.reset();
     begin(session)?;
-    feed(session, &mut text.as_bytes(), |_| ())?;
+    feed(session, &mut text.as_bytes(), decoding.grounding.as_mut(), |_| ())?;
     ask(session)?;
     let mut summary = String::new();
-    generate(session, sampler, limit, |part| {
+    generate(session, decoding, limit, |part| {
         summary.push_str(part);
         ControlFlow::Continue(())
     })?;

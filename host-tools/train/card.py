@@ -1,7 +1,9 @@
 """Writes a model card from measurements of the packed image by the int8 engine.
 
     card.py NAME IMAGE --folder HF --eval DIR --jamlet BINARY --history TEXT > NAME.md
+    card.py NAME IMAGE --eval DIR --jamlet BINARY --rescore OLD.md > NAME.md
 
+The second form keeps what the old card tells of the model, and measures the scores again.
 Runs `jamlet score` and `jamlet inspect`; every number in the card's tables comes from them or from the files.
 """
 
@@ -23,11 +25,11 @@ SETS = {
 OUTPUTS, SEED = 20, 0
 
 
-def score(jamlet: Path, image: Path, pairs: Path) -> tuple[dict, list[dict]]:
+def score(jamlet: Path, image: Path, pairs: Path, *options: str) -> tuple[dict, list[dict]]:
     """The report, and each summary with its scores."""
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "summaries.jsonl"
-        command = [jamlet, "score", image, "--pairs", pairs, "--json", "--summaries", lines]
+        command = [jamlet, "score", image, "--pairs", pairs, "--json", "--summaries", lines, *options]
         report = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         return json.loads(report), [json.loads(line) for line in lines.read_text().splitlines()]
 
@@ -42,12 +44,23 @@ def main() -> None:
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     args.add_argument("name")
     args.add_argument("image", type=Path)
-    args.add_argument("--folder", type=Path, required=True, help="the Hugging Face folder that was packed")
+    args.add_argument("--folder", type=Path, help="the Hugging Face folder that was packed")
     args.add_argument("--eval", type=Path, required=True, help="folder with the evaluation pairs")
     args.add_argument("--jamlet", type=Path, required=True)
-    args.add_argument("--history", type=Path, required=True, help="Markdown: its training and its limits")
-    args = args.parse_args()
+    args.add_argument("--history", type=Path, help="Markdown: its training and its limits")
+    args.add_argument("--rescore", type=Path, metavar="OLD.md", help="a card of this image")
+    parser, args = args, args.parse_args()
+    if args.rescore:
+        print(args.rescore.read_text().partition("## Scores")[0].strip())
+    elif args.folder and args.history:
+        describe(args)
+    else:
+        parser.error("--folder and --history, or --rescore")
+    scores(args)
 
+
+def describe(args: argparse.Namespace) -> None:
+    """What the model is, and where it comes from."""
     c = json.loads((args.folder / "config.json").read_text())
     tensors = load_file(args.folder / "model.safetensors")
     tensors.pop("lm_head.weight", None)
@@ -71,8 +84,12 @@ A Jamba that writes a one-line summary of a short English text: a package descri
 | prompt | `<\\|startoftext\\|>` text `<\\|summary\\|>`; ends with `<\\|endoftext\\|>`; texts were cut at 400 tokens |
 | licence | as this repository's; the data's licences are in [the data card](../train/DATA.md) |
 
-{args.history.read_text().strip()}
+{args.history.read_text().strip()}""")
 
+
+def scores(args: argparse.Namespace) -> None:
+    """How good its summaries are, and twenty of them."""
+    print("""
 ## Scores
 
 By the int8 engine (`jamlet score`, its defaults), over all pairs; ROUGE F-measures with stemming, in percent.
@@ -81,20 +98,22 @@ By the int8 engine (`jamlet score`, its defaults), over all pairs; ROUGE F-measu
     for name, title in SETS.items():
         pairs = args.eval / f"{name}.jsonl"
         report, lines = score(args.jamlet, args.image, pairs)
+        plain, _ = score(args.jamlet, args.image, pairs, "--ungrounded", "--no-repeat-ngram", "3")
         first = first or (name, pairs, lines)
         print(f"### {title} ({report['texts']:,} pairs)\n")
         print("| | ROUGE-1 | ROUGE-2 | ROUGE-L |\n|---|---|---|---|")
-        for label, key in (
-            (f"**{args.name}**", "model"),
-            ("first sentence", "first_sentence"),
-            ("first 12 words", "first_words"),
-            ("best heuristic", "heuristic"),
-            ("best single sentence, chosen knowing the answer", "best_sentence"),
+        for label, rouge in (
+            (f"**{args.name}**", report["model"]),
+            ("without grounding, no three tokens twice", plain["model"]),
+            ("first sentence", report["first_sentence"]),
+            ("first 12 words", report["first_words"]),
+            ("best heuristic", report["heuristic"]),
+            ("best single sentence, chosen knowing the answer", report["best_sentence"]),
         ):
-            rouge = report[key]
             print(f"| {label} | {rouge['rouge1']:.1f} | {rouge['rouge2']:.1f} | {rouge['rouge_l']:.1f} |")
         print(f"\nEmpty {report['empty']:.1f} %, repeats itself {report['repeats']:.1f} %, has a name or number that "
-              f"is not in the text {report['invents']:.1f} % (people: {report['reference_invents']:.1f} %).\n")
+              f"is not in the text {report['invents']:.1f} % (without grounding: {plain['invents']:.1f} %, "
+              f"people: {report['reference_invents']:.1f} %).\n")
 
     name, pairs, lines = first
     texts = [json.loads(line)["text"] for line in pairs.read_text().splitlines()]

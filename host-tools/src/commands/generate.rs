@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use jamlet::{Sampler, SamplerOptions, Session};
+use jamlet::{Grounding, Sampler, SamplerOptions, Session};
 use jamlet_tools::endless::StandardInput;
-use jamlet_tools::{memory, progress, text};
+use jamlet_tools::text::{self, Decoding};
+use jamlet_tools::{memory, progress};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fs::File;
@@ -31,7 +32,7 @@ pub struct SamplerArgs {
     /// Makes tokens that were chosen before less probable; 1 is off
     #[arg(long, default_value_t = 1.0)]
     repetition_penalty: f32,
-    /// No sequence of so many tokens twice; 0 is off [default: 0 in run, 3 in summarize]
+    /// No sequence of so many tokens twice; 0 is off [default: 0 in run, 2 in summarize]
     #[arg(long)]
     no_repeat_ngram: Option<usize>,
     /// The same seed gives the same tokens, on every board
@@ -40,15 +41,26 @@ pub struct SamplerArgs {
 }
 
 impl SamplerArgs {
-    /// As the engine has them, where `no_repeat_ngram` isn't given.
-    pub fn sampler(&self, no_repeat_ngram: usize) -> Sampler {
+    /// For any text.
+    pub fn plain(&self) -> Decoding {
+        Decoding::ungrounded(self.sampler(&SamplerOptions::greedy()))
+    }
+
+    /// For summaries, with words that the text has unless `ungrounded`.
+    pub fn summary(&self, ungrounded: bool) -> Decoding {
+        let sampler = self.sampler(&SamplerOptions::summary());
+        Decoding { sampler, grounding: (!ungrounded).then(Grounding::new) }
+    }
+
+    /// As the engine has them.
+    fn sampler(&self, default: &SamplerOptions) -> Sampler {
         Sampler::new(SamplerOptions {
             temperature: self.temperature,
             top_k: self.top_k,
             top_p: self.top_p,
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
-            no_repeat_ngram: self.no_repeat_ngram.unwrap_or(no_repeat_ngram),
+            no_repeat_ngram: self.no_repeat_ngram.unwrap_or(default.no_repeat_ngram),
             seed: self.seed,
         })
     }
@@ -85,7 +97,7 @@ pub struct Answer {
 /// the answer to standard output as it comes, unless `quiet`.
 pub fn answer(
     session: &mut Session<'_, '_>,
-    sampler: &mut Sampler,
+    decoding: &mut Decoding,
     input: &mut dyn Read,
     template: bool,
     limit: usize,
@@ -98,20 +110,20 @@ pub fn answer(
         session.feed(&[bos])?;
     }
     let bar = progress::tokens("reading");
-    let fed = text::feed(session, input, |tokens| progress::set_tokens(&bar, tokens));
+    let fed = text::feed(session, input, decoding.grounding.as_mut(), |tokens| progress::set_tokens(&bar, tokens));
     bar.finish_and_clear();
     fed?;
     if template {
         text::ask(session)?;
     }
     let prefill_seconds = start.elapsed().as_secs_f64();
-    write(session, sampler, template, limit, quiet, prefill_seconds)
+    write(session, decoding, template, limit, quiet, prefill_seconds)
 }
 
 /// Writes the answer to what `session` has read to standard output as it comes, unless `quiet`.
 pub fn write(
     session: &mut Session<'_, '_>,
-    sampler: &mut Sampler,
+    decoding: &mut Decoding,
     template: bool,
     limit: usize,
     quiet: bool,
@@ -123,7 +135,7 @@ pub fn write(
     let (mut written, mut begun) = (String::new(), false);
     let mut failed = None;
     let prompt_tokens = session.position();
-    let tokens = text::generate(session, sampler, limit, |part| {
+    let tokens = text::generate(session, decoding, limit, |part| {
         // A tokenizer may put a space before the first word.
         let part = if template && !begun { part.trim_start() } else { part };
         begun |= !part.is_empty();

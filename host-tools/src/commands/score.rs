@@ -1,7 +1,6 @@
 //! `jamlet score`.
 
 use super::generate::SamplerArgs;
-use super::summarize::NO_REPEAT;
 use super::{PlanArgs, bar, print_json};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -33,6 +32,9 @@ pub struct Score {
     plan: PlanArgs,
     #[command(flatten)]
     sampler: SamplerArgs,
+    /// Don't prefer the text's words
+    #[arg(long)]
+    ungrounded: bool,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -46,8 +48,8 @@ impl Score {
         let mut pairs = read_pairs(&self.pairs)?;
         pairs.truncate(self.limit.unwrap_or(usize::MAX));
         let bar = progress::count("summarizing", pairs.len() as u64);
-        let sampler = self.sampler.sampler(NO_REPEAT);
-        let scored = summarize(&model, self.plan.options(), &sampler, self.max_tokens, &pairs, || bar.inc(1));
+        let decoding = self.sampler.summary(self.ungrounded);
+        let scored = summarize(&model, self.plan.options(), &decoding, self.max_tokens, &pairs, || bar.inc(1));
         bar.finish_and_clear();
         let scored = scored?;
         if let Some(path) = &self.summaries {

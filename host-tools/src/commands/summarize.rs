@@ -27,13 +27,13 @@ pub struct Summarize {
     threads: ThreadsArgs,
     #[command(flatten)]
     sampler: SamplerArgs,
+    /// Don't prefer the text's words: names may be made up then
+    #[arg(long)]
+    ungrounded: bool,
     /// Print as JSON, with what it took
     #[arg(long)]
     json: bool,
 }
-
-/// No three tokens twice: summaries are short, and a model that is unsure otherwise goes round in circles.
-pub const NO_REPEAT: usize = 3;
 
 impl Summarize {
     /// Reads, then writes.
@@ -41,11 +41,11 @@ impl Summarize {
         let file = ImageFile::open(self.model.as_deref())?;
         let model = file.model()?;
         let mut workspace = HostWorkspace::new(&model, self.plan.options())?;
-        let mut sampler = self.sampler.sampler(NO_REPEAT);
+        let mut decoding = self.sampler.summary(self.ungrounded);
         let mut text = input(self.file.as_deref())?;
         let answer = on_threads(self.threads.count(), Kernels::detect(), |kernels| {
             let mut session = workspace.session_on(&model, kernels)?;
-            answer(&mut session, &mut sampler, &mut text, true, self.max_tokens, self.json)
+            answer(&mut session, &mut decoding, &mut text, true, self.max_tokens, self.json)
         })?;
         if self.json { print_json(&answer) } else { Ok(()) }
     }

@@ -9,10 +9,10 @@ pub use faults::Faults;
 pub use rouge::Rouge;
 pub use stem::stem;
 
-use crate::text;
+use crate::text::{self, Decoding};
 use crate::workspace::HostWorkspace;
 use anyhow::{Context, Result, ensure};
-use jamlet::{Model, Options, Sampler};
+use jamlet::{Model, Options};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -92,14 +92,14 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
 pub fn summarize(
     model: &Model<'_>,
     options: Options,
-    sampler: &Sampler,
+    decoding: &Decoding,
     limit: usize,
     pairs: &[Pair],
     tick: impl Fn() + Sync,
 ) -> Result<Vec<Scored>> {
     let one = |workspace: &mut HostWorkspace, (index, pair): (usize, &Pair)| -> Result<Scored> {
         let mut session = workspace.session(model)?;
-        let summary = text::summarize(&mut session, &mut sampler.clone(), &pair.text, limit)?;
+        let summary = text::summarize(&mut session, &mut decoding.clone(), &pair.text, limit)?;
         tick();
         Ok(Scored {
             index,

@@ -2,9 +2,9 @@
 
 use crate::{process, setup};
 use anyhow::{Context, Result, bail, ensure};
-use jamlet::{Options, Sampler, SamplerOptions};
+use jamlet::{Grounding, Options, Sampler, SamplerOptions};
 use jamlet_tools::image_file::ImageFile;
-use jamlet_tools::text;
+use jamlet_tools::text::{self, Decoding};
 use jamlet_tools::workspace::HostWorkspace;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,9 +62,10 @@ fn summary(text: &Path) -> Result<String> {
     let model = file.model()?;
     let mut workspace = HostWorkspace::new(&model, Options::default())?;
     let mut session = workspace.session(&model)?;
-    let mut sampler = Sampler::new(SamplerOptions { no_repeat_ngram: 3, ..SamplerOptions::greedy() });
+    let sampler = Sampler::new(SamplerOptions::summary());
+    let mut decoding = Decoding { sampler, grounding: Some(Grounding::new()) };
     let text = std::fs::read_to_string(text).with_context(|| text.display().to_string())?;
-    text::summarize(&mut session, &mut sampler, &text, 64)
+    text::summarize(&mut session, &mut decoding, &text, 64)
 }
 
 fn build() -> Result<PathBuf> {

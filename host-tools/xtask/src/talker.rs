@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use jamlet::image::layout::Expected;
 use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, features};
 use jamlet::tokenizer::Decoder;
-use jamlet::{Model, Options, Plan, Sampler, Session};
+use jamlet::{Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session};
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
 use jamlet_tools::pack::{Blobs, Source, prompt_section, write};
 use std::collections::BTreeMap;
@@ -70,7 +70,8 @@ pub fn answer(image: &[u8], options: Options, text: &[u8], most: u64) -> Result<
     answer_in_parts(image, options, &[text], most)
 }
 
-/// As [`answer`], to a text in parts of which each ends a word.
+/// As [`answer`], to a text in parts of which each ends a word. Where there are several, all but the last were read before
+/// the state was resumed: then the text's words aren't known.
 ///
 /// # Errors
 /// As there.
@@ -83,16 +84,22 @@ pub fn answer_in_parts(image: &[u8], options: Options, parts: &[&[u8]], most: u6
     let mut tokens: Vec<u32> = model.opening().collect();
     // In one piece, so that nothing depends on how the text arrived.
     let mut encoder = jamlet::tokenizer::Encoder::<4096>::new(tokenizer);
+    let mut grounding = Grounding::new();
     for part in parts {
+        grounding.feed(part);
         encoder.feed(part, |token| tokens.push(token));
         encoder.finish(|token| tokens.push(token));
     }
+    grounding.finish();
+    if parts.len() > 1 {
+        grounding.miss();
+    }
     tokens.extend(model.prompt().suffix());
     session.feed(&tokens).map_err(anyhow::Error::msg)?;
-    let (mut sampler, mut decoder) = (Sampler::greedy(), Decoder::new(tokenizer, true));
+    let (mut sampler, mut decoder) = (Sampler::new(SamplerOptions::summary()), Decoder::new(tokenizer, true));
     let (mut summary, mut written) = (String::new(), 0);
     while written < most {
-        let token = session.next(&mut sampler).map_err(anyhow::Error::msg)?;
+        let token = session.next_grounded(&mut sampler, &mut grounding).map_err(anyhow::Error::msg)?;
         written += 1;
         if model.prompt().is_stop(token) {
             break;

@@ -1,7 +1,7 @@
 //! The application: reads texts from a serial port and streams their summaries back.
 //!
 //! A text goes into the model's state while it arrives, so it may be of any length: nothing of it is kept, and nothing of
-//! it is cut off.
+//! it is cut off. Of its words a table of constant size remembers enough to prefer them in the summary.
 
 use crate::board::Board;
 #[cfg(feature = "persist")]
@@ -17,7 +17,7 @@ use embedded_io::{Read, ReadReady, Write};
 use heapless::Vec;
 use jamlet::kernels::Kernels;
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
-use jamlet::{ImageError, Model, Options, Sampler, Session};
+use jamlet::{Grounding, ImageError, Model, Options, Sampler, SamplerOptions, Session};
 
 /// A serial port.
 pub trait Port: Read + ReadReady + Write {}
@@ -51,6 +51,7 @@ pub struct Memory<'m> {
     line: Line,
     encoder: Place<Encoder<'m, WORD>>,
     sampler: Place<Sampler>,
+    grounding: Grounding,
 }
 
 /// An `Option` whose `None` is all zeros, so that a `static` lies in `.bss` and takes no flash.
@@ -63,7 +64,13 @@ enum Place<T> {
 impl Memory<'_> {
     /// Nothing was typed.
     pub const fn new() -> Self {
-        Self { input: Input::new(), line: Line::new(), encoder: Place::Empty, sampler: Place::Empty }
+        Self {
+            input: Input::new(),
+            line: Line::new(),
+            encoder: Place::Empty,
+            sampler: Place::Empty,
+            grounding: Grounding::new(),
+        }
     }
 }
 
@@ -111,9 +118,9 @@ fn assemble<'a, 'm, 'w, P: Port, B: Board>(
         Ok(opened) => opened,
         Err(problem) => return Err(refuse(&mut port, problem)),
     };
-    let Memory { input, line, encoder, sampler } = memory;
+    let Memory { input, line, encoder, sampler, grounding } = memory;
     let (Some(encoder), Some(sampler)) =
-        (in_place(encoder, || Encoder::new(tokenizer)), in_place(sampler, Sampler::greedy))
+        (in_place(encoder, || Encoder::new(tokenizer)), in_place(sampler, || Sampler::new(SamplerOptions::summary())))
     else {
         return Err(Ok(()));
     };
@@ -124,6 +131,7 @@ fn assemble<'a, 'm, 'w, P: Port, B: Board>(
             input,
             session,
             sampler,
+            grounding,
             batch: Vec::new(),
             begun: false,
             interrupted: false,
@@ -272,9 +280,11 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
             let ends = core::mem::take(&mut self.line_ends);
             // Line ends before a text's first line are none of it.
             for _ in 0..if reader.begun { ends } else { 0 } {
+                reader.grounding.feed(b"\n");
                 encoder.feed(b"\n", |token| reader.push(token));
             }
             reader.begin();
+            reader.grounding.feed(line.bytes());
             encoder.feed(line.bytes(), |token| reader.push(token));
         }
         line.clear();
@@ -331,6 +341,7 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
             return self.say(&[Text("[nothing was saved]\n> ")]);
         }
         reader.begun = true;
+        reader.grounding.miss();
         self.line_ends = 1;
         self.say_tokens("[resumed, ")
     }
@@ -441,6 +452,7 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
     fn end_text(&mut self) {
         let Self { encoder, reader, .. } = self;
         encoder.finish(|token| reader.push(token));
+        reader.grounding.finish();
         for token in reader.session.model().prompt().suffix() {
             reader.push(token);
         }
@@ -465,6 +477,8 @@ struct Reader<'a, 'm, 'w, P: Port, B> {
     input: &'a mut Input,
     session: Session<'m, 'w>,
     sampler: &'a mut Sampler,
+    /// The words of this text.
+    grounding: &'a mut Grounding,
     batch: Vec<u32, BATCH>,
     /// A text was begun: the state has seen the prompt's beginning.
     begun: bool,
@@ -518,7 +532,7 @@ impl<P: Port, B: Board> Reader<'_, '_, '_, P, B> {
 
     #[inline(never)]
     fn write_summary(&mut self, tokenizer: Tokenizer) -> Result<Rate, P::Error> {
-        let Self { port, board, input, session, sampler, .. } = self;
+        let Self { port, board, input, session, sampler, grounding, .. } = self;
         input.release(port, board)?;
         let prompt = session.model().prompt();
         start(sampler);
@@ -526,7 +540,7 @@ impl<P: Port, B: Board> Reader<'_, '_, '_, P, B> {
         let mut written = Rate::new();
         while written.tokens < LONGEST_SUMMARY && !input.poll_and_hold(port, board)? {
             let start = board.micros();
-            let token = session.next(sampler);
+            let token = session.next_grounded(sampler, grounding);
             written.count(1, board.micros().wrapping_sub(start));
             let Some(token) = token.ok().filter(|&token| !prompt.is_stop(token)) else { break };
             let mut sent = Ok(());
@@ -542,6 +556,7 @@ impl<P: Port, B: Board> Reader<'_, '_, '_, P, B> {
 
     fn drop_text(&mut self) {
         self.session.reset();
+        self.grounding.reset();
         self.batch.clear();
         self.read = Rate::new();
         (self.begun, self.interrupted) = (false, false);

@@ -11,7 +11,7 @@ use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan};
 use jamlet::model::{FfnWeights, QMatrix};
 use jamlet::state::snapshot;
 use jamlet::tokenizer::{Decoder, Encoder};
-use jamlet::{Checkpoints, Eviction, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
+use jamlet::{Checkpoints, Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
 
 /// Memory whose content the compiler doesn't know.
 pub struct Bytes<'a> {
@@ -100,6 +100,14 @@ fn text(model: &Model<'_>, session: &mut Session<'_, '_>, text: &mut [u8]) {
     }
     decoder.finish(|text| _ = black_box(text));
     sampler.reset();
+    let mut grounding = Grounding::new();
+    grounding.feed(text);
+    grounding.finish();
+    while let Ok(id) = session.next_grounded(&mut sampler, &mut grounding) {
+        black_box(id);
+        grounding.miss();
+    }
+    grounding.reset();
 }
 
 /// What outlives a session.

@@ -1,5 +1,9 @@
 //! From logits to a token, without ever holding all logits: the head's blocks stream through a short list of the best.
 
+pub mod grounding;
+
+pub use grounding::Grounding;
+
 use crate::kernels::math::exp;
 use heapless::Vec;
 
@@ -7,6 +11,10 @@ use heapless::Vec;
 pub const MAX_CANDIDATES: usize = 64;
 /// The most of its own tokens that a sampler remembers.
 pub const MAX_HISTORY: usize = 128;
+
+/// What a repeated sequence costs, in logits: more than a model is sure of most tokens, and less than an invented name. Where
+/// a name was begun for a second time, it is finished.
+pub const REPEAT: f32 = 10.0;
 
 /// How tokens are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,7 +30,7 @@ pub struct SamplerOptions {
     /// Logits of tokens that this sampler chose before are divided by it, or multiplied where negative (Keskar et al.
     /// 2019); 1 is off. What was fed doesn't count, so a summary may repeat its text.
     pub repetition_penalty: f32,
-    /// A token that would complete a sequence of so many tokens for a second time is left out; 0 is off.
+    /// A token that would complete a sequence of so many tokens for a second time costs [`REPEAT`]; 0 is off.
     pub no_repeat_ngram: usize,
     /// Seed of the random numbers: the same seed and logits give the same tokens on every target.
     pub seed: u64,
@@ -40,6 +48,12 @@ impl SamplerOptions {
             no_repeat_ngram: 0,
             seed: 0,
         }
+    }
+
+    /// For summaries, which are short: the most probable token, and no two tokens twice, because a model that is unsure
+    /// otherwise goes round in circles.
+    pub const fn summary() -> Self {
+        Self { no_repeat_ngram: 2, ..Self::greedy() }
     }
 }
 
@@ -88,14 +102,23 @@ impl Sampler {
 
     /// Sees the logits of the tokens `first ..`; blocks come in rising order.
     pub fn see(&mut self, first: usize, logits: &mut [f32]) {
+        self.see_at_cost(first, logits, |_| 0.0);
+    }
+
+    /// As [`Sampler::see`], where some tokens have a cost, at least 0, that their logits are lowered by. Only those that would
+    /// be candidates without it are asked for theirs: few, as the logits go by.
+    pub(crate) fn see_at_cost(&mut self, first: usize, logits: &mut [f32], cost: impl Fn(u32) -> f32) {
         self.penalize(first, logits);
         let keep = self.keep();
         let mut worst = self.worst(keep);
         for (id, &logit) in (first as u32..).zip(&*logits) {
             // NaN is never better.
             if logit > worst {
-                self.insert(Candidate { id, logit }, keep);
-                worst = self.worst(keep);
+                let logit = logit - cost(id);
+                if logit > worst {
+                    self.insert(Candidate { id, logit }, keep);
+                    worst = self.worst(keep);
+                }
             }
         }
     }
@@ -151,7 +174,7 @@ impl Sampler {
         }
         let n = self.options.no_repeat_ngram;
         if n > 0 && self.history.len() >= n {
-            // Every place where the last n − 1 tokens stood before: what followed them there is left out.
+            // Every place where the last n − 1 tokens stood before, and what followed them there.
             let known = self.history.len() - (n - 1);
             for start in 0..known {
                 let tail = self.history.oldest_first().skip(known);
@@ -159,7 +182,7 @@ impl Sampler {
                 if (&mut there).take(n - 1).eq(tail)
                     && let Some(logit) = there.next().and_then(place).and_then(|at| logits.get_mut(at))
                 {
-                    *logit = f32::NEG_INFINITY;
+                    *logit -= REPEAT;
                 }
             }
         }
