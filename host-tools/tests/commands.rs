@@ -69,6 +69,20 @@ fn a_text_is_summarized_by_the_built_in_model() {
 }
 
 #[test]
+fn names_come_from_the_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pairs = folder.path().join("pairs.jsonl");
+    let about = "WaveKnot is a modular synthesizer. This package contains its plugins for LV2 hosts.";
+    std::fs::write(&pairs, serde_json::json!({ "text": about, "summaries": ["plugins"] }).to_string()).expect("a file");
+    let invents = |options: &[&str]| {
+        let arguments = [&["score", "--pairs", text(&pairs), "--json"], options].concat();
+        json(&ok(&arguments))["invents"].as_f64()
+    };
+    assert_eq!(invents(&[]), Some(0.0));
+    assert_eq!(invents(&["--ungrounded"]), Some(100.0), "LV1");
+}
+
+#[test]
 fn any_bytes_are_a_text() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("text");
