@@ -79,7 +79,7 @@ fn names_come_from_the_text() {
         json(&ok(&arguments))["invents"].as_f64()
     };
     assert_eq!(invents(&[]), Some(0.0));
-    assert_eq!(invents(&["--ungrounded"]), Some(100.0), "LV1");
+    assert_eq!(invents(&["--ungrounded", "--no-repeat-ngram", "3"]), Some(100.0), "LV1");
 }
 
 #[test]
