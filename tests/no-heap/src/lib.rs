@@ -4,7 +4,7 @@
 
 use core::panic::PanicInfo;
 use jamlet::tokenizer::{Decoder, Encoder};
-use jamlet::{Model, Options, Sampler, SamplerOptions, Session};
+use jamlet::{Grounding, Model, Options, Sampler, SamplerOptions, Session};
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
@@ -27,6 +27,10 @@ fn run(image: &'static [u8], workspace: &'static mut [u8]) -> Option<u32> {
     let mut length = 0;
     let mut decoder = Decoder::new(model.tokenizer()?, true);
     decoder.push(session.next(&mut sampler).ok()?, |text| length += text.len() as u32);
+    let mut grounding = Grounding::new();
+    grounding.feed(b"text");
+    grounding.finish();
+    decoder.push(session.next_grounded(&mut sampler, &mut grounding).ok()?, |text| length += text.len() as u32);
     session.reset();
     #[cfg(feature = "heap")]
     {

@@ -3,7 +3,7 @@
 //! The last four bytes, which the checksum leaves free, choose options, kernels and sampler.
 
 use jamlet::kernels::Kernels;
-use jamlet::{Eviction, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
+use jamlet::{Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
 
 use super::{image, snapshot};
 use crate::images::AlignedBytes;
@@ -80,6 +80,13 @@ fn decode(model: &Model<'_>, mut session: Session<'_, '_>, choices: u32) {
     session.feed(&tokens).expect("known tokens");
     for _ in 0..2 {
         let token = session.next(&mut sampler).expect("a token");
+        assert!(token < vocab, "the sampler chose token {token} of {vocab}");
+    }
+    let mut grounding = Grounding::new();
+    grounding.feed(&choices.to_le_bytes());
+    grounding.finish();
+    for _ in 0..2 {
+        let token = session.next_grounded(&mut sampler, &mut grounding).expect("a token");
         assert!(token < vocab, "the sampler chose token {token} of {vocab}");
     }
     if bits(0, 6) == 0 {
