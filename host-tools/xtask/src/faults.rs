@@ -54,7 +54,9 @@ pub fn run(args: &Args) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let (path, image) = (scratch.path().join("talker.jamlet"), talker::image()?);
     fs::write(&path, &image)?;
-    let program = board.build(board.folder, Some(&path))?;
+    // A copy: what is built meanwhile gets the same name.
+    let program = scratch.path().join(board.name);
+    fs::copy(board.build(board.folder, Some(&path))?, &program)?;
     let random = &mut Random(args.seed);
     at_rest(board, &program, &image, args.injections, random)?;
     while_computing(board, &program, &image, args.injections, random)?;

@@ -2,6 +2,7 @@
 
 use crate::board::{ALL, Board, Machine};
 use crate::images::Random;
+use crate::sizes::MOST_STACK;
 use crate::talker;
 use crate::visit::{Visit, options};
 use anyhow::{Context, Result, ensure};
@@ -77,6 +78,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let (workspace, stack) = stats(&mut visit, texts)?;
     ensure!(done.summaries > 0, "no summary in {} s", args.seconds);
+    if let Machine::Cortex { .. } = board.machine {
+        let used =
+            stack.split(' ').find_map(|word| word.parse::<u64>().ok()).context("/stats says nothing of the stack")?;
+        ensure!(used <= MOST_STACK, "{used} bytes of stack; at most {MOST_STACK} would be right");
+    }
     println!(
         "{:<10} {} summaries, {} of them after a reset and {} after an interruption, {} bytes typed in {:.0} s: none differs from \
          this machine's; workspace {workspace}, {stack}, port errors 0",
