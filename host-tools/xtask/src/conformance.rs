@@ -351,7 +351,11 @@ fn run_one(
                 board.run_case(program, &file, Some(&counts), Duration::from_secs(args.limit.unwrap_or(LIMIT)))?;
             let problem = match run.status {
                 None => Some(format!("killed after {} seconds", run.time.as_secs())),
-                Some(status) if !status.success() => Some(format!("{status}: {}", run.stderr.trim())),
+                Some(status) if !status.success() => {
+                    // What a board says of an exception comes last.
+                    let last = run.stdout.lines().last().unwrap_or_default();
+                    Some(format!("{status}: {} {last}", run.stderr.trim()))
+                }
                 Some(_) => None,
             };
             (read_report(&run.stdout), problem)

@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<()> {
         guarded(args.cases)?;
     }
     if wanted(Part::Aligned) {
-        alignment::run(&["qemu-m4", "qemu-m7", "qemu-m33", "pi3", "pi4"], true)?;
+        alignment::run(&["qemu-m4", "qemu-m7", "qemu-m33"], true)?;
     }
     if wanted(Part::Miri) { miri() } else { Ok(()) }
 }
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// The first tool that finds something.
 pub fn check() -> Result<()> {
     guarded(FEW)?;
-    alignment::run(&["qemu-m4", "pi3", "pi4"], false)
+    alignment::run(&["qemu-m4"], false)
 }
 
 /// The guarded tests, natively, in valgrind and on aarch64.

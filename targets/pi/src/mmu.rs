@@ -14,10 +14,6 @@ const BLOCK_BYTES: u64 = 2 << 20;
 /// 39 bits of address, tables write-back and inner shareable, 4 KiB pages, no second table, 36 bits physical.
 const TCR: u64 = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 23 | 1 << 32;
 
-/// SCTLR_EL1.A: accesses that aren't aligned fault. All code for this target is compiled to need none, core's too; that this is so is
-/// tested by the conformance suite, and nothing that a board should end for.
-const ALIGNMENT_TRAP: u64 = if cfg!(feature = "conformance") { 1 << 1 } else { 0 };
-
 /// The first level of the map.
 static mut GIBIBYTES: Table = Table([0; 512]);
 
@@ -63,8 +59,8 @@ extern "C" fn enable() {
         "isb",
         "mov x1, #{bits}",
         "mrs x0, sctlr_el1",
-        "bic x0, x0, #2",
         "orr x0, x0, x1",
+        "bic x0, x0, #2",
         "msr sctlr_el1, x0",
         "isb",
         "ret",
@@ -73,6 +69,6 @@ extern "C" fn enable() {
         tcr1 = const TCR >> 16 & 0xFFFF,
         tcr2 = const TCR >> 32,
         table = sym GIBIBYTES,
-        bits = const 0x1005 | ALIGNMENT_TRAP, // map, data cache, instruction cache
+        bits = const 0x1005, // map, data cache, instruction cache
     );
 }

@@ -15,7 +15,7 @@ pub(super) fn splat(x: f32) -> Eight {
 }
 
 // Loads and stores are written out: bare-metal aarch64 is compiled for memory that only takes aligned accesses, which would
-// be a byte at a time.
+// be a byte at a time. The map of memory that `targets/pi` makes allows 16 bytes from any address.
 
 /// Eight numbers from memory.
 #[target_feature(enable = "neon")]

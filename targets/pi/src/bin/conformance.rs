@@ -4,7 +4,7 @@
 
 use core::fmt::Write;
 use jamlet::Plan;
-use jamlet_app::conformance::{Case, UNALIGNED, run_with};
+use jamlet_app::conformance::{Case, run_with};
 use pi::{cores, exit::exit, marks::Hints, memory, mmu, peripherals, serial::Pl011, stack};
 
 #[unsafe(no_mangle)]
@@ -21,18 +21,8 @@ extern "C" fn start() -> ! {
                 None => writeln!(serial, "error no room for a workspace of {bytes} bytes"),
             }
         }
-        None if memory::model().starts_with(&UNALIGNED) => writeln!(serial, "unaligned {:#010x}", read_unaligned()),
         None => writeln!(serial, "error no case in memory"),
     };
     let _ = written.and_then(|()| writeln!(serial, "stack {}\nend", stack::high_water()));
     exit(0)
-}
-
-/// Reads a word from an address that isn't aligned, by one instruction: `mmu` has it fault.
-fn read_unaligned() -> u32 {
-    let words = [0x0403_0201, 0x0807_0605u32];
-    let word;
-    // SAFETY: reads four of the eight bytes, as far as the processor does that.
-    unsafe { core::arch::asm!("ldur {:w}, [{}, #1]", out(reg) word, in(reg) &words, options(nostack, readonly)) };
-    word
 }
