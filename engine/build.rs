@@ -1,11 +1,16 @@
-//! Decides whether the Cortex-M kernels with DSP instructions are built: stable Rust has no `cfg` for them.
+//! Decides whether the kernels are built for which stable Rust has no `cfg`: those of Cortex-M with DSP instructions, and those
+//! of aarch64 with SMMLA.
 
 use std::env;
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(dsp, dsp_optional, portable)");
+    println!("cargo::rustc-check-cfg=cfg(dsp, dsp_optional, i8mm, portable)");
     println!("cargo::rerun-if-changed=build.rs");
     let target = env::var("TARGET").unwrap_or_default();
+    // Bare metal is a Raspberry Pi, and none has it.
+    if target.starts_with("aarch64") && !target.contains("-none") {
+        println!("cargo::rustc-cfg=i8mm");
+    }
     // ARMv7E-M always has them, ARMv8-M with its main extension may: the board's crate says so.
     let has_dsp = target.starts_with("thumbv7em")
         || target.starts_with("thumbv8m.main") && env::var_os("CARGO_FEATURE_DSP").is_some();

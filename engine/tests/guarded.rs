@@ -124,7 +124,7 @@ fn kernels(right: bool) {
         let n = if right { 1 + random.below(70) } else { n };
         let (m, o) = if right { (n, n) } else { (m, o) };
         let (x, y, z) = (random.floats(n), random.floats(m), random.floats(o));
-        let group = [8, 16, 64, 24][random.below(4)];
+        let group = [8, 16, 32, 64, 24][random.below(5)];
 
         // One row.
         everywhere(
@@ -156,7 +156,7 @@ fn kernels(right: bool) {
         );
 
         // A matrix product.
-        let (rows, cols, tokens) = (1 + random.below(40), 1 + random.below(200), 1 + random.below(9));
+        let (rows, cols, tokens) = (1 + random.below(40), 1 + random.below(200), 1 + random.below(18));
         let padded = padded_cols(cols);
         let mut length = |of: usize| if right { of } else { random.near(of) };
         let weights = length(rows.div_ceil(8) * tile_bytes(cols, group));

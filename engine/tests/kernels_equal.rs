@@ -139,7 +139,10 @@ fn matmul() {
         (9, 1544, 768),
         // More groups than kernels prepare at once, and more than some prepare at all.
         (24, 2088, 32),
+        (9, 1056, 32),
         (17, 4200, 8),
+        // More tiles than eight tokens are taken through at once.
+        (133, 96, 32),
     ];
     for (rows, cols, group) in shapes {
         for tokens in (1..=9).chain([15, 16, 17, 33]) {

@@ -120,14 +120,14 @@ impl<'a> Columns<'a> {
 
     /// Where the columns `first .. first + count` of some tokens begin, the next token's lying [`Columns::stride`] further;
     /// `None` where not all of them are there.
-    #[cfg(dsp)]
+    #[cfg(any(dsp, i8mm))]
     pub(super) fn pointer(&mut self, tokens: core::ops::Range<usize>, first: usize, count: usize) -> Option<*mut f32> {
         let inside = tokens.end <= self.tokens && first + count <= self.count;
         inside.then(|| self.start.wrapping_add(tokens.start * self.stride + first))
     }
 
     /// Numbers from a token's row to the next one's.
-    #[cfg(dsp)]
+    #[cfg(any(dsp, i8mm))]
     pub(super) const fn stride(&self) -> usize {
         self.stride
     }

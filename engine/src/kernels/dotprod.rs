@@ -32,7 +32,7 @@ pub(super) fn available() -> bool {
 
 /// SDOT multiplies four columns of four rows by a token's four activations: 4 columns of 8 rows take 2 SDOT, 2 EOR and a
 /// double load.
-struct Sdot;
+pub(super) struct Sdot;
 
 impl Inner for Sdot {
     #[target_feature(enable = "neon")]

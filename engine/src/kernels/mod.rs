@@ -52,6 +52,8 @@ mod dotprod;
 #[cfg(dsp)]
 mod dsp;
 mod executor;
+#[cfg(i8mm)]
+mod i8mm;
 #[cfg(feature = "narrow-state")]
 pub mod int8_state;
 pub mod math;
@@ -209,6 +211,8 @@ enum Isa {
     Neon,
     #[cfg(target_arch = "aarch64")]
     Dotprod,
+    #[cfg(i8mm)]
+    I8mm,
     #[cfg(dsp)]
     Dsp,
 }
@@ -233,6 +237,10 @@ macro_rules! call {
             #[cfg(target_arch = "aarch64")]
             #[allow(unused_unsafe)]
             Isa::Dotprod => unsafe { dotprod::$kernel($($argument),*) },
+            // SAFETY: `Kernels` holds this only where the processor was seen to have SMMLA and SDOT.
+            #[cfg(i8mm)]
+            #[allow(unused_unsafe)]
+            Isa::I8mm => unsafe { i8mm::$kernel($($argument),*) },
             #[cfg(dsp)]
             Isa::Dsp => dsp::$kernel($($argument),*),
         }
@@ -290,6 +298,8 @@ impl<'e> Kernels<'e> {
             Some(Isa::Neon),
             #[cfg(target_arch = "aarch64")]
             dotprod::available().then_some(Isa::Dotprod),
+            #[cfg(i8mm)]
+            i8mm::available().then_some(Isa::I8mm),
             #[cfg(dsp)]
             Some(Isa::Dsp),
         ];
@@ -314,6 +324,8 @@ impl<'e> Kernels<'e> {
             Isa::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Isa::Dotprod => "dotprod",
+            #[cfg(i8mm)]
+            Isa::I8mm => "i8mm",
             #[cfg(dsp)]
             Isa::Dsp => "dsp",
         }

@@ -8,7 +8,7 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 /// Columns of a group for which there are inner loops of their own: the packer's default.
-const WIDTH: usize = 32;
+pub(in crate::kernels) const WIDTH: usize = 32;
 
 /// The integer sums of a group's eight rows.
 pub(in crate::kernels) type Sums = [int32x4_t; 2];
@@ -22,6 +22,9 @@ pub(in crate::kernels) struct Token {
 
 /// The inner loops of an instruction set.
 pub(in crate::kernels) trait Inner {
+    /// Tiles through which all tokens are taken before the next ones: a multiple of four.
+    const STRETCH: usize = 4;
+
     /// `groups` groups of each of four tiles times one token, into 32 numbers.
     ///
     /// # Safety
@@ -40,24 +43,33 @@ pub(in crate::kernels) trait Inner {
     /// # Safety
     /// The processor has the instructions. There are so many; it is a multiple of eight, and not 0.
     unsafe fn sums(weights: *const u8, values: *const i8, columns: usize) -> Sums;
+
+    /// A stretch of tiles times as many of the first tokens as there is a better way for; returns how many that were.
+    ///
+    /// # Safety
+    /// The processor has the instructions. There is such a tile.
+    #[inline(always)]
+    unsafe fn stretch(_work: &Work<'_>, _first: usize, _out: &mut Columns<'_>) -> usize {
+        0
+    }
 }
 
 /// What a matrix product works on, checked.
-struct Work<'a> {
+pub(in crate::kernels) struct Work<'a> {
     tiles: *const u8,
     /// Tiles.
-    count: usize,
+    pub count: usize,
     /// Bytes of a tile.
     size: usize,
     x: Quantized<'a>,
-    tokens: usize,
+    pub tokens: usize,
     /// Groups of a row.
-    groups: usize,
+    pub groups: usize,
     /// Those that the inner loops take.
-    whole: usize,
+    pub whole: usize,
 }
 
-/// Matrix product, four tiles at a time through all tokens, so that the weights cross the memory bus once however many
+/// Matrix product, a stretch of tiles at a time through all tokens, so that the weights cross the memory bus once however many
 /// tokens there are.
 ///
 /// # Safety
@@ -74,10 +86,14 @@ pub(in crate::kernels) unsafe fn product<I: Inner>(w: &QMatrix<'_>, x: &Quantize
     let whole = if group == WIDTH { cols / WIDTH } else { 0 };
     let count = w.bytes().len().checked_div(size).unwrap_or(0);
     let work = Work { tiles: w.bytes().as_ptr(), count, size, x: *x, tokens, groups, whole };
+    let mut done = 0;
     for first in (0..count).step_by(4) {
-        let mut token = 0;
         // SAFETY: the caller's promise, and what was checked.
         unsafe {
+            if first.is_multiple_of(I::STRETCH) {
+                done = I::stretch(&work, first, &mut out);
+            }
+            let mut token = done;
             while tokens - token >= 3 {
                 four_tokens::<I>(&work, first, token, &mut out);
                 token = tokens.min(token + 4);
@@ -93,13 +109,13 @@ pub(in crate::kernels) unsafe fn product<I: Inner>(w: &QMatrix<'_>, x: &Quantize
 impl Work<'_> {
     /// Tile `index`, or the last one.
     #[inline(always)]
-    fn tile(&self, index: usize) -> *const u8 {
+    pub fn tile(&self, index: usize) -> *const u8 {
         self.tiles.wrapping_add(index.min(self.count - 1) * self.size)
     }
 
     /// Token `index`.
     #[inline(always)]
-    fn token(&self, index: usize) -> Token {
+    pub fn token(&self, index: usize) -> Token {
         let (values, scales) = (self.x.values.as_ptr(), self.x.scales.as_ptr());
         Token { values: values.wrapping_add(index * self.x.cols), scales: scales.wrapping_add(index * self.groups) }
     }

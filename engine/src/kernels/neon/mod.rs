@@ -9,8 +9,12 @@ mod vector;
 
 pub(super) use attention::{scores, softmax, weighted_values};
 pub(super) use matmul::{Inner, Sums, Token, matmul, product};
+#[cfg(i8mm)]
+pub(super) use matmul::{WIDTH, Work};
 pub(super) use rows::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, softplus_bias, swiglu,
 };
 pub(super) use s4d::s4d_scan;
 pub(super) use scan::scan;
+#[cfg(i8mm)]
+pub(super) use vector::{load_bytes, store_bytes};

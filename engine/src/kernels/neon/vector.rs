@@ -57,7 +57,7 @@ pub(super) fn store(to: &mut [f32; 8], x: Eight) {
 /// They are there.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) unsafe fn load_bytes<T>(x: *const T) -> uint8x16_t {
+pub(in crate::kernels) unsafe fn load_bytes<T>(x: *const T) -> uint8x16_t {
     let bytes;
     // SAFETY: by the caller's promise.
     unsafe {
@@ -77,7 +77,7 @@ pub(super) unsafe fn load_bytes<T>(x: *const T) -> uint8x16_t {
 /// There is room for them.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) unsafe fn store_bytes<T>(to: *mut T, bytes: uint8x16_t) {
+pub(in crate::kernels) unsafe fn store_bytes<T>(to: *mut T, bytes: uint8x16_t) {
     // SAFETY: by the caller's promise.
     unsafe {
         asm!(
