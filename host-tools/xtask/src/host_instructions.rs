@@ -96,8 +96,12 @@ pub fn run(args: &Args) -> Result<()> {
 /// Counts for an image.
 ///
 /// # Errors
-/// When valgrind is missing, or the image can't be run.
+/// When valgrind is missing, the image can't be run, or this isn't a release build.
 pub fn count(image: Option<&Path>, chunk: u32, window: u32, depths: &[usize]) -> Result<Counts> {
+    ensure!(
+        !cfg!(debug_assertions),
+        "this program counts its own instructions, and was built with checks: cargo run --release --package xtask -- host-instructions"
+    );
     let folder = tempfile::tempdir()?;
     let file = ImageFile::open(image)?;
     let image = match image {
@@ -157,8 +161,8 @@ fn at_depth(file: &ImageFile, depth: usize, chunk: u32, window: u32) -> Result<V
     let mut workspace = HostWorkspace::new(&model, Options::window(window).chunk(chunk))?;
     let mut session = workspace.session(&model)?;
     session.feed(&prompt(depth, model.header().vocab))?;
-    let mut snapshot = vec![0; session.plan().snapshot_bytes()];
-    let length = session.snapshot(&mut snapshot)?;
+    let mut snapshot = vec![0; session.plan().snapshot_with_logits_bytes()];
+    let length = session.snapshot_with_logits(&mut snapshot)?;
     snapshot.truncate(length);
     Ok(snapshot)
 }
