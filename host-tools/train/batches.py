@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ SORT_WINDOW = 2048  # pairs that are sorted by length together
 
 # How often a pair of each kind is seen in one epoch: kinds with few pairs would else go unlearnt.
 REPEATS = {"debian": 1, "scitldr": 5, "advisories": 2, "proposals": 2}
+# Packages of one source say nearly the same, and releases repeat them: so many of them in one epoch, others in the next.
+PER_SOURCE = 3
 
 
 def load(path: Path) -> list[dict]:
@@ -72,6 +75,18 @@ def grouped(pairs: list, tokens_per_batch: int):
         yield batch
 
 
+def capped(rows: list[dict], most: int) -> list[dict]:
+    """The first `most` rows of each source; rows of no source stay."""
+    seen: Counter[str] = Counter()
+    out = []
+    for row in rows:
+        source = row.get("source")
+        seen[source] += 1
+        if source is None or seen[source] <= most:
+            out.append(row)
+    return out
+
+
 def length(pair) -> int:
     return len(pair[0]) + len(pair[1])
 
@@ -101,6 +116,7 @@ class Epoch(IterableDataset):
     def __iter__(self):
         rows = [row for row in self.rows for _ in range(REPEATS[row["kind"]])]
         self.rng.shuffle(rows)
+        rows = capped(rows, PER_SOURCE)
         for start in range(0, len(rows), SORT_WINDOW):
             pairs = sorted((self.encode(row) for row in rows[start : start + SORT_WINDOW]), key=length)
             batches = list(grouped(pairs, self.tokens_per_batch))

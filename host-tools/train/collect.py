@@ -1,9 +1,9 @@
-"""Collects Debian's package descriptions through apt: long description -> one-line synopsis.
+"""Collects package descriptions of Debian and Ubuntu through apt: long description -> one-line synopsis.
 
     collect.py OUT [--lists DIR]
 
 Works on any Debian machine, without root and without touching the system's own package lists: each
-release gets its own apt state below `--lists`. Writes `OUT/<release>.jsonl`, one unique pair a line:
+release gets its own apt state below `--lists`. Ubuntu's lists are checked with the keys that Debian packages. Writes `OUT/<release>.jsonl`, one unique pair a line:
 `{"name", "source", "text", "summaries"}`.
 """
 
@@ -18,8 +18,19 @@ from pathlib import Path
 import lz4.frame
 import yaml
 
-RELEASES = ["bullseye", "bookworm", "trixie", "sid"]
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+DEBIAN = ["bullseye", "bookworm", "trixie", "sid"]
+DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# Of Ubuntu the releases with packages that Debian no longer has, or described otherwise. Each one's signing keys are in a
+# package of another release, which was checked before.
+UBUNTU = {
+    "focal": ("trixie", "ubuntu-keyring"),
+    "jammy": ("trixie", "ubuntu-keyring"),
+    "noble": ("trixie", "ubuntu-keyring"),
+    "questing": ("trixie", "ubuntu-keyring"),
+    "xenial": ("focal", "ubuntu-keyring"),
+    "bionic": ("focal", "ubuntu-keyring"),
+}
+UBUNTU_MIRROR = "http://archive.ubuntu.com/ubuntu"
 # Below these a pair says too little: "Foo library" for "See foo."
 MIN_TEXT_CHARS, MIN_SUMMARY_CHARS = 40, 8
 
@@ -34,23 +45,38 @@ def mirror() -> str:
     return archives[0]
 
 
-def update(release: str, lists: Path) -> None:
-    """Fetches the package lists of one release into `lists`."""
-    (lists / "partial").mkdir(parents=True, exist_ok=True)
-    sources = lists.parent / f"{release}.list"
-    sources.write_text(f"deb [signed-by={KEYRING}] {mirror()} {release} main\n")
-    options = {
+def options(lists: Path) -> list[str]:
+    """What makes apt work on the state in `lists` and no other."""
+    found = {
         "Acquire::Languages": "en",
         "Acquire::GzipIndexes": "true",
         "Acquire::CompressionTypes::Order": "gz",
         "APT::Architecture": "amd64",
         "Dir::State::Lists": lists,
-        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceList": lists.parent / f"{lists.name}.list",
         "Dir::Etc::SourceParts": "/dev/null",
         "Dir::Etc::Preferences": "/dev/null",
     }
-    flags = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    subprocess.run(["apt-get", *flags, "update"], check=True, stdout=subprocess.DEVNULL)
+    return [word for key, value in found.items() for word in ("-o", f"{key}={value}")]
+
+
+def update(release: str, lists: Path, archive: str, components: str, keyring: Path) -> None:
+    """Fetches the package lists of one release into `lists`."""
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
+    sources = lists.parent / f"{release}.list"
+    sources.write_text(f"deb [signed-by={keyring}] {archive} {release} {components}\n")
+    subprocess.run(["apt-get", *options(lists), "update"], check=True, stdout=subprocess.DEVNULL)
+
+
+def ubuntu_keyring(lists: Path, release: str, package: str) -> Path:
+    """Ubuntu's keys, from a package of a release whose lists are there."""
+    folder = lists / f"{package}-{release}"
+    folder.mkdir(exist_ok=True)
+    command = ["apt-get", *options(lists / release), "download", package]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    [archive] = folder.glob("*.deb")
+    subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+    return folder / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
 
 
 def read(path: Path) -> str:
@@ -123,11 +149,14 @@ def components(lists: Path):
             yield entry["Package"], summary.strip(), text.strip()
 
 
-def pairs(lists: Path) -> list[dict]:
-    """Every unique pair of one release, worth learning from."""
+def pairs(lists: Path, catalogue: bool) -> list[dict]:
+    """Every unique pair of one release, worth learning from; with those of the AppStream catalogue or without."""
     source = sources(lists)
     unique = {}
-    for origin, found in (("description", descriptions(lists)), ("appstream", components(lists))):
+    origins = [("description", descriptions(lists))]
+    if catalogue:
+        origins.append(("appstream", components(lists)))
+    for origin, found in origins:
         for name, synopsis, text in found:
             if len(text) >= MIN_TEXT_CHARS and len(synopsis) >= MIN_SUMMARY_CHARS:
                 unique.setdefault((synopsis, text), (name, origin))
@@ -145,10 +174,13 @@ def main() -> None:
     args = args.parse_args()
     lists = (args.lists or args.out / "lists").resolve()
     args.out.mkdir(parents=True, exist_ok=True)
-    for release in RELEASES:
+    for release in [*DEBIAN, *UBUNTU]:
         if not args.offline:
-            update(release, lists / release)
-        rows = pairs(lists / release)
+            if release in DEBIAN:
+                update(release, lists / release, mirror(), "main", DEBIAN_KEYRING)
+            else:
+                update(release, lists / release, UBUNTU_MIRROR, "main universe", ubuntu_keyring(lists, *UBUNTU[release]))
+        rows = pairs(lists / release, catalogue=release in DEBIAN)
         with open(args.out / f"{release}.jsonl", "w") as file:
             for row in rows:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,8 +1,10 @@
-"""Summaries from a model in training: batched prefill, then one token at a time for all rows.
+"""Summaries from a model in training: batched prefill, then one token at a time for all rows; and the step that both
+are made of, with gradients where they are wanted.
 
 Texts stand right-aligned: the padding before a text is kept out of the Mamba states and of the attention.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,68 +23,81 @@ class MambaState:
 
 @dataclass
 class AttentionState:
-    keys: torch.Tensor  # (B, kv_heads, T, head_dim)
+    keys: torch.Tensor  # (B, kv_heads, S, head_dim)
     values: torch.Tensor
-    seen: torch.Tensor  # (B, T) bool: False for padding
+    seen: torch.Tensor  # (B, S) bool: False for padding
 
 
-def mamba_prefill(m: Mamba, x, real):
+def advance_mamba(m: Mamba, x, real, inputs, h):
+    """x (B, T, H), real (B, T) bool: False for padding, then the state -> result (B, T, H), then the state after it."""
     u, z = m.in_proj(x).float().chunk(2, -1)
-    u = u * real[..., None]
-    inputs = F.pad(u, (0, 0, 3, 0))[:, -3:]
-    u = ops.conv_silu(u, m.conv1d.weight.squeeze(1), m.conv1d.bias) * real[..., None]
+    u = torch.cat([inputs, u * real[..., None]], 1)
+    inputs = u[:, -3:]
+    u = ops.conv_silu(u, m.conv1d.weight.squeeze(1), m.conv1d.bias)[:, 3:] * real[..., None]
     dt, B, C = m.x_proj(u).float().split(m.split, -1)
     dt = F.softplus(m.dt_proj(m.dt_layernorm(dt)).float())
-    y, h = ops.scan_with_state(u, dt, -torch.exp(m.A_log), m.b_layernorm(B), m.c_layernorm(C), m.D)
-    return m.out_proj(y * F.silu(z)), MambaState(inputs, h)
+    y, h = ops.scan_from(u, dt, -torch.exp(m.A_log), m.b_layernorm(B), m.c_layernorm(C), m.D, h)
+    return m.out_proj(y * F.silu(z)), inputs, h
 
 
-def mamba_step(m: Mamba, x, state: MambaState):
-    u, z = m.in_proj(x).float().chunk(2, -1)  # (B, D) each
-    window = torch.cat([state.inputs, u[:, None]], 1)
-    state.inputs = window[:, 1:]
-    u = F.silu((window * m.conv1d.weight.squeeze(1).t()).sum(1) + m.conv1d.bias)
-    dt, B, C = m.x_proj(u).float().split(m.split, -1)
-    dt = F.softplus(m.dt_proj(m.dt_layernorm(dt)).float())
-    A = -torch.exp(m.A_log).t()
-    state.h = torch.exp(dt[:, None] * A) * state.h + (dt * u)[:, None] * m.b_layernorm(B)[..., None]
-    y = (state.h * m.c_layernorm(C)[..., None]).sum(1) + m.D * u
-    return m.out_proj(y * F.silu(z))
-
-
-def attend(m: Attention, q, state: AttentionState, mask):
-    """q (B, heads, T, head_dim) over all that was seen; mask (B, T, S) bool: may look."""
-    groups = m.heads // m.kv_heads
-    keys, values = (x.repeat_interleave(groups, 1) for x in (state.keys, state.values))
-    y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask[:, None])
-    return m.o_proj(y.transpose(1, 2).flatten(2))
-
-
-def attention_prefill(m: Attention, x, real):
+def advance_attention(m: Attention, x, real, keys, values, seen):
+    """As `advance_mamba`; keys and values (B, kv_heads, S, head_dim) and seen (B, S) grow by T."""
     B, T, _ = x.shape
     q, k, v = (p(x).float().view(B, T, -1, m.head_dim).transpose(1, 2) for p in (m.q_proj, m.k_proj, m.v_proj))
-    state = AttentionState(k, v, real)
-    past = torch.ones(T, T, dtype=torch.bool).tril()
+    keys, values, seen = torch.cat([keys, k], 2), torch.cat([values, v], 2), torch.cat([seen, real], 1)
+    S, groups = keys.shape[2], m.heads // m.kv_heads
+    # The queries of one key-value head stand below each other, as in `Attention.forward`.
+    q = q.reshape(B, m.kv_heads, groups * T, m.head_dim)
+    scores = (q @ keys.transpose(2, 3)).float().view(B, m.kv_heads, groups, T, S) / math.sqrt(m.head_dim)
+    position = torch.arange(S, device=x.device)
     # Padding looks at itself, so that no row is empty.
-    mask = (past & real[:, None, :]) | torch.eye(T, dtype=torch.bool)
-    return attend(m, q, state, mask), state
+    may = seen[:, None] & (position <= position[S - T :, None]) | (position == position[S - T :, None])
+    weights = scores.masked_fill(~may[:, None, None], -torch.inf).softmax(-1)
+    y = weights.view(B, m.kv_heads, groups * T, S).to(values.dtype) @ values
+    y = y.view(B, m.heads, T, m.head_dim).transpose(1, 2)
+    return m.o_proj(y.reshape(B, T, -1)), keys, values, seen
 
 
-def attention_step(m: Attention, x, state: AttentionState):
-    B = x.shape[0]
-    q, k, v = (p(x).float().view(B, 1, -1, m.head_dim).transpose(1, 2) for p in (m.q_proj, m.k_proj, m.v_proj))
-    state.keys, state.values = torch.cat([state.keys, k], 2), torch.cat([state.values, v], 2)
-    state.seen = torch.cat([state.seen, torch.ones(B, 1, dtype=torch.bool)], 1)
-    return attend(m, q, state, state.seen[:, None, :])[:, 0]
+compiled_mamba = torch.compile(advance_mamba, dynamic=True)
+compiled_attention = torch.compile(advance_attention, dynamic=True)
 
 
-def run(model: Jamba, x, mixers, last_only: bool = False):
-    """The residual stack with a given computation for each layer's mixer, then logits (of the last step alone)."""
-    for layer, mixer in zip(model.layers, mixers):
-        # `forward`, not the module: parts that training compiled would be compiled again for these shapes.
-        x = x + mixer(layer.input_layernorm.forward(x)).float()
-        x = x + layer.feed_forward.forward(layer.pre_ff_layernorm.forward(x)).float()
-    return model.head(model.final_layernorm(x[:, -1] if last_only else x))
+def fresh(model: Jamba, batch: int) -> list:
+    """The states of all layers before the first token."""
+
+    def state(mixer):
+        if isinstance(mixer, Attention):
+            empty = torch.zeros(batch, mixer.kv_heads, 0, mixer.head_dim)
+            return AttentionState(empty, empty, torch.zeros(batch, 0, dtype=torch.bool))
+        inner = mixer.D.shape[0]
+        return MambaState(torch.zeros(batch, 3, inner), torch.zeros(batch, mixer.split[1], inner))
+
+    return [state(layer.mixer) for layer in model.layers]
+
+
+def rows(states: list, index: torch.Tensor) -> list:
+    """The states of these rows of a batch; a row may be taken several times."""
+    return [type(state)(*(value[index] for value in vars(state).values())) for state in states]
+
+
+def advance(model: Jamba, tokens, real, states: list, compiled: bool = False) -> tuple[torch.Tensor, list]:
+    """Tokens (B, T) -> normed hidden states (B, T, H), ready for `head`, and the layers' states after them.
+
+    `compiled` pays where gradients are wanted; without, parts that training compiled are not compiled again for the
+    many shapes of decoding.
+    """
+    part = (lambda module: module) if compiled else (lambda module: module.forward)
+    mamba, attention = (compiled_mamba, compiled_attention) if compiled else (advance_mamba, advance_attention)
+    x = F.embedding(tokens, model.embed_tokens.weight)
+    after = []
+    for layer, state in zip(model.layers, states):
+        y, *values = (attention if layer.attention else mamba)(
+            layer.mixer, part(layer.input_layernorm)(x), real, *vars(state).values()
+        )
+        after.append(type(state)(*values))
+        x = x + y.float()
+        x = x + part(layer.feed_forward)(part(layer.pre_ff_layernorm)(x)).float()
+    return model.final_layernorm(x), after
 
 
 def align(heads: list[list[int]]):
@@ -94,42 +109,27 @@ def align(heads: list[list[int]]):
 
 
 @torch.no_grad()
-def generate(model: Jamba, heads: list[list[int]], *, copies: int = 1, temperature: float = 0.0,
-             no_repeat_ngram: int = 0, repetition_penalty: float = 1.0, max_new: int = 40) -> list[list[int]]:
-    """Summaries' tokens, END left out, of each prompt (`copies` of each in turn). Temperature 0 is greedy.
-
-    `no_repeat_ngram` and `repetition_penalty` count the summary's own tokens, as the engine's sampler does.
-    """
+def generate(model: Jamba, heads: list[list[int]], **options) -> list[list[int]]:
+    """Summaries' tokens of each prompt; options as in `continue_from`."""
     model.eval()
-    tokens, real = align(heads)
-    states: list = []
+    hidden, states = advance(model, *align(heads), fresh(model, len(heads)))
+    return continue_from(model, hidden[:, -1], states, **options)
 
-    def prefill(mixer):
-        def compute(x):
-            forward = attention_prefill if isinstance(mixer, Attention) else mamba_prefill
-            y, state = forward(mixer, x, real)
-            states.append(state)
-            return y
 
-        return compute
+@torch.no_grad()
+def continue_from(model: Jamba, hidden, states: list, *, copies: int = 1, temperature: float = 0.0,
+                  no_repeat_ngram: int = 0, repetition_penalty: float = 1.0, max_new: int = 40) -> list[list[int]]:
+    """Tokens, END left out, that follow each row's hidden state (B, H) and states (`copies` of each in turn).
 
-    x = F.embedding(tokens, model.embed_tokens.weight)
-    logits = run(model, x, [prefill(layer.mixer) for layer in model.layers], last_only=True)
-    for state in states:
-        for name, value in vars(state).items():
-            setattr(state, name, value.repeat_interleave(copies, 0))
-    logits = logits.repeat_interleave(copies, 0)
-
-    steps = [
-        lambda x, m=layer.mixer, s=state: (attention_step if isinstance(m, Attention) else mamba_step)(m, x, s)
-        for layer, state in zip(model.layers, states)
-    ]
-    out: list[list[int]] = [[] for _ in range(logits.shape[0])]
-    alive = [True] * len(out)
+    Temperature 0 is greedy. `no_repeat_ngram` and `repetition_penalty` count the summary's own tokens, as the engine's
+    sampler does.
+    """
+    index = torch.arange(hidden.shape[0]).repeat_interleave(copies)
+    logits, states = model.head(hidden)[index], rows(states, index)
+    out: list[list[int]] = [[] for _ in index]
+    alive = list(range(len(out)))  # which of `out` the rows of logits and states are
     for _ in range(max_new):
-        for row, chosen in enumerate(out):
-            if not alive[row]:
-                continue
+        for row, chosen in enumerate(out[i] for i in alive):
             if repetition_penalty != 1.0 and chosen:
                 ids = torch.tensor(sorted(set(chosen)))
                 scores = logits[row, ids]
@@ -140,14 +140,17 @@ def generate(model: Jamba, heads: list[list[int]], *, copies: int = 1, temperatu
             picked = logits.argmax(-1)
         else:
             picked = torch.multinomial((logits / temperature).softmax(-1), 1)[:, 0]
+        going = picked != END
         for row, token in enumerate(picked.tolist()):
-            if alive[row]:
-                alive[row] = token != END
-                if alive[row]:
-                    out[row].append(token)
-        if not any(alive):
+            if token != END:
+                out[alive[row]].append(token)
+        alive = [i for i, goes in zip(alive, going.tolist()) if goes]
+        if not alive:
             break
-        logits = run(model, F.embedding(picked, model.embed_tokens.weight), steps)
+        if len(alive) < len(going):
+            picked, states = picked[going], rows(states, going)
+        hidden, states = advance(model, picked[:, None], torch.ones(len(alive), 1, dtype=torch.bool), states)
+        logits = model.head(hidden[:, -1])
     return out
 
 

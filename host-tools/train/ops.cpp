@@ -6,8 +6,9 @@
 // The selective scan:
 //   h[t,d,n] = exp(dt[t,d] * A[d,n]) * h[t-1,d,n] + dt[t,d] * B[t,n] * u[t,d]
 //   y[t,d]   = D[d] * u[t,d] + sum_n C[t,n] * h[t,d,n]
+// from a state h[-1] that is given, to the last one, which is a result beside y.
 //
-// Shapes: x, u, dt, y (batch, time, D); A (D, N); B, C (batch, time, N). N is 16, D a multiple of 16.
+// Shapes: x, u, dt, y (batch, time, D); A (D, N); B, C (batch, time, N); states (batch, N, D). N is 16, D a multiple of 16.
 //
 // Sixteen channels share one vector and the N states of a channel stay in registers through time. The backward pass
 // recomputes the states instead of reading them back: those of one row and one block of channels fit the L2 cache,
@@ -51,20 +52,20 @@ void check(const torch::Tensor &u, const torch::Tensor &A) {
 
 // y, and the state after the last step (batch, N, D).
 std::vector<torch::Tensor> scan_forward(torch::Tensor u, torch::Tensor dt, torch::Tensor A, torch::Tensor B,
-                                        torch::Tensor C, torch::Tensor skip) {
+                                        torch::Tensor C, torch::Tensor skip, torch::Tensor start) {
     check(u, A);
     const int64_t batch = u.size(0), time = u.size(1), D = u.size(2);
     auto y = torch::empty_like(u), last = torch::empty({batch, N, D}, u.options());
     auto At = A.t().contiguous();
     const float *pu = u.data_ptr<float>(), *pdt = dt.data_ptr<float>(), *pA = At.data_ptr<float>();
     const float *pB = B.data_ptr<float>(), *pC = C.data_ptr<float>();
-    const float *pskip = skip.data_ptr<float>();
+    const float *pskip = skip.data_ptr<float>(), *pstart = start.data_ptr<float>();
     float *py = y.data_ptr<float>(), *plast = last.data_ptr<float>();
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t b = 0; b < batch; b++)
         for (int64_t d = 0; d < D; d += LANES) {
             Vec h[N], a[N];
-            for (int n = 0; n < N; n++) a[n] = load(pA + n * D + d), h[n] = splat(0);
+            for (int n = 0; n < N; n++) a[n] = load(pA + n * D + d), h[n] = load(pstart + (b * N + n) * D + d);
             for (int64_t t = 0; t < time; t++) {
                 const int64_t i = b * time + t;
                 const Vec x = load(pu + i * D + d), step = load(pdt + i * D + d), input = step * x;
@@ -81,21 +82,22 @@ std::vector<torch::Tensor> scan_forward(torch::Tensor u, torch::Tensor dt, torch
     return {y, last};
 }
 
-// Gradients of u, dt, A, B, C and D, given that of y.
-std::vector<torch::Tensor> scan_backward(torch::Tensor gy, torch::Tensor u, torch::Tensor dt, torch::Tensor A,
-                                         torch::Tensor B, torch::Tensor C, torch::Tensor skip) {
+// Gradients of u, dt, A, B, C, D and the first state, given those of y and of the last state.
+std::vector<torch::Tensor> scan_backward(torch::Tensor gy, torch::Tensor glast, torch::Tensor u, torch::Tensor dt,
+                                         torch::Tensor A, torch::Tensor B, torch::Tensor C, torch::Tensor skip,
+                                         torch::Tensor start) {
     check(u, A);
     const int64_t batch = u.size(0), time = u.size(1), D = u.size(2);
     auto At = A.t().contiguous();
     auto gu = torch::empty_like(u), gdt = torch::empty_like(u);
     auto gA = torch::empty({batch, N, D}, u.options()), gskip = torch::empty({batch, D}, u.options());
-    auto gB = torch::empty_like(B), gC = torch::empty_like(C);
+    auto gB = torch::empty_like(B), gC = torch::empty_like(C), gstart = torch::empty_like(start);
     const float *pgy = gy.data_ptr<float>(), *pu = u.data_ptr<float>(), *pdt = dt.data_ptr<float>();
     const float *pA = At.data_ptr<float>(), *pB = B.data_ptr<float>(), *pC = C.data_ptr<float>();
     float *pgu = gu.data_ptr<float>(), *pgdt = gdt.data_ptr<float>(), *pgA = gA.data_ptr<float>();
     float *pgB = gB.data_ptr<float>(), *pgC = gC.data_ptr<float>();
-    const float *pskip = skip.data_ptr<float>();
-    float *pgskip = gskip.data_ptr<float>();
+    const float *pskip = skip.data_ptr<float>(), *pstart = start.data_ptr<float>(), *pglast = glast.data_ptr<float>();
+    float *pgskip = gskip.data_ptr<float>(), *pgstart = gstart.data_ptr<float>();
 #pragma omp parallel
     {
         const auto scratch = [&](int64_t steps) { return (Vec *)std::aligned_alloc(64, steps * N * sizeof(Vec)); };
@@ -105,7 +107,10 @@ std::vector<torch::Tensor> scan_backward(torch::Tensor gy, torch::Tensor u, torc
             for (int64_t k = 0; k < time * N; k++) laneB[k] = laneC[k] = splat(0);
             for (int64_t d = 0; d < D; d += LANES) {
                 Vec a[N], gh[N], ga[N];
-                for (int n = 0; n < N; n++) a[n] = load(pA + n * D + d), states[n] = gh[n] = ga[n] = splat(0);
+                for (int n = 0; n < N; n++) {
+                    a[n] = load(pA + n * D + d), ga[n] = splat(0);
+                    states[n] = load(pstart + (b * N + n) * D + d), gh[n] = load(pglast + (b * N + n) * D + d);
+                }
                 Vec gs = splat(0);
                 for (int64_t t = 0; t < time; t++) {
                     const int64_t i = b * time + t;
@@ -140,7 +145,10 @@ std::vector<torch::Tensor> scan_backward(torch::Tensor gy, torch::Tensor u, torc
                     store(pgu + i * D + d, through_input * step + g * load(pskip + d));
                     store(pgdt + i * D + d, through_input * x + through_decay);
                 }
-                for (int n = 0; n < N; n++) store(pgA + (b * N + n) * D + d, ga[n]);
+                for (int n = 0; n < N; n++) {
+                    store(pgA + (b * N + n) * D + d, ga[n]);
+                    store(pgstart + (b * N + n) * D + d, gh[n]);
+                }
                 store(pgskip + b * D + d, gs);
             }
             for (int64_t k = 0; k < time * N; k++) {
@@ -152,7 +160,7 @@ std::vector<torch::Tensor> scan_backward(torch::Tensor gy, torch::Tensor u, torc
         }
         std::free(states), std::free(decays), std::free(laneB), std::free(laneC);
     }
-    return {gu, gdt, gA.sum(0).t().contiguous(), gB, gC, gskip.sum(0)};
+    return {gu, gdt, gA.sum(0).t().contiguous(), gB, gC, gskip.sum(0), gstart};
 }
 
 constexpr int TAPS = 4;

@@ -29,14 +29,16 @@ def extension():
 def scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
     """The selective scan: y (B, T, D) from u, dt (B, T, D), A (D, 16), B, C (B, T, 16), skip (D); all float32."""
     if u.device.type == "cpu":
-        return _scan(u, dt, A, B, C, skip)
+        return _scan(u, dt, A, B, C, skip, u.new_zeros(u.shape[0], A.shape[1], u.shape[2]))[0]
     # Its (B, T, D, 16) intermediates are computed again in the backward pass instead of kept for every layer.
     return checkpoint(scan_parallel, u, dt, A, B, C, skip, use_reentrant=False)
 
 
-def scan_with_state(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
-    """The scan's result, and its state after the last step (B, 16, D). CPUs only, without gradients."""
-    return tuple(extension().scan_forward(*_contiguous(u, dt, A, B, C, skip)))
+def scan_from(
+    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, start: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The scan from a state (B, 16, D): its result, and the state after the last step. On CPUs only."""
+    return _scan(u, dt, A, B, C, skip, start)
 
 
 def conv_silu(x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
@@ -99,15 +101,17 @@ def _contiguous(*tensors: Tensor) -> list[Tensor]:
 
 
 @torch.library.custom_op("jamlet::scan", mutates_args=(), device_types="cpu")
-def _scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor) -> Tensor:
-    return extension().scan_forward(*_contiguous(u, dt, A, B, C, skip))[0]
+def _scan(
+    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, start: Tensor
+) -> tuple[Tensor, Tensor]:
+    return tuple(extension().scan_forward(*_contiguous(u, dt, A, B, C, skip, start)))
 
 
 @torch.library.custom_op("jamlet::scan_backward", mutates_args=(), device_types="cpu")
 def _scan_backward(
-    gy: Tensor, u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return tuple(extension().scan_backward(*_contiguous(gy, u, dt, A, B, C, skip)))
+    gy: Tensor, glast: Tensor, u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, start: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return tuple(extension().scan_backward(*_contiguous(gy, glast, u, dt, A, B, C, skip, start)))
 
 
 @torch.library.custom_op("jamlet::conv", mutates_args=(), device_types="cpu")
@@ -120,12 +124,12 @@ def _conv_backward(gu: Tensor, x: Tensor, taps: Tensor, bias: Tensor) -> tuple[T
     return tuple(extension().conv_backward(*_contiguous(gu, x, taps, bias)))
 
 
-_scan.register_fake(lambda u, *rest: _like(u)[0])
-_scan_backward.register_fake(lambda gy, *inputs: _like(*inputs))
+_scan.register_fake(lambda u, dt, A, B, C, skip, start: _like(u, start))
+_scan_backward.register_fake(lambda gy, glast, *inputs: _like(*inputs))
 _conv.register_fake(lambda x, *rest: _like(x)[0])
 _conv_backward.register_fake(lambda gu, *inputs: _like(*inputs))
 for operation, gradient in ((_scan, _scan_backward), (_conv, _conv_backward)):
     operation.register_autograd(
-        lambda ctx, g, gradient=gradient: gradient(g, *ctx.saved_tensors),
+        lambda ctx, *g, gradient=gradient: gradient(*g, *ctx.saved_tensors),
         setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs),
     )

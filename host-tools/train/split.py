@@ -7,8 +7,9 @@ Writes `OUT/{train,debian-val,debian-test,debian-newer,scitldr-val,advisories-va
 
 A source package falls into a split by the hash of its name, so all its packages, in all releases, stand on the
 same side, and the split is the same on every machine. Packages of sid whose source is in no stable release are
-`debian-newer`: what people will write after the training data was made. All held-out pairs of which the training
-set has a near-copy are dropped.
+`debian-newer`: what people will write after the training data was made. All held-out pairs of which Debian's part of
+the training set has a near-copy are dropped. Ubuntu's releases add pairs to train on alone: none of a source that is
+held out, and no near-copies of what is.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+UBUNTU_RELEASES = ["xenial", "bionic", "focal", "jammy", "noble", "questing"]
 TRAIN_RELEASES = ["bullseye", "bookworm", "trixie"]
 NEWER_RELEASE = "sid"
 # Of 100 buckets: 0 and 1 validate, 2 and 3 test, the rest train.
@@ -51,8 +53,8 @@ def shingles(text: str) -> set[int]:
     return {hash(tuple(words[i : i + SHINGLE])) for i in range(max(1, len(words) - SHINGLE + 1))}
 
 
-def without_near_copies(rows: list[dict], train: list[dict]) -> list[dict]:
-    """Those of `rows` that no single text of `train` mostly contains."""
+def near_copies(rows: list[dict], train: list[dict]) -> tuple[set[int], set[str]]:
+    """Which of `rows` some single text of `train` mostly contains, and which texts of `train` these are."""
     wanted: dict[int, list[int]] = {}
     sizes = []
     for i, row in enumerate(rows):
@@ -60,11 +62,19 @@ def without_near_copies(rows: list[dict], train: list[dict]) -> list[dict]:
         sizes.append(len(found))
         for shingle in found:
             wanted.setdefault(shingle, []).append(i)
-    copies = set()
+    copied, copies = set(), set()
     for text in {row["text"] for row in train}:
         hits = Counter(i for shingle in shingles(text) for i in wanted.get(shingle, ()))
-        copies.update(i for i, n in hits.items() if n >= NEAR_COPY * sizes[i])
-    return [row for i, row in enumerate(rows) if i not in copies]
+        found = [i for i, n in hits.items() if n >= NEAR_COPY * sizes[i]]
+        copied.update(found)
+        if found:
+            copies.add(text)
+    return copied, copies
+
+
+def without_near_copies(rows: list[dict], train: list[dict]) -> list[dict]:
+    copied, _ = near_copies(rows, train)
+    return [row for i, row in enumerate(rows) if i not in copied]
 
 
 def one_per_package(rows: list[dict]) -> list[dict]:
@@ -90,6 +100,7 @@ def main() -> None:
     for row in stable:
         if bucket(row["source"]) >= TEST.stop:
             train.setdefault((row["text"], row["summaries"][0]), row)
+    known_pairs = set(train)
     train = [dict(row, kind="debian") for row in train.values()]
     held = {
         "debian-val": [row for row in stable if bucket(row["source"]) in VAL],
@@ -103,7 +114,20 @@ def main() -> None:
         random.Random(0).shuffle(clean)
         if name == "debian-newer":
             clean = clean[:NEWER_PAIRS]
+        held[name] = clean
         save(args.out / f"{name}.jsonl", clean)
+
+    newer_sources = {row["source"] for row in newer}
+    ubuntu = {}
+    for row in (row for release in UBUNTU_RELEASES for row in load(args.raw / f"{release}.jsonl")):
+        pair = (row["text"], row["summaries"][0])
+        usable = bucket(row["source"]) >= TEST.stop and row["source"] not in newer_sources
+        if usable and pair not in known_pairs:
+            ubuntu.setdefault(pair, dict(row, kind="debian"))
+    _, copies = near_copies([row for rows in held.values() for row in rows], list(ubuntu.values()))
+    ubuntu = [row for row in ubuntu.values() if row["text"] not in copies]
+    print(f"{len(ubuntu)} pairs from Ubuntu")
+    train += ubuntu
 
     for kind, file in (("scitldr", "scitldr-a"), ("advisories", "rustsec"), ("proposals", "eips")):
         rows = load(args.pairs / f"{file}.jsonl.xz")
