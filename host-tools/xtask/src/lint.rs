@@ -1,5 +1,6 @@
 //! Format and lints, which depend on the toolchain's version and so are no part of the tests.
 
+use crate::firmware::TARGETS;
 use crate::unsafe_count;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
@@ -13,7 +14,11 @@ pub struct Args {
     bless_unsafe: bool,
 }
 
-/// Checks the format of all code, and runs clippy on the host's.
+/// The engine has code of its own for each of these.
+const ENGINE: [&str; 4] =
+    ["aarch64-unknown-linux-gnu", "aarch64-unknown-none", "thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
+
+/// Checks the format of all code, and runs clippy on the host's, on the engine for the targets, and on the firmware.
 ///
 /// # Errors
 /// When something is to be mended.
@@ -23,7 +28,15 @@ pub fn run(args: &Args) -> Result<()> {
     unsafe_count::check(&root, args.bless_unsafe)?;
     cargo(&root, &["fmt", "--all", "--check"])?;
     cargo(&targets, &["fmt", "--all", "--check"])?;
-    cargo(&root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo(&root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    for triple in ENGINE {
+        cargo(&root, &["clippy", "--package", "jamlet", "--lib", "--target", triple, "--", "-D", "warnings"])?;
+    }
+    for target in TARGETS {
+        // In a board's folder, whose configuration has its flags.
+        cargo(&targets.join(target.name), &["clippy", "--target", target.triple, "--", "-D", "warnings"])?;
+    }
+    Ok(())
 }
 
 fn cargo(folder: &Path, arguments: &[&str]) -> Result<()> {
