@@ -52,6 +52,7 @@ def parse() -> argparse.Namespace:
     args.add_argument("--likelihood", type=float, default=0.2, help="weight of cross-entropy on the references")
     args.add_argument("--invention", type=float, default=0.1, help="what invented names cost; decoding is grounded, too")
     args.add_argument("--int8", action="store_true", help="with int8 simulated, groups of 32")
+    args.add_argument("--seed", type=int, default=0, help="of the texts and of what is drawn of them")
     args.add_argument("--threads", type=int, default=1)
     args.add_argument("--eager", action="store_true", help="do not compile")
     return args.parse_args()
@@ -89,8 +90,8 @@ def continuation_losses(model, hidden, states, rows: list[tuple[int, tuple[int, 
 def main() -> None:
     args = parse()
     torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    rng = random.Random(0)
+    torch.manual_seed(args.seed)
+    rng = random.Random(args.seed)
     model = export.load(args.init)
     average = copy.deepcopy(model).requires_grad_(False)
     tokenizer = args.init / "tokenizer.json"
