@@ -9,6 +9,7 @@
 //! | makes a *name* of something that the text doesn't have, or leaves one off in the middle | [`NAME`] |
 //! | makes a word that no word of the text begins with | [`WORD`] |
 //! | doesn't go on with a word of the text's first [`LEAD_WORDS`] words | [`LEAD`] |
+//! | ends the summary | [`END`] |
 //!
 //! A name is a word with a digit, with a capital letter behind its first letter, or with a capital at its beginning where no
 //! sentence begins. Nothing is forbidden: a model that is sure enough, or has nothing else, writes what it wants.
@@ -45,7 +46,9 @@ pub const NAME: f32 = 1000.0;
 /// What a word costs that the text doesn't have.
 pub const WORD: f32 = 1.0;
 /// What a token costs that isn't of the text's first words.
-pub const LEAD: f32 = 0.5;
+pub const LEAD: f32 = 0.8;
+/// What the end costs. Words cost something now and then; where the end is cheaper, summaries stop early.
+pub const END: f32 = 2.0;
 /// How many first words that are.
 pub const LEAD_WORDS: u8 = 12;
 
@@ -191,7 +194,9 @@ impl Grounding {
         }
         let effect = self.write(&mut self.writer.clone(), tokenizer, id);
         let mut cost = 0.0;
-        if effect.elsewhere || !effect.letter {
+        if tokenizer.is_special(id) {
+            cost += END;
+        } else if effect.elsewhere || !effect.letter {
             cost += LEAD;
         }
         if effect.word {
