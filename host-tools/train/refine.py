@@ -24,14 +24,13 @@ import export
 import quantize
 import scores
 from augment import RARE, Names, lay_out
-from batches import END, PAD, Encoder, capped, load
+from batches import END, PAD, PER_SOURCE, Encoder, capped, load
 
 WARMUP_STEPS = 20
 EMA_STEPS = 60
 SAVE_SECONDS = 300
 VALIDATION_PAIRS = 300
 MIN_ADVANTAGE = 0.02
-PER_SOURCE = 3
 PARTS = 4
 MAX_PAPER_TOKENS = 300
 
@@ -97,10 +96,10 @@ def main() -> None:
     tokenizer = args.init / "tokenizer.json"
     encoder = Encoder(tokenizer)
     rows = load(args.data / "train.jsonl")
+    names = Names(rows)
     rng.shuffle(rows)
     rows = capped(rows, PER_SOURCE)
     papers = [row for row in rows if row["kind"] == "scitldr"]
-    names = Names(load(args.data / "train.jsonl"))
     common = lambda word: names.uses[word] >= RARE  # noqa: E731
     validation = load(args.data / "debian-val.jsonl")[:VALIDATION_PAIRS]
     quantize.group_size = 32 if args.int8 else None

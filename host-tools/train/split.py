@@ -21,9 +21,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-UBUNTU_RELEASES = ["xenial", "bionic", "focal", "jammy", "noble", "questing"]
-TRAIN_RELEASES = ["bullseye", "bookworm", "trixie"]
-NEWER_RELEASE = "sid"
+from collect import DEBIAN, UBUNTU
+
+*TRAIN_RELEASES, NEWER_RELEASE = DEBIAN
 # Of 100 buckets: 0 and 1 validate, 2 and 3 test, the rest train.
 VAL, TEST = range(0, 2), range(2, 4)
 # A held-out text is a near-copy when this share of its word 5-grams stands in one training text.
@@ -73,6 +73,7 @@ def near_copies(rows: list[dict], train: list[dict]) -> tuple[set[int], set[str]
 
 
 def without_near_copies(rows: list[dict], train: list[dict]) -> list[dict]:
+    """Those of `rows` that no single text of `train` mostly contains."""
     copied, _ = near_copies(rows, train)
     return [row for i, row in enumerate(rows) if i not in copied]
 
@@ -119,7 +120,7 @@ def main() -> None:
 
     newer_sources = {row["source"] for row in newer}
     ubuntu = {}
-    for row in (row for release in UBUNTU_RELEASES for row in load(args.raw / f"{release}.jsonl")):
+    for row in (row for release in UBUNTU for row in load(args.raw / f"{release}.jsonl")):
         pair = (row["text"], row["summaries"][0])
         usable = bucket(row["source"]) >= TEST.stop and row["source"] not in newer_sources
         if usable and pair not in known_pairs:

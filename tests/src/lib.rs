@@ -7,4 +7,5 @@ pub mod folder;
 pub mod fuzz;
 pub mod images;
 pub mod tiny;
+pub mod tokenizers;
 pub mod vocabulary;

@@ -1,15 +1,13 @@
 //! What stands in a folder's tokenizer files: refused by name where the engine doesn't do it; prompts; stops.
 
-mod tokenizer_support;
-
 use std::fs;
 use std::path::Path;
 
+use jamlet_tests::tokenizers::{dir, encode};
 use jamlet_tools::hf::JambaConfig;
 use jamlet_tools::hf::tokenizer::{PackedTokenizer, PromptIds, load, prompt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokenizer_support::{dir, encode};
 
 /// A copy of a fixture's files.
 fn copy(name: &str) -> TempDir {

@@ -1,16 +1,14 @@
 //! The merges, as the engine finds them in a window of fixed size, on random vocabularies over few letters: much depends
 //! on little there. And damaged sections: never a panic, never an endless loop.
 
-mod tokenizer_support;
-
 use std::path::Path;
 
 use jamlet::image::Role;
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer, field};
 use jamlet::{ImageError, Model};
+use jamlet_tests::tokenizers::{Random, dir, encode};
 use jamlet_tools::hf::tokenizer::{PackedTokenizer, load};
 use serde_json::{Value, json};
-use tokenizer_support::{Random, dir, encode};
 
 /// The character of a byte in byte-level vocabularies, for bytes that stand for themselves there or are below 33.
 fn character(byte: u8) -> char {
@@ -115,7 +113,7 @@ fn use_all(tokenizer: Tokenizer<'_>, random: &mut Random) {
             assert!(id < tokenizer.tokens());
             decoder.push(id, |part| bytes += part.len());
         }
-        decoder.push(random.next() as u32, |part| bytes += part.len());
+        decoder.push(random.bits() as u32, |part| bytes += part.len());
         decoder.finish(|part| bytes += part.len());
     }
     let id = random.below(2 * tokenizer.tokens() as usize) as u32;
@@ -148,7 +146,7 @@ fn damaged_sections() {
             let changes: Vec<(usize, u8)> = (0..1 + random.below(3))
                 .map(|_| {
                     let end = if random.below(2) == 0 { bytes.len() } else { bytes.len().min(1000) };
-                    let value = [0, 1, 255, random.next() as u8][random.below(4)];
+                    let value = [0, 1, 255, random.bits() as u8][random.below(4)];
                     (random.below(end), value)
                 })
                 .collect();
@@ -171,7 +169,7 @@ fn damaged_sections() {
 fn random_bytes() {
     let mut random = Random(6);
     for _ in 0..100_000 {
-        let bytes: Vec<u8> = (0..random.below(200)).map(|_| random.next() as u8).collect();
+        let bytes: Vec<u8> = (0..random.below(200)).map(|_| random.bits() as u8).collect();
         assert!(Tokenizer::parse(&bytes, 1 << 16).is_err());
     }
 }

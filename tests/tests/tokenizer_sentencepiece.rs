@@ -1,12 +1,10 @@
 //! Token ids of a `tokenizer.model` equal those of SentencePiece, which `fixtures/tokenizers/make.py` has written down.
 
-mod tokenizer_support;
-
 use std::collections::BTreeMap;
 
+use jamlet_tests::tokenizers::{assert_ids, decode, dir, encode, mixed_text};
 use jamlet_tools::hf::tokenizer::load;
 use serde::Deserialize;
-use tokenizer_support::{assert_ids, decode, dir, encode, mixed_text};
 
 #[derive(Deserialize)]
 struct Expected {

@@ -231,15 +231,12 @@ macro_rules! call {
             Isa::Avx512 => unsafe { avx512::$kernel($($argument),*) },
             // SAFETY: every aarch64 processor that this is compiled for has NEON.
             #[cfg(target_arch = "aarch64")]
-            #[allow(unused_unsafe)]
             Isa::Neon => unsafe { neon::$kernel($($argument),*) },
             // SAFETY: `Kernels` holds this only where the processor was seen to have SDOT.
             #[cfg(target_arch = "aarch64")]
-            #[allow(unused_unsafe)]
             Isa::Dotprod => unsafe { dotprod::$kernel($($argument),*) },
             // SAFETY: `Kernels` holds this only where the processor was seen to have SMMLA and SDOT.
             #[cfg(i8mm)]
-            #[allow(unused_unsafe)]
             Isa::I8mm => unsafe { i8mm::$kernel($($argument),*) },
             #[cfg(dsp)]
             Isa::Dsp => dsp::$kernel($($argument),*),

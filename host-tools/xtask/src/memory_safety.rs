@@ -73,7 +73,8 @@ fn guarded(cases: u32) -> Result<()> {
     let foreign = build(Some("aarch64-unknown-linux-gnu"))?;
     for cpu in ["cortex-a53", "cortex-a76", "max"] {
         let mut qemu = Command::new(setup::qemu("qemu-aarch64"));
-        qemu.args(["-cpu", cpu]).arg(&foreign);
+        // One test starts its own program anew, which this machine can't run.
+        qemu.args(["-cpu", cpu]).arg(&foreign).args(["--skip", "a_byte_too_far_is_a_crash"]);
         run_test(qemu, (cases / 10).max(FEW), &format!("aarch64, {cpu}"))?;
     }
     Ok(())

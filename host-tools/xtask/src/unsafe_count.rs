@@ -78,15 +78,17 @@ fn places(text: &str) -> Vec<Place> {
         let code = line.split("//").next().unwrap_or_default();
         // Words in strings are no code: every other part between quotation marks is.
         let code: String = code.split('"').step_by(2).collect();
-        let opened = code.match_indices("unsafe").filter(|&(at, _)| {
+        let opened = code.match_indices("unsafe").filter_map(|(at, word)| {
             let before = code[..at].chars().next_back();
-            let after = code[at + 6..].trim_start();
-            let word = !before.is_some_and(|c| c.is_alphanumeric() || c == '_');
-            word && (after.starts_with('{') || ["impl ", "extern ", "fn "].iter().any(|kind| after.starts_with(kind)))
+            let after = code[at + word.len()..].trim_start();
+            let whole = !before.is_some_and(|c| c.is_alphanumeric() || c == '_');
+            let opens =
+                after.starts_with('{') || ["impl ", "extern ", "fn "].iter().any(|kind| after.starts_with(kind));
+            (whole && opens).then_some(after)
         });
-        for _ in opened {
+        for after in opened {
             // Before the statement; a function says what it asks of callers, not why it is sound.
-            let function = code.contains("unsafe fn ") || code.contains("unsafe extern ") && code.contains(" fn ");
+            let function = after.starts_with("fn ") || after.starts_with("extern ") && after.contains(" fn ");
             let mut near = lines.iter().take(index + 1).rev().take(12);
             let explained = function || near.any(|line| line.contains("SAFETY:"));
             places.push(Place { line: index + 1, explained });
