@@ -1,6 +1,7 @@
 //! How fast a model runs here, beside how fast this machine reads memory.
 
 use crate::cores::on_threads;
+use crate::memory;
 use crate::workspace::HostWorkspace;
 use anyhow::{Context, Result};
 use jamlet::kernels::Kernels;
@@ -146,7 +147,7 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
         }
     }
     report.workspace_bytes = jamlet::Plan::new(model.image().bytes(), plan.options.chunk(widest))?.bytes();
-    report.peak_rss_bytes = peak_rss();
+    report.peak_rss_bytes = memory::peak();
     // Last, because its buffer is none of the model's memory.
     let buffer = read_buffer()?;
     let buffer: &[u64] = bytemuck::cast_slice(&buffer);
@@ -231,11 +232,4 @@ fn weight_bytes(model: &Model<'_>) -> u64 {
         mixer + ffn
     });
     layers.sum::<u64>() + bytes(&[model.head()])
-}
-
-/// The most memory that this process had so far, as Linux tells it.
-fn peak_rss() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(1024 * line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?)
 }

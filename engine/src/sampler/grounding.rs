@@ -8,6 +8,7 @@
 //! |---|---|
 //! | makes a *name* of something that the text doesn't have, or leaves one off in the middle | [`NAME`] |
 //! | makes a word that no word of the text begins with | [`WORD`] |
+//! | ends a word where no word of the text ends | [`CUT`] |
 //! | doesn't go on with a word of the text's first [`LEAD_WORDS`] words | [`LEAD`] |
 //! | ends the summary | [`END`] |
 //!
@@ -45,6 +46,9 @@ use crate::tokenizer::Tokenizer;
 pub const NAME: f32 = 1000.0;
 /// What a word costs that the text doesn't have.
 pub const WORD: f32 = 1.0;
+/// What it costs to leave a word of the text in its middle (`convert` of `converter`). That may be another form of it, or no word
+/// at all.
+pub const CUT: f32 = 2.0;
 /// What a token costs that isn't of the text's first words.
 pub const LEAD: f32 = 0.8;
 /// What the end costs. Words cost something now and then; where the end is cheaper, summaries stop early.
@@ -106,6 +110,8 @@ struct Effect {
     name: bool,
     /// Makes a word that the text doesn't have.
     word: bool,
+    /// Breaks one off that isn't a name.
+    cut: bool,
     /// Has a letter or digit.
     letter: bool,
     /// Has one that doesn't go on with one of the first words.
@@ -202,6 +208,9 @@ impl Grounding {
         if effect.word {
             cost += WORD;
         }
+        if effect.cut {
+            cost += CUT;
+        }
         if effect.name {
             cost += NAME;
         }
@@ -227,8 +236,8 @@ impl Grounding {
 
     fn write_byte(&self, writer: &mut Writer, byte: u8, effect: &mut Effect) {
         let letter = byte.is_ascii_alphanumeric();
-        if !letter && writer.letter && writer.name && !writer.strange {
-            effect.name |= !self.text.has(writer.word.end());
+        if !letter && writer.letter && !writer.strange && !self.text.has(writer.word.end()) {
+            if writer.name { effect.name = true } else { effect.cut = true }
         }
         writer.letter = letter;
         if byte.is_ascii_whitespace() {
@@ -379,6 +388,16 @@ mod tests {
         assert!(!sign.letter);
         let [out, on] = write(&grounding, ["oth", "er"]);
         assert!(out.word && !on.word, "a word leaves the text once");
+    }
+
+    #[test]
+    fn words_end_where_the_text_s_do() {
+        let grounding = of(b"hexadecimal viewers, hexyl-like");
+        let cuts = |parts: [&str; 3]| write(&grounding, parts).map(|effect| effect.cut);
+        assert_eq!(cuts(["hexade", "cimal", " viewers"]), [false; 3], "not before it ends");
+        assert_eq!(cuts(["hexade", " viewer", "."]), [false, true, true]);
+        assert_eq!(cuts(["hexyl", "-like", " "]), [false; 3], "parts of words");
+        assert_eq!(cuts(["other", " words", " "]), [false; 3], "only the text's words");
     }
 
     #[test]

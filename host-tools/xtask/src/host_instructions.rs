@@ -8,7 +8,7 @@ use jamlet::kernels::Kernels;
 use jamlet::{Options, Sampler};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::workspace::HostWorkspace;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub struct Args {
     /// Recent tokens that attention sees.
     #[arg(long, default_value_t = 512)]
     window: u32,
-    /// Also count decoding after so many tokens.
-    #[arg(long, value_delimiter = ',', default_value = "1000,100000")]
+    /// Also count decoding after so many tokens; nothing for none.
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_value = "1000,100000")]
     depths: Vec<usize>,
     /// Print as JSON.
     #[arg(long)]
@@ -49,7 +49,7 @@ pub struct Tokens {
 }
 
 /// Instructions per token.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Counts {
     /// The kernels that were counted.
     pub kernels: String,
@@ -66,7 +66,7 @@ pub struct Counts {
 }
 
 /// Decoding at a depth.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Depth {
     /// Tokens before.
     pub depth: usize,

@@ -1,5 +1,6 @@
 //! Builds both programs.
 
+use crate::host_instructions::Counts;
 use crate::process;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,18 @@ pub fn jamlet() -> Result<PathBuf> {
     cargo.current_dir(&root).args(["build", "--release", "--quiet", "--package", "jamlet-tools", "--target-dir"]);
     step("building jamlet", cargo.arg(&target))?;
     Ok(target.join("release/jamlet"))
+}
+
+/// What `host-instructions` counts of an image: by a release build, since the program counts itself.
+///
+/// # Errors
+/// The compiler's, or where valgrind is missing.
+pub fn host_instructions(image: &Path) -> Result<Counts> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root).args(["run", "--release", "--quiet", "--package", "xtask", "--", "host-instructions"]);
+    let text = process::output(cargo.arg(image).args(["--json", "--window", "1024", "--depths"]))?;
+    serde_json::from_str(&text).context(text)
 }
 
 /// llama.cpp's programs, built if they aren't there: some ten minutes of one core.
@@ -87,6 +100,12 @@ pub fn llama_cpp(folder: &Path, kind: Kind) -> Result<LlamaCpp> {
     cmake.args(["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF"]);
     // Native where not said otherwise; without it, AVX2 is what CMake chooses.
     cmake.arg(format!("-DGGML_NATIVE={}", if kind == Kind::Native { "ON" } else { "OFF" }));
+    if kind == Kind::Native && cfg!(target_arch = "x86_64") {
+        // Where the processor has AMX, this version's kernels for it die of an illegal instruction: tiles that nobody configured.
+        for language in ["C", "CXX"] {
+            cmake.arg(format!("-DCMAKE_{language}_FLAGS=-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"));
+        }
+    }
     for left_out in ["LLAMA_CURL", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_SERVER"] {
         cmake.arg(format!("-D{left_out}=OFF"));
     }

@@ -75,19 +75,25 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let rows = rounds::measure(&pairs, &jamlet, &llama, args.rounds, &args.threads, &args.depths)?;
-    let instructions = match (avx2, pairs.iter().find(|pair| pair.size == Size::S)) {
-        (Some(llama), Some(pair)) => Some(instructions(pair, &llama)?),
-        _ => None,
-    };
-    let report = Report { processor: processor(), llama_cpp: build::PACKAGE, rounds: args.rounds, rows, instructions };
+    let mut report =
+        Report { processor: processor(), llama_cpp: build::PACKAGE, rounds: args.rounds, rows, instructions: None };
     let path = folder.join("report.json");
-    std::fs::write(&path, serde_json::to_vec_pretty(&report)?).with_context(|| path.display().to_string())?;
+    // Now, in case that valgrind is missing.
+    write(&report, &path)?;
+    if let (Some(llama), Some(pair)) = (avx2, pairs.iter().find(|pair| pair.size == Size::S)) {
+        report.instructions = Some(instructions(pair, &llama)?);
+        write(&report, &path)?;
+    }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print(&report);
     }
     Ok(())
+}
+
+fn write(report: &Report, path: &Path) -> Result<()> {
+    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| path.display().to_string())
 }
 
 fn instructions(pair: &models::Pair, llama: &build::LlamaCpp) -> Result<Instructions> {
@@ -102,8 +108,11 @@ fn instructions(pair: &models::Pair, llama: &build::LlamaCpp) -> Result<Instruct
     };
     let decode = (count(0, MANY)? - count(0, FEW)?) as f64 / (MANY - FEW) as f64;
     let prefill = (count(512, 0)? - count(256, 0)?) as f64 / 256.0;
-    let jamlet = host_instructions::count(Some(&pair.image), 64, 1024, &[])?;
-    Ok(Instructions { llama_cpp_prefill: prefill, llama_cpp_decode: decode, jamlet })
+    Ok(Instructions {
+        llama_cpp_prefill: prefill,
+        llama_cpp_decode: decode,
+        jamlet: build::host_instructions(&pair.image)?,
+    })
 }
 
 fn processor() -> String {
