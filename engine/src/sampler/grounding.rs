@@ -8,7 +8,7 @@
 //! |---|---|
 //! | makes a *name* of something that the text doesn't have, or leaves one off in the middle | [`NAME`] |
 //! | makes a word that no word of the text begins with | [`WORD`] |
-//! | ends a word where no word of the text ends | [`CUT`] |
+//! | leaves any other word of the text in its middle | [`CUT`] |
 //! | doesn't go on with a word of the text's first [`LEAD_WORDS`] words | [`LEAD`] |
 //! | ends the summary | [`END`] |
 //!
