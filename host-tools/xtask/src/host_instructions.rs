@@ -93,11 +93,23 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Counts for an image by a release build of this program, which counts itself; with a window of 1,024.
+///
+/// # Errors
+/// The compiler's, or where valgrind is missing.
+pub fn by_release_build(image: &Path) -> Result<Counts> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root).args(["run", "--release", "--quiet", "--package", "xtask", "--", "host-instructions"]);
+    let text = process::output(cargo.arg(image).args(["--json", "--window", "1024", "--depths"]))?;
+    serde_json::from_str(&text).context(text)
+}
+
 /// Counts for an image.
 ///
 /// # Errors
 /// When valgrind is missing, the image can't be run, or this isn't a release build.
-pub fn count(image: Option<&Path>, chunk: u32, window: u32, depths: &[usize]) -> Result<Counts> {
+fn count(image: Option<&Path>, chunk: u32, window: u32, depths: &[usize]) -> Result<Counts> {
     ensure!(
         !cfg!(debug_assertions),
         "this program counts its own instructions, and was built with checks: cargo run --release --package xtask -- host-instructions"

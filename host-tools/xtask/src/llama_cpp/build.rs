@@ -1,6 +1,5 @@
 //! Builds both programs.
 
-use crate::host_instructions::Counts;
 use crate::process;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -43,18 +42,6 @@ pub fn jamlet() -> Result<PathBuf> {
     cargo.current_dir(&root).args(["build", "--release", "--quiet", "--package", "jamlet-tools", "--target-dir"]);
     step("building jamlet", cargo.arg(&target))?;
     Ok(target.join("release/jamlet"))
-}
-
-/// What `host-instructions` counts of an image: by a release build, since the program counts itself.
-///
-/// # Errors
-/// The compiler's, or where valgrind is missing.
-pub fn host_instructions(image: &Path) -> Result<Counts> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(root).args(["run", "--release", "--quiet", "--package", "xtask", "--", "host-instructions"]);
-    let text = process::output(cargo.arg(image).args(["--json", "--window", "1024", "--depths"]))?;
-    serde_json::from_str(&text).context(text)
 }
 
 /// llama.cpp's programs, built if they aren't there: some ten minutes of one core.

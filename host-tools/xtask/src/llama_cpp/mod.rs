@@ -111,7 +111,7 @@ fn instructions(pair: &models::Pair, llama: &build::LlamaCpp) -> Result<Instruct
     Ok(Instructions {
         llama_cpp_prefill: prefill,
         llama_cpp_decode: decode,
-        jamlet: build::host_instructions(&pair.image)?,
+        jamlet: host_instructions::by_release_build(&pair.image)?,
     })
 }
 
