@@ -435,7 +435,7 @@ fn scan_with_a_state_in_int8() {
 fn attention() {
     let random = &mut Random(8);
     for kind in 0..=KINDS {
-        for dim in [1, 2, 7, 8, 10, 16, 31, 32, 64, 80, 96, 512] {
+        for dim in [1, 2, 7, 8, 10, 16, 31, 32, 64, 80, 96, 128, 256, 512] {
             for slots in [1, 2, 3, 7, 8, 63, 64, 65, 130, 700] {
                 let q = random.floats(dim, kind);
                 let (keys, values): (Vec<i8>, Vec<i8>) = (0..slots * dim)

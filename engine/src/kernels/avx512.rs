@@ -4,7 +4,7 @@
 //! are multiplied as w + 128, and `128·Σx` is taken off at the start. One token reads a tile's eight rows eight columns at
 //! a time, so that weights come from memory as one stream; several tokens share the reading of two tiles.
 
-use super::math::{EXP2, EXP2_BIAS, LOG_SCALE};
+use super::math::{self, EXP2, EXP2_BIAS, LOG_SCALE, LOG2_E};
 use super::portable::{self, Step, VALUE_BLOCK, block_weights};
 use super::{Columns, Quantized, Scan, StateScalar, avx2};
 use crate::image::{FLIPPED, TILE_COLS, TILE_ROWS, tile_bytes};
@@ -29,8 +29,8 @@ pub(super) fn available() -> bool {
 }
 
 pub(super) use super::avx2::{
-    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softmax,
-    softplus_bias, swiglu,
+    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softplus_bias,
+    swiglu,
 };
 
 /// Tokens that go through a tile together: each has a register of sums and one of results.
@@ -362,37 +362,187 @@ fn store_two<S: StateScalar>(h: &mut [[S; 8]; 2], value: __m512) {
     }
 }
 
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl")]
+pub(super) fn softmax(x: &mut [f32]) -> f32 {
+    let mut max = _mm512_set1_ps(f32::MIN);
+    let (blocks, rest) = x.as_chunks_mut::<16>();
+    for block in &*blocks {
+        // The second one where the first isn't larger, or no number.
+        max = _mm512_max_ps(load(block), max);
+    }
+    let mut lanes = [0.0; 16];
+    store(&mut lanes, max);
+    let max = lanes.iter().chain(&*rest).fold(f32::MIN, |max, &x| if x > max { x } else { max });
+    let mut sums = _mm256_setzero_ps();
+    for block in blocks {
+        let t = _mm512_mul_ps(_mm512_sub_ps(load(block), _mm512_set1_ps(max)), _mm512_set1_ps(LOG2_E));
+        let e = _mm512_castsi512_ps(_mm512_xor_si512(
+            _mm512_castps_si512(negative_exp2(to_int(t))),
+            _mm512_set1_epi32(i32::MIN),
+        ));
+        store(block, e);
+        // Eight sums, to which the lower eight are added before the upper eight.
+        sums = _mm256_add_ps(sums, _mm512_castps512_ps256(e));
+        sums = _mm256_add_ps(sums, _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(e))));
+    }
+    let mut sums = avx2::to_array(sums);
+    for block in rest.chunks_mut(8) {
+        for (sum, x) in sums.iter_mut().zip(block) {
+            *x = math::exp2(((*x - max) * LOG2_E) as i32);
+            *sum += *x;
+        }
+    }
+    portable::sum_lanes(sums)
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load(x: &[f32; 16]) -> __m512 {
+    // SAFETY: 64 bytes are there, and unaligned loads ask for no more.
+    unsafe { _mm512_loadu_ps(x.as_ptr()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store(x: &mut [f32; 16], value: __m512) {
+    // SAFETY: as in `load`.
+    unsafe { _mm512_storeu_ps(x.as_mut_ptr(), value) }
+}
+
+/// The bytes of a query of `64·N` numbers apart: each number is `256·high + low`, and a key's bytes are multiplied with both as
+/// they are. VPDPBUSD wants one factor unsigned. That is the low byte; where the high byte is the signed one, it is the key,
+/// as key + 128.
+struct Query<const N: usize> {
+    high: [__m512i; N],
+    low: [__m512i; N],
+    /// `−128·Σhigh` of what each sum is made of.
+    offsets: __m512i,
+}
+
+impl<const N: usize> Query<N> {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    fn new(numbers: &[i16]) -> Self {
+        let zero = _mm512_setzero_si512();
+        let mut query = Self { high: [zero; N], low: [zero; N], offsets: zero };
+        let mut sums = zero;
+        let parts = query.high.iter_mut().zip(&mut query.low);
+        for ((high, low), numbers) in parts.zip(numbers.as_chunks::<64>().0) {
+            // SAFETY: 128 bytes are there, and unaligned loads ask for no more.
+            let [first, second] = [0, 32].map(|at| unsafe { _mm512_loadu_si512(numbers.as_ptr().add(at).cast()) });
+            let join = |a, b| _mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b);
+            let high_byte = |x| _mm512_cvtepi16_epi8(_mm512_srai_epi16::<8>(x));
+            *high = join(high_byte(first), high_byte(second));
+            *low = join(_mm512_cvtepi16_epi8(first), _mm512_cvtepi16_epi8(second));
+            sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(i8::MIN), *high);
+        }
+        query.offsets = _mm512_sub_epi32(zero, sums);
+        query
+    }
+
+    /// Sixteen sums that make up the product with a key.
+    ///
+    /// # Safety
+    /// `64·N` bytes must be there.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    unsafe fn times(&self, key: *const i8) -> __m512i {
+        let mut keys = [_mm512_setzero_si512(); N];
+        let mut sums = self.offsets;
+        for ((at, high), key_at) in self.high.iter().enumerate().zip(&mut keys) {
+            // SAFETY: the caller's promise.
+            *key_at = unsafe { _mm512_loadu_si512(key.add(64 * at).cast()) };
+            sums = _mm512_dpbusd_epi32(sums, _mm512_xor_si512(*key_at, _mm512_set1_epi8(i8::MIN)), *high);
+        }
+        sums = _mm512_slli_epi32::<8>(sums);
+        for (key, low) in keys.iter().zip(&self.low) {
+            sums = _mm512_dpbusd_epi32(sums, *low, *key);
+        }
+        sums
+    }
+}
+
+/// Halves of two keys' sums, added crosswise by one shuffle: `[a0 + a1, b0 + b1]`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn halves(a: __m512i, b: __m512i) -> __m512i {
+    let straight = _mm512_mask_mov_epi64(a, 0b1111_0000, b);
+    _mm512_add_epi32(straight, _mm512_shuffle_i64x2::<0b01_00_11_10>(a, b))
+}
+
+/// The scores of eight keys: each vector has the sums of two, in its halves.
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl")]
+#[inline]
+fn scaled([ab, cd, ef, gh]: [__m512i; 4], scale: f32, key_scales: &[f32; 8]) -> [f32; 8] {
+    // As `halves`, within halves and then within quarters.
+    let quarters = |x, y| {
+        let straight = _mm512_mask_mov_epi64(x, 0b1100_1100, y);
+        let crossed = _mm512_permutex2var_epi64(x, _mm512_setr_epi64(2, 3, 8, 9, 6, 7, 12, 13), y);
+        _mm512_add_epi32(straight, crossed)
+    };
+    let eighths = |x, y| {
+        let straight = _mm512_mask_mov_epi64(x, 0b1010_1010, y);
+        let crossed = _mm512_shuffle_pd::<0b0101_0101>(_mm512_castsi512_pd(x), _mm512_castsi512_pd(y));
+        _mm512_add_epi32(straight, _mm512_castpd_si512(crossed))
+    };
+    // Quarters are of a, c, b, d and e, g, f, h; eighths of a, e, c, g, b, f, d, h.
+    let sums = eighths(quarters(ab, cd), quarters(ef, gh));
+    let sums = _mm512_add_epi32(sums, _mm512_shuffle_epi32::<0b10_11_00_01>(sums));
+    let order = _mm512_setr_epi32(0, 8, 4, 12, 2, 10, 6, 14, 0, 8, 4, 12, 2, 10, 6, 14);
+    let sums = _mm256_cvtepi32_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi32(order, sums)));
+    let scales = _mm256_mul_ps(_mm256_set1_ps(scale), avx2::load_f32(key_scales));
+    avx2::to_array(_mm256_mul_ps(sums, scales))
+}
+
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) fn scores(q: &[i16], scale: f32, keys: &[i8], key_scales: &[f32], scores: &mut [f32]) {
-    let dim = q.len();
-    if dim == 0 || !dim.is_multiple_of(32) {
-        return avx2::scores(q, scale, keys, key_scales, scores);
-    }
-    let slots = scores.len().min(key_scales.len()).min(keys.len() / dim);
+    let slots = scores.len().min(key_scales.len()).min(keys.len() / q.len().max(1));
     let whole = slots / 8 * 8;
     let (blocks, rest) = scores.split_at_mut(whole);
     let (block_scales, rest_scales) = key_scales.split_at(whole);
-    let (block_keys, rest_keys) = keys.split_at(whole * dim);
+    let (block_keys, rest_keys) = keys.split_at(whole * q.len());
     let outputs = blocks.as_chunks_mut::<8>().0.iter_mut().zip(block_scales.as_chunks::<8>().0);
-    for ((scores, key_scales), keys) in outputs.zip(block_keys.chunks_exact(8 * dim)) {
-        let mut sums = [_mm512_setzero_si512(); 8];
-        for (at, q) in q.as_chunks::<32>().0.iter().enumerate() {
-            // SAFETY: 64 bytes of the query and 32 of each of eight keys are there, and unaligned loads ask for no more.
-            unsafe {
-                let q = _mm512_loadu_si512(q.as_ptr().cast());
-                for (key, sum) in sums.iter_mut().enumerate() {
-                    let key = _mm256_loadu_si256(keys.as_ptr().add(key * dim + 32 * at).cast());
-                    *sum = _mm512_dpwssd_epi32(*sum, _mm512_cvtepi8_epi16(key), q);
-                }
+    let blocks = outputs.zip(block_keys.chunks_exact((8 * q.len()).max(1)));
+    match q.len() {
+        32 => {
+            // The query stands twice, beside two keys.
+            let mut twice = [0; 64];
+            twice.iter_mut().zip(q.iter().chain(q)).for_each(|(to, q)| *to = *q);
+            let query = Query::<1>::new(&twice);
+            for ((scores, key_scales), keys) in blocks {
+                // SAFETY: eight keys of 32 bytes are there.
+                let pair = |at| unsafe { query.times(keys.as_ptr().add(at)) };
+                *scores = scaled([pair(0), pair(64), pair(128), pair(192)], scale, key_scales);
             }
         }
-        let mut halves = [_mm256_setzero_si256(); 8];
-        for (half, sum) in halves.iter_mut().zip(sums) {
-            *half = _mm256_add_epi32(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64::<1>(sum));
-        }
-        *scores = avx2::scaled(halves, scale, key_scales);
+        64 => wide_scores::<1>(q, scale, blocks),
+        128 => wide_scores::<2>(q, scale, blocks),
+        256 => wide_scores::<4>(q, scale, blocks),
+        _ => return avx2::scores(q, scale, keys, key_scales, scores),
     }
     portable::scores(q, scale, rest_keys, rest_scales, rest);
+}
+
+/// Scores of a query of `64·N` numbers, eight keys at a time: places for them, the keys' scales, and the keys.
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn wide_scores<'b, const N: usize>(
+    q: &[i16],
+    scale: f32,
+    blocks: impl Iterator<Item = ((&'b mut [f32; 8], &'b [f32; 8]), &'b [i8])>,
+) {
+    let query = Query::<N>::new(q);
+    for ((scores, key_scales), keys) in blocks {
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for (pair, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: eight keys of `64·N` bytes are there.
+            *sums = unsafe {
+                let key = keys.as_ptr().add(128 * N * pair);
+                halves(query.times(key), query.times(key.add(64 * N)))
+            };
+        }
+        *scores = scaled(sums, scale, key_scales);
+    }
 }
 
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
