@@ -9,6 +9,7 @@
 //! | makes a *name* of something that the text doesn't have, or leaves one off in the middle | [`NAME`] |
 //! | makes a word that no word of the text begins with | [`WORD`] |
 //! | leaves any other word of the text in its middle | [`CUT`] |
+//! | makes a word that doesn't stand behind the summary's last word anywhere in the text | [`FOLLOW`] |
 //! | doesn't go on with a word of the text's first [`LEAD_WORDS`] words | [`LEAD`] |
 //! | ends the summary | [`END`] |
 //!
@@ -17,9 +18,9 @@
 //!
 //! # How words are remembered
 //!
-//! A word is a hash of its bytes, the first as a small letter, because a sentence may begin with it. Every prefix of every word of the text sets three bits of a table,
-//! and so does the whole word with an end mark: a Bloom filter (Bloom 1970). A word of the summary is known as long as each of
-//! its prefixes is. Tokens don't matter: text and summary may cut a word differently, and a name that
+//! A word is a hash of its bytes, the first as a small letter, because a sentence may begin with it. Every prefix of every word of
+//! the text sets three bits of a table, and so does the whole word with an end mark: a Bloom filter (Bloom 1970). A word of the
+//! summary is known as long as each of its prefixes is. Tokens don't matter: text and summary may cut a word differently, and a name that
 //! has the beginning of one name and the end of another isn't known.
 //!
 //! Letters and digits are ASCII's here, and every other byte is a sign: words are cut where the score of invented names
@@ -49,6 +50,9 @@ pub const WORD: f32 = 1.0;
 /// What it costs to leave a word of the text in its middle (`convert` of `converter`). That may be another form of it, or no word
 /// at all.
 pub const CUT: f32 = 2.0;
+/// What a word costs that isn't behind the one before it in the text, too. A model that is unsure rather goes on as the text
+/// does, and what people wrote reads better than what it would make up.
+pub const FOLLOW: f32 = 0.6;
 /// What a token costs that isn't of the text's first words.
 pub const LEAD: f32 = 0.8;
 /// What the end costs. Words cost something now and then; where the end is cheaper, summaries stop early.
@@ -60,6 +64,8 @@ pub const LEAD_WORDS: u8 = 12;
 const TEXT_BITS: u32 = 1 << 14;
 /// Bits for its first words.
 const LEAD_BITS: u32 = 1 << 11;
+/// Bits for its pairs of words. One that passes wrongly does less harm than a name.
+const PAIR_BITS: u32 = 1 << 13;
 
 /// The words of a text, and the word that is being written: see the [module](self).
 ///
@@ -68,6 +74,7 @@ const LEAD_BITS: u32 = 1 << 11;
 pub struct Grounding {
     text: Bits<{ TEXT_BITS as usize / 32 }>,
     lead: Bits<{ LEAD_BITS as usize / 32 }>,
+    pairs: Bits<{ PAIR_BITS as usize / 32 }>,
     /// Words of the text, as far as they matter.
     words: u8,
     /// A part of the text was not seen.
@@ -82,6 +89,9 @@ struct Reader {
     /// The word from its first letter, and its part since the last sign.
     word: Hash,
     part: Hash,
+    /// The word up to its last letter, and the word before it likewise.
+    spelled: Hash,
+    before: Hash,
     /// The last byte was a letter or digit.
     letter: bool,
 }
@@ -89,14 +99,18 @@ struct Reader {
 /// Where the summary is.
 #[derive(Clone, Copy, Debug)]
 struct Writer {
-    /// The word from its first letter.
+    /// The word from its first letter, up to its last letter, and the word before it likewise.
     word: Hash,
+    spelled: Hash,
+    before: Hash,
     /// The last byte was a letter or digit.
     letter: bool,
     /// The word is a name.
     name: bool,
     /// The word is none of the text's.
     strange: bool,
+    /// It doesn't follow the word before it in the text.
+    astray: bool,
     /// The last byte that was no white space, 0 at the beginning.
     previous: u8,
     /// No sentence begins with this word.
@@ -112,6 +126,8 @@ struct Effect {
     word: bool,
     /// Breaks one off that isn't a name.
     cut: bool,
+    /// Makes one that doesn't follow the last one in the text.
+    stray: bool,
     /// Has a letter or digit.
     letter: bool,
     /// Has one that doesn't go on with one of the first words.
@@ -124,9 +140,10 @@ impl Grounding {
         Self {
             text: Bits([0; _]),
             lead: Bits([0; _]),
+            pairs: Bits([0; _]),
             words: 0,
             blind: false,
-            reader: Reader { word: Hash(0), part: Hash(0), letter: false },
+            reader: Reader::NEW,
             writer: Writer::NEW,
         }
     }
@@ -135,8 +152,9 @@ impl Grounding {
     pub fn reset(&mut self) {
         self.text.0.fill(0);
         self.lead.0.fill(0);
+        self.pairs.0.fill(0);
         (self.words, self.blind) = (0, false);
-        (self.reader, self.writer) = (Reader { word: Hash(0), part: Hash(0), letter: false }, Writer::NEW);
+        (self.reader, self.writer) = (Reader::NEW, Writer::NEW);
     }
 
     /// There is more of the text than will be fed, as where a session's state was restored: until [`Grounding::reset`], no
@@ -170,12 +188,14 @@ impl Grounding {
         }
         let reader = &mut self.reader;
         if byte.is_ascii_whitespace() {
-            (reader.word, reader.part) = (Hash(0), Hash(0));
+            *reader = Reader { before: reader.spelled.or(reader.before), ..Reader::NEW };
         } else if letter {
             if !reader.letter {
                 reader.part = Hash(0);
             }
             (reader.word, reader.part) = (reader.word.then(byte), reader.part.then(byte));
+            reader.spelled = reader.word;
+            self.pairs.set(reader.before.beside(reader.word));
             let prefixes = [reader.word, reader.part];
             self.remember(prefixes);
         } else if reader.word.0 != 0 {
@@ -211,6 +231,9 @@ impl Grounding {
         if effect.cut {
             cost += CUT;
         }
+        if effect.stray {
+            cost += FOLLOW;
+        }
         if effect.name {
             cost += NAME;
         }
@@ -242,7 +265,8 @@ impl Grounding {
         writer.letter = letter;
         if byte.is_ascii_whitespace() {
             let inside = !matches!(writer.previous, 0 | b'.' | b'!' | b'?' | b':');
-            *writer = Writer { previous: writer.previous, inside, ..Writer::NEW };
+            let before = writer.spelled.or(writer.before);
+            *writer = Writer { previous: writer.previous, inside, before, ..Writer::NEW };
             return;
         }
         writer.previous = byte;
@@ -256,6 +280,11 @@ impl Grounding {
         writer.name |= marks;
         if letter {
             effect.letter = true;
+            writer.spelled = writer.word;
+            if writer.before != Hash(0) && !self.pairs.has(writer.before.beside(writer.word)) {
+                effect.stray |= !writer.astray;
+                writer.astray = true;
+            }
             effect.elsewhere |= !self.lead.has(writer.word);
             if !self.text.has(writer.word) {
                 effect.word |= !writer.strange;
@@ -273,8 +302,22 @@ impl Default for Grounding {
     }
 }
 
+impl Reader {
+    const NEW: Self = Self { word: Hash(0), part: Hash(0), spelled: Hash(0), before: Hash(0), letter: false };
+}
+
 impl Writer {
-    const NEW: Self = Self { word: Hash(0), letter: false, name: false, strange: false, previous: 0, inside: false };
+    const NEW: Self = Self {
+        word: Hash(0),
+        spelled: Hash(0),
+        before: Hash(0),
+        letter: false,
+        name: false,
+        strange: false,
+        astray: false,
+        previous: 0,
+        inside: false,
+    };
 }
 
 /// The bytes of a word so far: FNV-1a (Fowler, Noll, Vo), with 0 for none.
@@ -287,6 +330,16 @@ impl Hash {
         let hash = (before ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         // One word in four thousand million begins anew; two hashes are as good as one for it.
         Self(hash.max(1))
+    }
+
+    /// This word, or the other if there is none.
+    fn or(self, other: Self) -> Self {
+        if self.0 == 0 { other } else { self }
+    }
+
+    /// Two words beside each other.
+    fn beside(self, next: Self) -> Self {
+        Self((self.0.rotate_left(13) ^ next.0).wrapping_mul(0x0100_0193))
     }
 
     /// The word ends here: no byte of a text is 0 within a word.
@@ -401,6 +454,17 @@ mod tests {
     }
 
     #[test]
+    fn words_follow_each_other_as_in_the_text() {
+        let grounding = of(b"Reads raw images, and raw sound (in PCM).");
+        let strays = |parts: [&str; 3]| write(&grounding, parts).map(|effect| effect.stray);
+        assert_eq!(strays(["raw", " images", " and"]), [false; 3], "signs between words don't matter");
+        assert_eq!(strays(["raw", " so", "und"]), [false; 3], "both words that follow one");
+        assert_eq!(strays(["reads", " sound", " in"]), [false, true, false]);
+        assert_eq!(strays(["raw", " s", "ignal"]), [false, false, true], "as soon as it is another word, and once");
+        assert_eq!(strays(["other", " images", ""]), [false, true, false], "nothing follows what isn't in the text");
+    }
+
+    #[test]
     fn pieces_of_a_text_are_the_text() {
         let whole = of(TEXT);
         for size in 1..20 {
@@ -408,6 +472,7 @@ mod tests {
             TEXT.chunks(size).for_each(|piece| pieces.feed(piece));
             pieces.finish();
             assert_eq!((pieces.text.0, pieces.lead.0), (whole.text.0, whole.lead.0), "pieces of {size} bytes");
+            assert_eq!(pieces.pairs.0, whole.pairs.0, "pieces of {size} bytes");
         }
         let mut again = whole.clone();
         again.reset();
@@ -469,6 +534,6 @@ mod tests {
         assert!(grounding.text.0.iter().all(|&bits| bits == u32::MAX), "everything is known");
         let first: u32 = grounding.lead.0.iter().map(|bits| bits.count_ones()).sum();
         assert!(first <= u32::from(LEAD_WORDS) * 9 * 3, "8 letters and an end each");
-        assert_eq!(size_of::<Grounding>() / 64, 36, "2.3 KB, whatever the text");
+        assert_eq!(size_of::<Grounding>() / 64, 52, "3.4 KB, whatever the text");
     }
 }
