@@ -21,8 +21,11 @@ SETS = {
     "debian-val": "Debian package descriptions, sources held out",
     "debian-newer": "Debian packages newer than the training data",
     "scitldr-val": "SciTLDR: abstracts of papers",
+    "advisories-val": "RustSec: security advisories, held out",
+    "proposals-val": "Ethereum improvement proposals, held out",
 }
-OUTPUTS, SEED = 20, 0
+# How many summaries are shown of which of them.
+OUTPUTS, SEED = {"debian-val": 20, "advisories-val": 10}, 0
 
 
 def score(jamlet: Path, image: Path, pairs: Path, *options: str) -> tuple[dict, list[dict]]:
@@ -88,18 +91,18 @@ A Jamba that writes a one-line summary of a short English text: a package descri
 
 
 def scores(args: argparse.Namespace) -> None:
-    """How good its summaries are, and twenty of them."""
+    """How good its summaries are, and some of them."""
     print("""
 ## Scores
 
 By the int8 engine (`jamlet score`, its defaults), over all pairs; ROUGE F-measures with stemming, in percent.
 """)
-    first = None
+    shown = {}
     for name, title in SETS.items():
         pairs = args.eval / f"{name}.jsonl"
         report, lines = score(args.jamlet, args.image, pairs)
         plain, _ = score(args.jamlet, args.image, pairs, "--ungrounded", "--no-repeat-ngram", "3")
-        first = first or (name, pairs, lines)
+        shown[name] = pairs, lines
         print(f"### {title} ({report['texts']:,} pairs)\n")
         print("| | ROUGE-1 | ROUGE-2 | ROUGE-L |\n|---|---|---|---|")
         for label, rouge in (
@@ -115,12 +118,13 @@ By the int8 engine (`jamlet score`, its defaults), over all pairs; ROUGE F-measu
               f"is not in the text {report['invents']:.1f} % (without grounding: {plain['invents']:.1f} %, "
               f"people: {report['reference_invents']:.1f} %).\n")
 
-    name, pairs, lines = first
-    texts = [json.loads(line)["text"] for line in pairs.read_text().splitlines()]
-    print(f"## Twenty outputs\n\nDrawn by a seeded generator from {name}, not selected.\n")
-    print("| text | summary | the package's own |\n|---|---|---|")
-    for line in sorted(random.Random(SEED).sample(lines, OUTPUTS), key=lambda line: line["index"]):
-        print(f"| {cell(texts[line['index']])} | {cell(line['summary'])} | {cell(line['reference'])} |")
+    print("## Outputs\n\nDrawn by a seeded generator, not selected.")
+    for name, count in OUTPUTS.items():
+        pairs, lines = shown[name]
+        texts = [json.loads(line)["text"] for line in pairs.read_text().splitlines()]
+        print(f"\n### {count} of {name}\n\n| text | summary | a person's |\n|---|---|---|")
+        for line in sorted(random.Random(SEED).sample(lines, count), key=lambda line: line["index"]):
+            print(f"| {cell(texts[line['index']])} | {cell(line['summary'])} | {cell(line['reference'])} |")
 
 
 if __name__ == "__main__":

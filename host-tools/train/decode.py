@@ -80,6 +80,21 @@ def rows(states: list, index: torch.Tensor) -> list:
     return [type(state)(*(value[index] for value in vars(state).values())) for state in states]
 
 
+def join(parts: list[list]) -> list:
+    """The states of several batches as those of one. Fewer keys and values are padded on the left, as prompts are."""
+    out = []
+    for layer in zip(*parts):
+        if isinstance(layer[0], AttentionState):
+            width = max(state.seen.shape[1] for state in layer)
+            missing = [width - state.seen.shape[1] for state in layer]
+            layer = [
+                AttentionState(F.pad(s.keys, (0, 0, n, 0)), F.pad(s.values, (0, 0, n, 0)), F.pad(s.seen, (n, 0)))
+                for s, n in zip(layer, missing)
+            ]
+        out.append(type(layer[0])(*(torch.cat(values) for values in zip(*(vars(state).values() for state in layer)))))
+    return out
+
+
 def advance(model: Jamba, tokens, real, states: list, compiled: bool = False) -> tuple[torch.Tensor, list]:
     """Tokens (B, T) -> normed hidden states (B, T, H), ready for `head`, and the layers' states after them.
 
@@ -139,7 +154,9 @@ def continue_from(model: Jamba, hidden, states: list, *, copies: int = 1, temper
         if temperature == 0:
             picked = logits.argmax(-1)
         else:
-            picked = torch.multinomial((logits / temperature).softmax(-1), 1)[:, 0]
+            # By the inverse of the distribution function: torch.multinomial draws a number for each of the vocabulary.
+            total = (logits / temperature).float().softmax(-1).cumsum(-1)
+            picked = torch.searchsorted(total, torch.rand(len(total), 1) * total[:, -1:])[:, 0]
         going = picked != END
         for row, token in enumerate(picked.tolist()):
             if token != END:

@@ -1,11 +1,12 @@
 """Refines a trained model on what its own summaries score: policy gradients with a leave-one-out baseline.
 
-    refine.py INIT OUT --data DIR --minutes M
+    refine.py INIT OUT --data DIR --minutes M [--only --teacher FOLDER]
 
 Cross-entropy trains a model to continue references; what people see is what it writes itself. So: draw several
 summaries of each text, reward each by ROUGE minus penalties for repetition and for invented names, and make those above
 the mean of the others more probable (Ahmadian et al. 2024, RLOO). Cross-entropy on the reference stays in the mix, so
 that the language does not drift. A text is read once, and its states are shared by all that is drawn and learnt of it.
+With `--only`, the kinds that widen.py taught are refined, and of all others the model learns what a teacher says (see `keep`).
 Writes a Hugging Face folder (moving average of the weights) every few minutes.
 """
 
@@ -25,6 +26,7 @@ import quantize
 import scores
 from augment import RARE, Names, lay_out
 from batches import END, PAD, PER_SOURCE, Encoder, capped, load
+from keep import Keep, endless
 
 WARMUP_STEPS = 20
 EMA_STEPS = 60
@@ -32,7 +34,14 @@ SAVE_SECONDS = 300
 VALIDATION_PAIRS = 300
 MIN_ADVANTAGE = 0.02
 PARTS = 4
-MAX_PAPER_TOKENS = 300
+MAX_OTHER_TOKENS = 300
+KEPT_TOKENS = 4096
+# Of how many texts one is of which kind. All but packages' may be long.
+SHARES = {"debian": 92, "scitldr": 8}
+ONLY_SHARES = {"advisories": 3, "proposals": 1}
+# What each word costs, three at most, that neither the text nor the reference has. There is little of these kinds, and what
+# most of their summaries say (that something is unmaintained) is soon said of everything.
+UNSUPPORTED = 0.05
 
 
 def parse() -> argparse.Namespace:
@@ -45,23 +54,30 @@ def parse() -> argparse.Namespace:
     args.add_argument("--texts", type=int, default=32, help="texts a step")
     args.add_argument("--samples", type=int, default=8, help="summaries drawn of each")
     args.add_argument("--temperature", type=float, default=0.8)
-    args.add_argument("--max-tokens", type=int, default=130, help="longer texts are left out here, for speed ..")
-    args.add_argument("--papers", type=float, default=0.08, help=".. except this share: abstracts up to 300 tokens")
+    args.add_argument("--max-tokens", type=int, default=130, help="longer descriptions are left out here, for speed")
     args.add_argument("--rename", type=float, default=0.3)
     args.add_argument("--likelihood", type=float, default=0.2, help="weight of cross-entropy on the references")
     args.add_argument("--invention", type=float, default=0.1, help="what invented names cost; decoding is grounded, too")
+    args.add_argument("--only", action="store_true", help=f"refine {' and '.join(ONLY_SHARES)} alone ..")
+    args.add_argument("--teacher", type=Path, help=".. and keep what this Hugging Face folder says of all other kinds")
+    args.add_argument("--keep", type=float, default=1.0, help="weight of that")
     args.add_argument("--int8", action="store_true", help="with int8 simulated, groups of 32")
     args.add_argument("--seed", type=int, default=0, help="of the texts and of what is drawn of them")
     args.add_argument("--threads", type=int, default=1)
     args.add_argument("--eager", action="store_true", help="do not compile")
-    return args.parse_args()
+    parser, args = args, args.parse_args()
+    if args.only != bool(args.teacher):
+        parser.error("--only and --teacher go together")
+    return args
 
 
-def reward(summary: str, text: str, reference: str, invention: float) -> float:
+def reward(summary: str, kind: str, text: str, reference: str, invention: float) -> float:
     """In 0 .. 1 for a good summary, below for one that repeats itself or, by `invention`, for one with names that the text
     doesn't have."""
     found = scores.rouge(summary, [reference])
     value = 0.25 * found["rouge1"] + 0.25 * found["rouge2"] + 0.5 * found["rougeL"]
+    if kind in ONLY_SHARES:
+        value -= UNSUPPORTED * min(3, scores.unsupported(summary, text + " " + reference))
     return value - invention * scores.invents(summary, text) - 0.3 * (scores.repeats(summary) or not summary)
 
 
@@ -70,6 +86,18 @@ def advantages(rewards: torch.Tensor) -> torch.Tensor:
     samples = rewards.shape[1]
     others = (rewards.sum(1, keepdim=True) - rewards) / (samples - 1)
     return rewards - others
+
+
+def read(model, heads: list[list[int]], compiled: bool) -> tuple[torch.Tensor, list]:
+    """The hidden states (B, H) and layers' states after prompts in order of their length: in two batches, cut where that
+    saves most padding."""
+    lengths, count = [len(head) for head in heads], len(heads)
+    cut = min(range(1, count), key=lambda cut: cut * lengths[cut - 1] + (count - cut) * lengths[-1])
+    parts = [
+        decode.advance(model, *decode.align(part), decode.fresh(model, len(part)), compiled)
+        for part in (heads[:cut], heads[cut:])
+    ]
+    return torch.cat([hidden[:, -1] for hidden, _ in parts]), decode.join([states for _, states in parts])
 
 
 def continuation_losses(model, hidden, states, rows: list[tuple[int, tuple[int, ...], float]], args) -> torch.Tensor:
@@ -99,9 +127,17 @@ def main() -> None:
     names = Names(rows)
     rng.shuffle(rows)
     rows = capped(rows, PER_SOURCE)
-    papers = [row for row in rows if row["kind"] == "scitldr"]
+    shares = ONLY_SHARES if args.only else SHARES
+    by_kind = {kind: [row for row in rows if row["kind"] == kind] for kind in shares}
+    keep = None
+    if args.teacher:
+        others = [row for row in rows if row["kind"] not in shares]
+        keep = Keep(
+            export.load(args.teacher),
+            endless(others, encoder, names, seed=args.seed, tokens_per_batch=KEPT_TOKENS, rename=args.rename, bpe_dropout=0.0),
+        )
     common = lambda word: names.uses[word] >= RARE  # noqa: E731
-    validation = load(args.data / "debian-val.jsonl")[:VALIDATION_PAIRS]
+    held = {kind: load(args.data / f"{kind}-val.jsonl")[:VALIDATION_PAIRS] for kind in {"debian", *shares}}
     quantize.group_size = 32 if args.int8 else None
     if not args.eager:
         for layer in model.layers:
@@ -110,44 +146,44 @@ def main() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0)
 
     def validate() -> None:
-        summaries = decode.summarize(average, encoder, [row["text"] for row in validation])
-        found = scores.table(validation, summaries, common)
-        print("validation", {key: round(value, 2) for key, value in found.items()}, flush=True)
+        for kind, pairs in held.items():
+            summaries = decode.summarize(average, encoder, [row["text"] for row in pairs])
+            found = scores.table(pairs, summaries, common)
+            print("validation", kind, {key: round(value, 2) for key, value in found.items()}, flush=True)
 
-    def draw() -> tuple[str, str, list[int]]:
-        paper = rng.random() < args.papers
+    def draw() -> tuple[list[int], str, str, str]:
+        """A prompt, and its kind, text and reference."""
+        [kind] = rng.choices(list(shares), list(shares.values()))
         while True:
-            row = rng.choice(papers if paper else rows)
+            row = rng.choice(by_kind[kind])
             text, summary = row["text"], rng.choice(row["summaries"])
             if rng.random() < args.rename:
                 text, summary = names.replace(text, summary, rng, share=0.5)
             text = lay_out(text, rng)
             head, _ = encoder(text, "")
-            if len(head) <= (MAX_PAPER_TOKENS if paper else args.max_tokens):
-                return text, summary, head
+            if len(head) <= (args.max_tokens if kind == "debian" else MAX_OTHER_TOKENS):
+                return head, kind, text, summary
 
     start = saved = time.monotonic()
-    step, mean_reward = 0, 0.0
+    step, mean_reward, mean_kept = 0, 0.0, 0.0
     validate()
     while (progress := (time.monotonic() - start) / (60 * args.minutes)) < 1:
-        drawn = [draw() for _ in range(args.texts)]
+        drawn = sorted((draw() for _ in range(args.texts)), key=lambda one: len(one[0]))
         with torch.autocast("cpu", torch.bfloat16):
             model.train()
-            hidden, states = decode.advance(
-                model, *decode.align([head for *_, head in drawn]), decode.fresh(model, len(drawn)), compiled=not args.eager
-            )
+            hidden, states = read(model, [head for head, *_ in drawn], compiled=not args.eager)
             samples = decode.continue_from(
-                model, hidden[:, -1].detach(), states, copies=args.samples, temperature=args.temperature
+                model, hidden.detach(), states, copies=args.samples, temperature=args.temperature
             )
         rewards = torch.tensor([
-            reward(encoder.plain.decode(ids).strip(), *drawn[i // args.samples][:2], args.invention)
+            reward(encoder.plain.decode(ids).strip(), *drawn[i // args.samples][1:], args.invention)
             for i, ids in enumerate(samples)
         ]).view(args.texts, args.samples)
         # What each text's summaries weigh: one that was drawn twice, twice. A reference has a fixed weight.
         weights: Counter[tuple[int, tuple[int, ...]]] = Counter()
         for i, (ids, advantage) in enumerate(zip(samples, advantages(rewards).flatten().tolist())):
             weights[i // args.samples, (*ids, END)] += advantage
-        for i, (text, summary, _) in enumerate(drawn):
+        for i, (*_, text, summary) in enumerate(drawn):
             weights[i, tuple(encoder(text, summary)[1])] += args.likelihood
         # What is as good as the others teaches nothing.
         telling = [(row, ids, weight) for (row, ids), weight in weights.items() if abs(weight) > MIN_ADVANTAGE]
@@ -155,19 +191,23 @@ def main() -> None:
         telling.sort(key=lambda one: len(one[1]))
         size = -(-len(telling) // PARTS)
         parts = [telling[i : i + size] for i in range(0, len(telling), size)]
-        losses = sum(continuation_losses(model, hidden[:, -1], states, part, args) for part in parts)
+        losses = sum(continuation_losses(model, hidden, states, part, args) for part in parts)
         (losses / (args.texts * args.samples)).backward()
+        if keep:
+            kept = keep.loss(model)
+            (args.keep * kept).backward()
+            mean_kept += (kept.item() - mean_kept) / min(step + 1, 50)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = args.lr * min(1, (step + 1) / WARMUP_STEPS) * (1 - progress)
         optimizer.step()
         model.zero_grad(set_to_none=True)
         step += 1
-        keep = min(1 - 1 / EMA_STEPS, step / (step + 9))
-        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
+        weight = max(1 / EMA_STEPS, 9 / (step + 9))
+        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
         mean_reward += (rewards.mean().item() - mean_reward) / min(step, 50)
         if step % 10 == 0:
-            print(f"step {step} at {100 * progress:.1f} %: reward {mean_reward:.4f}, "
+            print(f"step {step} at {100 * progress:.1f} %: reward {mean_reward:.4f}, kept {mean_kept:.4f}, "
                   f"{(time.monotonic() - start) / step:.2f} s a step", flush=True)
         if time.monotonic() - saved > SAVE_SECONDS:
             export.save(average, tokenizer, args.out)

@@ -5,7 +5,8 @@
 #
 # WORK holds everything that is made: a virtual environment, apt's lists, the pairs, the models. MINUTES is the training
 # time of the models, at the same time (default 120); then each is refined for half as long with two seeds, at the same
-# time. What is there already is not made again, so an interrupted run goes on.
+# time, and pico learns advisories and proposals for half as long again. What is there already is not made again, so an
+# interrupted run goes on.
 # Needs python3 with venv, a C++ compiler, apt-get, 8 GB of disk and 8 GB of memory (24 without libtcmalloc).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -35,6 +36,14 @@ refine() { # MODEL SEED LEARNING_RATE
         --minutes $((minutes / 2)) --lr "$3" --seed "$2" --threads "$threads"
 }
 
+widen() { # MODEL SEED: first from references, then from its own summaries
+    LD_PRELOAD="$tcmalloc" "$python" -u "$here/widen.py" "$work/$1-refined" "$work/$1-widened-$2" --data "$work/data" \
+        --minutes $((minutes / 3)) --seed "$2" --threads "$threads"
+    LD_PRELOAD="$tcmalloc" "$python" -u "$here/refine.py" "$work/$1-widened-$2" "$work/$1-both-$2" --data "$work/data" \
+        --minutes $((minutes / 5)) --lr 1.5e-4 --seed "$2" --texts 16 --samples 16 --threads "$threads" \
+        --only --teacher "$work/$1-refined"
+}
+
 both() { # COMMAND COMMAND: at the same time, each with a log
     echo "$1; $2 (logs: $work/first.log, $work/second.log)"
     $1 > "$work/first.log" 2>&1 &
@@ -45,20 +54,28 @@ both() { # COMMAND COMMAND: at the same time, each with a log
 }
 
 both "train pico 4096 2.4e-3" "train nano 2048 4e-3"
-while read -r model rate; do
+while read -r model rate wide; do
     if ! [ -e "$work/models/$model/model.safetensors" ]; then
         both "refine $model 0 $rate" "refine $model 1 $rate"
-        "$python" "$here/average.py" "$work/$model-refined-0" "$work/$model-refined-1" --out "$work/models/$model"
+        "$python" "$here/average.py" "$work/$model-refined-0" "$work/$model-refined-1" --out "$work/$model-refined"
+        if [ "$wide" = 0 ]; then
+            mkdir -p "$work/models"
+            cp -r "$work/$model-refined" "$work/models/$model"
+        else
+            both "widen $model 0" "widen $model 1"
+            "$python" "$here/average.py" "$work/$model-both-0" "$work/$model-both-1" --origin "$work/$model-refined" \
+                --weights "$wide" "$wide" --out "$work/models/$model"
+        fi
     fi
     "$python" "$here/check.py" "$work/models/$model" --pairs "$work/data/debian-val.jsonl"
-    for pairs in debian-val debian-newer scitldr-val; do
+    for pairs in debian-val debian-newer scitldr-val advisories-val; do
         "$python" "$here/evaluate.py" "$work/data/$pairs.jsonl" --train "$work/data/train.jsonl" \
             --model "$work/models/$model" --count 0 --threads "$threads"
     done
 done <<RATES
-pico 3e-4
-nano 4e-4
+pico 3e-4 0.2
+nano 4e-4 0
 RATES
-for pairs in debian-val debian-newer scitldr-val; do
+for pairs in debian-val debian-newer scitldr-val advisories-val; do
     "$python" "$here/evaluate.py" "$work/data/$pairs.jsonl" --train "$work/data/train.jsonl" --count 0
 done

@@ -46,6 +46,12 @@ def unfounded(summary: str, text: str, common: Callable[[str], bool]) -> bool:
     )
 
 
+def unsupported(summary: str, sources: str) -> int:
+    """How many words of 5 letters or more are not in `sources`, by their first 5 letters."""
+    sources = sources.lower()
+    return sum(len(word) >= 5 and word[:5].lower() not in sources for word in WORD.findall(summary))
+
+
 def sentences(text: str) -> list[str]:
     return [part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip()] or [text]
 
