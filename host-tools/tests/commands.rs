@@ -72,15 +72,22 @@ fn a_text_is_summarized_by_the_built_in_model() {
 fn names_come_from_the_text() {
     let folder = tempfile::tempdir().expect("a folder");
     let pairs = folder.path().join("pairs.jsonl");
-    // A text without a subject, for which the model makes one up.
-    let about = "this one does things with other things.";
-    std::fs::write(&pairs, serde_json::json!({ "text": about, "summaries": ["things"] }).to_string()).expect("a file");
+    // Texts that leave something out. Which of them make the model add a name depends on the model; one does.
+    let texts = [
+        "this one does things with other things.",
+        "gmobile is a library with mobile related helpers. This package has introspection data for it.",
+        "this module adds a driver to the server",
+        "a small program that plays sounds in a terminal",
+        "documentation of a database",
+    ];
+    let lines = texts.map(|about| serde_json::json!({ "text": about, "summaries": ["things"] }).to_string());
+    std::fs::write(&pairs, lines.join("\n")).expect("a file");
     let invents = |options: &[&str]| {
         let arguments = [&["score", "--pairs", text(&pairs), "--json"], options].concat();
-        json(&ok(&arguments))["invents"].as_f64()
+        json(&ok(&arguments))["invents"].as_f64().expect("a share")
     };
-    assert_eq!(invents(&[]), Some(0.0));
-    assert_eq!(invents(&["--ungrounded", "--no-repeat-ngram", "3"]), Some(100.0), "what it made up");
+    assert_eq!(invents(&[]), 0.0);
+    assert!(invents(&["--ungrounded", "--no-repeat-ngram", "3"]) > 0.0, "what it made up");
 }
 
 #[test]
