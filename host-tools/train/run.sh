@@ -57,13 +57,12 @@ both "train pico 4096 2.4e-3" "train nano 2048 4e-3"
 while read -r model rate wide; do
     if ! [ -e "$work/models/$model/model.safetensors" ]; then
         both "refine $model 0 $rate" "refine $model 1 $rate"
-        "$python" "$here/average.py" "$work/$model-refined-0" "$work/$model-refined-1" --out "$work/$model-refined"
-        if [ "$wide" = 0 ]; then
-            mkdir -p "$work/models"
-            cp -r "$work/$model-refined" "$work/models/$model"
-        else
+        refined="$work/$model-refined"
+        [ "$wide" != 0 ] || refined="$work/models/$model"
+        "$python" "$here/average.py" "$work/$model-refined-0" "$work/$model-refined-1" --out "$refined"
+        if [ "$wide" != 0 ]; then
             both "widen $model 0" "widen $model 1"
-            "$python" "$here/average.py" "$work/$model-both-0" "$work/$model-both-1" --origin "$work/$model-refined" \
+            "$python" "$here/average.py" "$work/$model-both-0" "$work/$model-both-1" --origin "$refined" \
                 --weights "$wide" "$wide" --out "$work/models/$model"
         fi
     fi
