@@ -13,8 +13,9 @@
 //! | doesn't go on with a word of the text's first [`LEAD_WORDS`] words | [`LEAD`] |
 //! | ends the summary | [`END`] |
 //!
-//! A name is a word with a digit, with a capital letter behind its first letter, or with a capital at its beginning where no
-//! sentence begins. Nothing is forbidden: a model that is sure enough, or has nothing else, writes what it wants.
+//! A name is a word with a digit or `_`, with a capital letter behind its first letter, or with a capital at its beginning where no
+//! sentence begins. What stands between backticks is one, with its signs; white space there breaks it off. Nothing is
+//! forbidden: a model that is sure enough, or has nothing else, writes what it wants.
 //!
 //! # How words are remembered
 //!
@@ -23,8 +24,8 @@
 //! summary is known as long as each of its prefixes is. Tokens don't matter: text and summary may cut a word differently, and a name that
 //! has the beginning of one name and the end of another isn't known.
 //!
-//! Letters and digits are ASCII's here, and every other byte is a sign: words are cut where the score of invented names
-//! cuts them but for letters beyond ASCII. A word with signs in it (`libfoo-dev`) is remembered as a whole and from each of
+//! Letters and digits are ASCII's and `_` here, and every other byte is a sign: words are cut where the score of invented names
+//! cuts them but for `_` and letters beyond ASCII. A word with signs in it (`libfoo-dev`) is remembered as a whole and from each of
 //! its parts to the end of that part.
 //!
 //! # False positives
@@ -115,6 +116,8 @@ struct Writer {
     previous: u8,
     /// No sentence begins with this word.
     inside: bool,
+    /// Between backticks.
+    code: bool,
 }
 
 /// What a token does to a word.
@@ -177,7 +180,7 @@ impl Grounding {
     }
 
     fn read(&mut self, byte: u8) {
-        let letter = byte.is_ascii_alphanumeric();
+        let letter = is_letter(byte);
         if letter && self.reader.word.0 == 0 {
             self.words = self.words.saturating_add(1);
         }
@@ -200,6 +203,7 @@ impl Grounding {
             self.remember(prefixes);
         } else if reader.word.0 != 0 {
             reader.word = reader.word.then(byte);
+            self.text.set(reader.word);
         }
         self.reader.letter = letter;
     }
@@ -258,7 +262,7 @@ impl Grounding {
     }
 
     fn write_byte(&self, writer: &mut Writer, byte: u8, effect: &mut Effect) {
-        let letter = byte.is_ascii_alphanumeric();
+        let letter = is_letter(byte);
         if !letter && writer.letter && !writer.strange && !self.text.has(writer.word.end()) {
             if writer.name { effect.name = true } else { effect.cut = true }
         }
@@ -266,18 +270,23 @@ impl Grounding {
         if byte.is_ascii_whitespace() {
             let inside = !matches!(writer.previous, 0 | b'.' | b'!' | b'?' | b':');
             let before = writer.spelled.or(writer.before);
-            *writer = Writer { previous: writer.previous, inside, before, ..Writer::NEW };
+            effect.name |= writer.code;
+            *writer = Writer { previous: writer.previous, inside, before, code: writer.code, ..Writer::NEW };
             return;
         }
         writer.previous = byte;
+        writer.code ^= byte == b'`';
         let first = writer.word.0 == 0;
         if first && !letter {
             return;
         }
         writer.word = writer.word.then(byte);
-        let marks = byte.is_ascii_digit() || (byte.is_ascii_uppercase() && (!first || writer.inside));
+        if !letter && writer.code && !self.text.has(writer.word) {
+            effect.name = true;
+        }
+        let marks = byte.is_ascii_digit() || byte == b'_' || (byte.is_ascii_uppercase() && (!first || writer.inside));
         let was_invented = writer.name && writer.strange;
-        writer.name |= marks;
+        writer.name |= marks || (letter && writer.code);
         if letter {
             effect.letter = true;
             writer.spelled = writer.word;
@@ -294,6 +303,11 @@ impl Grounding {
         // Once a word: where it goes on from there costs nothing more.
         effect.name |= writer.name && writer.strange && !was_invented;
     }
+}
+
+/// A letter or digit, or what identifiers have between them.
+const fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 impl Default for Grounding {
@@ -317,6 +331,7 @@ impl Writer {
         astray: false,
         previous: 0,
         inside: false,
+        code: false,
     };
 }
 
@@ -429,6 +444,18 @@ mod tests {
         // The beginning of one name, the end of another.
         assert_eq!(invented(["x", " Pro", "Office"]), [false, false, true]);
         assert_eq!(invented(["pt2", "-", "Linux"]), [false, false, true]);
+    }
+
+    #[test]
+    fn code_is_the_text_s() {
+        let grounding = of(b"`Matrix::from_raw` of linmath takes `rows * cols`.");
+        let invented = |parts: [&str; 4]| write(&grounding, parts).map(|effect| effect.name);
+        assert_eq!(invented(["a", " `Matrix", "::from_raw", "` "]), [false; 4]);
+        assert_eq!(invented(["`from", "_raw", "` `", "linmath`"]), [false; 4], "parts, and words that are no code there");
+        assert_eq!(invented(["`lin", "`", " lin", " "]), [false, true, false, false], "broken off, which words may be");
+        assert_eq!(invented(["`other", "` ", "other", " "]), [true, false, false, false]);
+        assert_eq!(invented(["`Matrix", ".", "` (matrix", "."]), [false, true, false, false], "other signs");
+        assert_eq!(invented(["`linmath", " ", "takes", "`"]), [false, true, false, false], "white space, or the end");
     }
 
     #[test]
