@@ -34,17 +34,15 @@ def predictions(model: Jamba, batch: Batch, chosen) -> torch.Tensor:
 
 
 class Keep:
-    """A copy of a model as it is now, and texts to ask it about."""
+    """A copy of a model as it is now, whose word others keep to."""
 
-    def __init__(self, model: Jamba, batches):
+    def __init__(self, model: Jamba):
         self.teacher = copy.deepcopy(model).requires_grad_(False).eval()
         for layer in self.teacher.layers:
             layer.compile_parts()
-        self.batches = batches
 
-    def loss(self, model: Jamba) -> torch.Tensor:
-        """Mean divergence from the teacher in nats, over the next batch's summaries and some tokens of its texts."""
-        batch = next(self.batches)
+    def loss(self, model: Jamba, batch: Batch) -> torch.Tensor:
+        """Mean divergence from the teacher in nats, over a batch's summaries and some tokens of its texts."""
         chosen = batch.summary | batch.text & (torch.rand(batch.text.shape) < TEXT_SHARE)
         with torch.no_grad():
             wanted = predictions(self.teacher, batch, chosen).log_softmax(-1)

@@ -132,10 +132,10 @@ def main() -> None:
     keep = None
     if args.teacher:
         others = [row for row in rows if row["kind"] not in shares]
-        keep = Keep(
-            export.load(args.teacher),
-            endless(others, encoder, names, seed=args.seed, tokens_per_batch=KEPT_TOKENS, rename=args.rename, bpe_dropout=0.0),
+        kept_batches = endless(
+            others, encoder, names, seed=args.seed, tokens_per_batch=KEPT_TOKENS, rename=args.rename, bpe_dropout=0.0
         )
+        keep = Keep(export.load(args.teacher))
     common = lambda word: names.uses[word] >= RARE  # noqa: E731
     held = {kind: load(args.data / f"{kind}-val.jsonl")[:VALIDATION_PAIRS] for kind in {"debian", *shares}}
     quantize.group_size = 32 if args.int8 else None
@@ -194,7 +194,7 @@ def main() -> None:
         losses = sum(continuation_losses(model, hidden, states, part, args) for part in parts)
         (losses / (args.texts * args.samples)).backward()
         if keep:
-            kept = keep.loss(model)
+            kept = keep.loss(model, next(kept_batches))
             (args.keep * kept).backward()
             mean_kept += (kept.item() - mean_kept) / min(step + 1, 50)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

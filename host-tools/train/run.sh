@@ -5,8 +5,8 @@
 #
 # WORK holds everything that is made: a virtual environment, apt's lists, the pairs, the models. MINUTES is the training
 # time of the models, at the same time (default 120); then each is refined for half as long with two seeds, at the same
-# time, and pico learns advisories and proposals for half as long again. What is there already is not made again, so an
-# interrupted run goes on.
+# time; pico learns advisories and proposals for half as long again, and to do these and all else for as long once more. What is
+# there already is not made again, so an interrupted run goes on.
 # Needs python3 with venv, a C++ compiler, apt-get, 8 GB of disk and 8 GB of memory (24 without libtcmalloc).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -44,6 +44,12 @@ widen() { # MODEL SEED: first from references, then from its own summaries
         --only --teacher "$work/$1-refined"
 }
 
+join() { # MODEL SEED: what the wide model says of advisories and proposals, and the refined one of all else
+    LD_PRELOAD="$tcmalloc" "$python" -u "$here/widen.py" "$work/$1-wide" "$work/$1-joined-$2" --data "$work/data" \
+        --minutes $((minutes / 2)) --seed "$2" --threads "$threads" --keep 3 --kept-tokens 6144 --rename 0.7 \
+        --teacher "$work/$1-refined" --taught-by "$work/$1-wide"
+}
+
 both() { # COMMAND COMMAND: at the same time, each with a log
     echo "$1; $2 (logs: $work/first.log, $work/second.log)"
     $1 > "$work/first.log" 2>&1 &
@@ -63,7 +69,9 @@ while read -r model rate wide; do
         if [ "$wide" != 0 ]; then
             both "widen $model 0" "widen $model 1"
             "$python" "$here/average.py" "$work/$model-both-0" "$work/$model-both-1" --origin "$refined" \
-                --weights "$wide" "$wide" --out "$work/models/$model"
+                --weights "$wide" "$wide" --out "$work/$model-wide"
+            both "join $model 0" "join $model 1"
+            "$python" "$here/average.py" "$work/$model-joined-0" "$work/$model-joined-1" --out "$work/models/$model"
         fi
     fi
     "$python" "$here/check.py" "$work/models/$model" --pairs "$work/data/debian-val.jsonl"
@@ -72,7 +80,7 @@ while read -r model rate wide; do
             --model "$work/models/$model" --count 0 --threads "$threads"
     done
 done <<RATES
-pico 3e-4 0.2
+pico 3e-4 0.5
 nano 4e-4 0
 RATES
 for pairs in debian-val debian-newer scitldr-val advisories-val; do

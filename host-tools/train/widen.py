@@ -1,8 +1,9 @@
 """Teaches a refined model kinds of text that it does badly, and keeps what it does with all others.
 
-    widen.py INIT OUT --data DIR --minutes M
+    widen.py INIT OUT --data DIR --minutes M [--teacher FOLDER] [--taught-by FOLDER]
 
-The kinds of TAUGHT are learnt from their references, every other kind from what the model said before (see `keep`).
+The kinds of TAUGHT are learnt from their references, every other kind from what the model said before (see `keep`). Or from two
+models: `--taught-by` one that does these kinds well, and all else from a `--teacher` that does all else well.
 Writes a Hugging Face folder (moving average of the weights) every few minutes.
 """
 
@@ -41,6 +42,9 @@ def parse() -> argparse.Namespace:
     args.add_argument("--keep", type=float, default=2.0, help="weight of what is kept")
     args.add_argument("--rename", type=float, default=0.5, help="share of pairs with made-up names")
     args.add_argument("--bpe-dropout", type=float, default=0.3, help="share of texts tokenized with dropout")
+    args.add_argument("--teacher", type=Path, help="keep what this Hugging Face folder says (default: INIT)")
+    args.add_argument("--taught-by", type=Path, help="learn from what this one says ..")
+    args.add_argument("--references", type=float, help="weight of the references (default: 1, or 0 with --taught-by)")
     args.add_argument("--seed", type=int, default=0)
     args.add_argument("--threads", type=int, default=1)
     return args.parse_args()
@@ -71,7 +75,9 @@ def main() -> None:
                 tokens_per_batch=tokens, rename=args.rename, bpe_dropout=args.bpe_dropout)
         for flag, tokens in ((True, args.taught_tokens), (False, args.kept_tokens))
     )
-    keep = Keep(model, others)
+    keep = Keep(export.load(args.teacher) if args.teacher else model)
+    references = args.references if args.references is not None else 0.0 if args.taught_by else 1.0
+    guide = Keep(export.load(args.taught_by)) if args.taught_by else None
     for layer in model.layers:
         layer.compile_parts()
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0)
@@ -87,7 +93,12 @@ def main() -> None:
     step, means = 0, [0.0, 0.0]
     while (progress := (time.monotonic() - start) / (60 * args.minutes)) < 1:
         model.train()
-        losses = [taught(model, next(lessons)), keep.loss(model)]
+        lesson = next(lessons)
+        losses = [torch.zeros(()), keep.loss(model, next(others))]
+        if references:
+            losses[0] = losses[0] + references * taught(model, lesson)
+        if guide:
+            losses[0] = losses[0] + guide.loss(model, lesson)
         (losses[0] + args.keep * losses[1]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
