@@ -469,6 +469,12 @@ fn attention() {
                     scores.copy_from_slice(&any);
                     kernels.weighted_values(&mut scores, 3.0, &values, &value_scales, &mut out);
                     all.extend(&out);
+                    // Two heads: these weights, and others.
+                    let (mut one, mut two, mut other) = (any.clone(), key_scales.clone(), vec![9.0; dim]);
+                    let heads = [(&mut one[..], 3.0, &mut out[..]), (&mut two[..], 0.5, &mut other[..])];
+                    kernels.weighted_values_of_two(heads, &values, &value_scales);
+                    all.extend(&out);
+                    all.extend(&other);
                     all
                 };
                 let right = run(Kernels::portable());

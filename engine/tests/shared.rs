@@ -79,17 +79,3 @@ fn a_scan_on_three_cores() {
     };
     assert_eq!(scan(Kernels::portable()), scan(Kernels::portable().on_cores(&Threads)));
 }
-
-#[test]
-fn scores_on_three_cores() {
-    const DIM: usize = 64;
-    const SLOTS: usize = 260;
-    let keys: Vec<i8> = (0..DIM * SLOTS).map(|i| (i % 127) as i8).collect();
-    let (query, scales) = ([3i16; DIM], vec![0.5; SLOTS]);
-    let scores = |kernels: Kernels<'_>| {
-        let mut scores = vec![0.0; SLOTS];
-        kernels.scores(&query, 0.5, &keys, &scales, &mut scores);
-        scores
-    };
-    assert_eq!(scores(Kernels::portable()), scores(Kernels::portable().on_cores(&Threads)));
-}

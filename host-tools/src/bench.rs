@@ -1,6 +1,6 @@
 //! How fast a model runs here, beside how fast this machine reads memory.
 
-use crate::cores::on_threads;
+use crate::cores::{heads_at_once, on_threads};
 use crate::memory;
 use crate::workspace::HostWorkspace;
 use anyhow::{Context, Result};
@@ -121,7 +121,10 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
     let widest = plan.chunks.iter().copied().max().unwrap_or(8);
     for _ in 0..plan.repeat.max(1) {
         for prefill in &mut report.prefills {
-            let mut workspace = HostWorkspace::new(model, plan.options.chunk(prefill.chunk))?;
+            let mut workspace = HostWorkspace::new(
+                model,
+                plan.options.chunk(prefill.chunk).heads_at_once(heads_at_once(prefill.threads)),
+            )?;
             let rate = on_threads(prefill.threads, kernels, |kernels| {
                 let mut session = workspace.session_on(model, kernels)?;
                 let start = Instant::now();
@@ -131,7 +134,8 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
             prefill.tokens_per_second = prefill.tokens_per_second.max(rate);
         }
         for decode in &mut report.decodes {
-            let mut workspace = HostWorkspace::new(model, plan.options.chunk(widest))?;
+            let mut workspace =
+                HostWorkspace::new(model, plan.options.chunk(widest).heads_at_once(heads_at_once(decode.threads)))?;
             let rate = on_threads(decode.threads, kernels, |kernels| {
                 let mut session = workspace.session_on(model, kernels)?;
                 session.feed(&prompt(model.header(), decode.depth.max(1)))?;

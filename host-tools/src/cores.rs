@@ -30,6 +30,11 @@ impl Drop for Dismiss<'_> {
     }
 }
 
+/// Attention heads that are worth room at the same time: two for each thread.
+pub const fn heads_at_once(threads: usize) -> u32 {
+    2 * threads as u32
+}
+
 /// Calls `work` with `kernels` on as many threads, the caller's included.
 pub fn on_threads<R>(threads: usize, kernels: Kernels<'static>, work: impl FnOnce(Kernels<'_>) -> R) -> R {
     let crew = Crew::new(threads.max(1), idle).worth(WORTH);

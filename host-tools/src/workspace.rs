@@ -3,11 +3,12 @@
 use anyhow::{Context, Result};
 use jamlet::kernels::Kernels;
 use jamlet::{Model, Options, Plan, Session};
+use memmap2::MmapMut;
 
-/// A workspace as large as a plan needs, aligned as the engine wants it.
+/// A workspace as large as a plan needs, at the start of a page.
 #[derive(Debug)]
 pub struct HostWorkspace {
-    words: Vec<u128>,
+    memory: MmapMut,
     options: Options,
 }
 
@@ -15,10 +16,15 @@ impl HostWorkspace {
     /// Room for `model` under `options`.
     ///
     /// # Errors
-    /// When there is no such plan.
+    /// When there is no such plan, or no such memory.
     pub fn new(model: &Model<'_>, options: Options) -> Result<Self> {
         let plan = Plan::new(model.image().bytes(), options)?;
-        Ok(Self { words: vec![0; plan.bytes().div_ceil(size_of::<u128>())], options })
+        let memory =
+            MmapMut::map_anon(plan.bytes().max(1)).with_context(|| format!("a workspace of {} bytes", plan.bytes()))?;
+        // Large pages: a long attention cache is read from end to end for every token.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        Ok(Self { memory, options })
     }
 
     /// A session in this memory.
@@ -34,8 +40,7 @@ impl HostWorkspace {
     /// # Errors
     /// When `model` isn't the one that the workspace was made for.
     pub fn session_on<'m>(&mut self, model: &Model<'m>, kernels: Kernels<'m>) -> Result<Session<'m, '_>> {
-        let bytes = bytemuck::cast_slice_mut(&mut self.words);
-        Session::with_kernels(model, self.options, bytes, kernels)
+        Session::with_kernels(model, self.options, &mut self.memory, kernels)
             .context("the workspace was planned for another model")
     }
 }

@@ -1,5 +1,6 @@
 //! The int8 engine beside `transformers`: every kind of layer and every odd size, bounded attention, chunks, states.
 
+use jamlet::kernels::{Executor, Kernels};
 use jamlet::{Eviction, Model, Options, Plan, Session, SessionError, StateWidth};
 use jamlet_tests::fixtures::{self, Fixture};
 use jamlet_tests::images::{AlignedBytes, last_logits, logits, pack};
@@ -67,6 +68,46 @@ fn chunks_change_no_bit() {
             for chunk in [2, 3, 8, 13, 64] {
                 let ours = bits(&last_logits(&model, options.chunk(chunk), &fixture.tokens));
                 assert!(ours == right, "{} in chunks of {chunk}, {options:?}", fixture.name);
+            }
+        }
+    }
+}
+
+/// Three cores, which are worth waking for every byte.
+struct Threads;
+
+impl Executor for Threads {
+    fn cores(&self) -> usize {
+        3
+    }
+
+    fn worth(&self) -> usize {
+        1
+    }
+
+    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| (0..3).for_each(|core| drop(scope.spawn(move || task(core)))));
+    }
+}
+
+#[test]
+fn cores_change_no_bit() {
+    for name in ["attention-only", "dense-odd", "moe-in-attention"] {
+        let fixture = fixtures::load(name);
+        let image = pack(&fixture.dir, 32);
+        let model = Model::parse(image.get()).expect(name);
+        let short = Options::window(10).sinks(2);
+        for options in [short, short.eviction(Eviction::HeavyHitters { recent: 3 })] {
+            let right = bits(&last_logits(&model, options, &fixture.tokens));
+            for heads in [1, 2, 3, 200] {
+                let options = options.heads_at_once(heads);
+                let mut workspace = AlignedBytes::zeros(Plan::new(image.get(), options).expect("a plan").bytes());
+                let kernels = Kernels::detect().on_cores(&Threads);
+                let mut session = Session::with_kernels(&model, options, workspace.get_mut(), kernels).expect(name);
+                session.feed(&fixture.tokens).expect("tokens");
+                let mut ours = Vec::new();
+                session.logits(|_, block| ours.extend_from_slice(block)).expect("logits");
+                assert!(bits(&ours) == right, "{name}: {heads} heads at once on three cores, {options:?}");
             }
         }
     }

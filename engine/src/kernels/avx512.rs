@@ -41,6 +41,13 @@ const ROOM: usize = 512;
 /// where pages are small (with 4 KiB, half as much reads 6 % slower).
 const AHEAD: usize = 8192;
 
+/// Asks for the line that lies [`AHEAD`] of `at`, wherever that is: it is but a hint.
+#[inline]
+fn ask_ahead(at: *const i8) {
+    // SAFETY: nothing is read, and every x86-64 processor has this instruction.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD)) };
+}
+
 /// What a group of eight tokens is multiplied with.
 #[derive(Clone, Copy)]
 struct Factors {
@@ -103,7 +110,7 @@ fn one_token(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Room, out:
     for tile in 0..w.rows().div_ceil(TILE_ROWS) {
         let mut y = _mm256_setzero_ps();
         // SAFETY: the matrix has so many tiles of this size, the activations so many tokens of this size (`fits`), and the
-        // factors of all groups were prepared. What is asked for ahead may lie anywhere: it is but a hint.
+        // factors of all groups were prepared.
         unsafe {
             let mut groups = w.bytes().as_ptr().add(tile * size);
             let mut x_at = x.values.as_ptr().add(token * x.cols);
@@ -116,14 +123,14 @@ fn one_token(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Room, out:
                 let mut sums = _mm512_zextsi256_si512(_mm256_set1_epi32((*factors).offsets[0]));
                 if width == 32 {
                     for line in 0..4 {
-                        _mm_prefetch::<_MM_HINT_T0>(groups.wrapping_add(AHEAD + 64 * line).cast());
+                        ask_ahead(groups.wrapping_add(64 * line).cast());
                     }
                     for at in 0..4 {
                         eight_columns(weights.add(64 * at), x_at.add(8 * at), &mut sums);
                     }
                 } else {
                     for at in 0..width / 8 {
-                        _mm_prefetch::<_MM_HINT_T0>(groups.wrapping_add(AHEAD + 64 * at).cast());
+                        ask_ahead(groups.wrapping_add(64 * at).cast());
                         eight_columns(weights.add(64 * at), x_at.add(8 * at), &mut sums);
                     }
                 }
@@ -534,6 +541,9 @@ fn wide_scores<'b, const N: usize>(
     let query = Query::<N>::new(q);
     for ((scores, key_scales), keys) in blocks {
         let mut sums = [_mm512_setzero_si512(); 4];
+        for line in 0..8 * N {
+            ask_ahead(keys.as_ptr().wrapping_add(64 * line));
+        }
         for (pair, sums) in sums.iter_mut().enumerate() {
             // SAFETY: eight keys of `64·N` bytes are there.
             *sums = unsafe {
@@ -547,27 +557,54 @@ fn wide_scores<'b, const N: usize>(
 
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) fn weighted_values(weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
-    let dim = out.len();
-    if !dim.is_multiple_of(32) {
-        return avx2::weighted_values(weights, sum, values, value_scales, out);
-    }
-    out.fill(0.0);
-    let blocks = weights.chunks_mut(VALUE_BLOCK).zip(value_scales.chunks(VALUE_BLOCK));
-    for ((weights, scales), values) in blocks.zip(values.chunks(VALUE_BLOCK * dim.max(1))) {
-        let (p, scale) = block_weights(weights, scales);
-        let pairs = avx2::Pairs::new(&p, values, dim);
-        let (wide, rest) = out.as_chunks_mut::<64>();
-        for (index, out) in wide.iter_mut().enumerate() {
-            add_scaled(strip::<2>(&pairs, 64 * index).as_flattened(), scale, out);
+    weighted_values_of([(weights, sum, out)], values, value_scales);
+}
+
+/// [`weighted_values`] of heads that share their values: these are read and widened once.
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) fn weighted_values_of<const H: usize>(
+    mut heads: [(&mut [f32], f32, &mut [f32]); H],
+    values: &[i8],
+    value_scales: &[f32],
+) {
+    let dim = heads.iter().map(|(.., out)| out.len()).min().unwrap_or(0);
+    if !dim.is_multiple_of(32) || heads.iter().any(|(.., out)| out.len() != dim) {
+        for (weights, sum, out) in heads {
+            avx2::weighted_values(weights, sum, values, value_scales, out);
         }
-        let first = 64 * wide.len();
-        if !rest.is_empty() {
-            add_scaled(strip::<1>(&pairs, first).as_flattened(), scale, rest);
+        return;
+    }
+    for (.., out) in &mut heads {
+        out.fill(0.0);
+    }
+    let blocks = value_scales.chunks(VALUE_BLOCK).zip(values.chunks(VALUE_BLOCK * dim.max(1)));
+    for (block, (scales, values)) in blocks.enumerate() {
+        let mut factors = [0.0; H];
+        let mut index = 0;
+        let pairs = heads.each_mut().map(|(weights, ..)| {
+            let weights = weights.get_mut(block * VALUE_BLOCK..).unwrap_or(&mut []);
+            let count = weights.len().min(VALUE_BLOCK);
+            let (p, factor) = block_weights(&mut weights[..count], scales);
+            factors[index] = factor;
+            index += 1;
+            avx2::Pairs::new(&p, values, dim)
+        });
+        for first in (0..dim / 64 * 64).step_by(64) {
+            let sums = strip::<2, H>(&pairs, first);
+            for (((.., out), sums), factor) in heads.iter_mut().zip(&sums).zip(factors) {
+                add_scaled(sums.as_flattened(), factor, &mut out[first..first + 64]);
+            }
+        }
+        if !dim.is_multiple_of(64) {
+            let sums = strip::<1, H>(&pairs, dim - 32);
+            for (((.., out), sums), factor) in heads.iter_mut().zip(&sums).zip(factors) {
+                add_scaled(sums.as_flattened(), factor, &mut out[dim - 32..]);
+            }
         }
     }
-    let inverse = 1.0 / sum;
-    for out in out {
-        *out *= inverse;
+    for (_, sum, out) in heads {
+        let inverse = 1.0 / sum;
+        out.iter_mut().for_each(|out| *out *= inverse);
     }
 }
 
@@ -584,27 +621,32 @@ fn add_scaled(sums: &[__m512i], scale: f32, out: &mut [f32]) {
     }
 }
 
-/// The sums of `32·N` numbers from `first` on; values must have as many.
+/// The sums of `32·N` numbers from `first` on, for each head; values must have as many, and be the same for all heads.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vnni")]
 #[inline]
-fn strip<const N: usize>(pairs: &avx2::Pairs<'_>, first: usize) -> [[__m512i; 2]; N] {
-    let mut sums = [[_mm512_setzero_si512(); 2]; N];
-    for (pair, weights) in pairs.weights.iter().take(pairs.count).enumerate() {
-        let [a, b] = pairs.at(pair, first);
-        let weights = _mm512_set1_epi32(*weights);
-        for (at, sums) in sums.iter_mut().enumerate() {
+fn strip<const N: usize, const H: usize>(pairs: &[avx2::Pairs<'_>; H], first: usize) -> [[[__m512i; 2]; N]; H] {
+    let mut sums = [[[_mm512_setzero_si512(); 2]; N]; H];
+    for pair in 0..pairs[0].count {
+        let [a, b] = pairs[0].at(pair, first);
+        ask_ahead(a);
+        ask_ahead(b);
+        let weights = pairs.each_ref().map(|pairs| _mm512_set1_epi32(pairs.weights[pair]));
+        for at in 0..N {
             // SAFETY: both tokens have 32 bytes there, and unaligned loads ask for no more.
             let (a, b) =
                 unsafe { (_mm256_loadu_si256(a.add(32 * at).cast()), _mm256_loadu_si256(b.add(32 * at).cast())) };
             let (a, b) = (_mm512_cvtepi8_epi16(a), _mm512_cvtepi8_epi16(b));
-            sums[0] = _mm512_dpwssd_epi32(sums[0], _mm512_unpacklo_epi16(a, b), weights);
-            sums[1] = _mm512_dpwssd_epi32(sums[1], _mm512_unpackhi_epi16(a, b), weights);
+            let (low, high) = (_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b));
+            for (sums, weights) in sums.iter_mut().zip(weights) {
+                sums[at][0] = _mm512_dpwssd_epi32(sums[at][0], low, weights);
+                sums[at][1] = _mm512_dpwssd_epi32(sums[at][1], high, weights);
+            }
         }
     }
     // Quarters of one are numbers 0 to 3, 8 to 11, …, of the other those between.
     let first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
     let second = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-    for sums in &mut sums {
+    for sums in sums.as_flattened_mut() {
         let [low, high] = *sums;
         *sums = [_mm512_permutex2var_epi32(low, first, high), _mm512_permutex2var_epi32(low, second, high)];
     }

@@ -52,6 +52,7 @@ mod dotprod;
 #[cfg(dsp)]
 mod dsp;
 mod executor;
+mod heads;
 #[cfg(i8mm)]
 mod i8mm;
 #[cfg(feature = "narrow-state")]
@@ -67,6 +68,7 @@ pub use columns::Columns;
 pub use crew::Crew;
 use executor::Taken;
 pub use executor::{Executor, OneCore};
+pub(crate) use heads::Lanes;
 
 use crate::image::TILE_ROWS;
 use crate::model::QMatrix;
@@ -330,17 +332,22 @@ impl<'e> Kernels<'e> {
 
     /// Calls `part(first, count)` on every core for a share of `0..items`, or once for all where that isn't worth it.
     fn share(&self, items: usize, bytes: usize, part: impl Fn(usize, usize) + Sync) {
-        let cores = self.executor.cores().min(items).min(usize::BITS as usize);
+        self.share_between(usize::MAX, items, bytes, |_, first, count| part(first, count));
+    }
+
+    /// The same on at most so many cores, with the share's number: `part(share, first, count)`.
+    fn share_between(&self, most: usize, items: usize, bytes: usize, part: impl Fn(usize, usize, usize) + Sync) {
+        let cores = self.executor.cores().min(most).min(items).min(usize::BITS as usize);
         let cores = NonZeroUsize::new(cores).unwrap_or(NonZeroUsize::MIN);
         if cores == NonZeroUsize::MIN || bytes < self.executor.worth() || cfg!(not(target_has_atomic = "ptr")) {
-            return part(0, items);
+            return part(0, 0, items);
         }
         // An executor is safe code, and may be wrong: a share that two had at once would be undefined behaviour.
         let taken = Taken::default();
         self.executor.run(&|core| {
             if core < cores.get() && taken.take(core) {
                 let (start, end) = (items * core / cores, items * (core + 1) / cores);
-                part(start, end - start);
+                part(core, start, end - start);
             }
         });
     }
@@ -478,17 +485,7 @@ impl<'e> Kernels<'e> {
 
     /// `scores[t] = f32(q · keys[t]) × (scale × key_scales[t])`, keys being `(slots, head_dim)`.
     pub fn scores(&self, q: &[i16], scale: f32, keys: &[i8], key_scales: &[f32], scores: &mut [f32]) {
-        let (dim, slots, scores) = (q.len(), key_scales.len().min(scores.len()), Shared::new(scores));
-        self.share(slots, keys.len(), |first, count| {
-            let (Some(keys), Some(key_scales)) =
-                (keys.get(first * dim..(first + count) * dim), key_scales.get(first..first + count))
-            else {
-                return;
-            };
-            // SAFETY: no two shares have a slot in common.
-            let scores = unsafe { scores.part(first, count) };
-            call!(self.isa, scores(q, scale, keys, key_scales, scores));
-        });
+        call!(self.isa, scores(q, scale, keys, key_scales, scores));
     }
 
     /// `x = exp(x − max x)`; returns the sum.
@@ -506,6 +503,23 @@ impl<'e> Kernels<'e> {
     /// used up. See [`portable::weighted_values`] for the order and the 15-bit rounding of the weights.
     pub fn weighted_values(&self, weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
         call!(self.isa, weighted_values(weights, sum, values, value_scales, out));
+    }
+
+    /// The same for two heads that share their values: `(weights, sum, out)` of each.
+    pub fn weighted_values_of_two(
+        &self,
+        heads: [(&mut [f32], f32, &mut [f32]); 2],
+        values: &[i8],
+        value_scales: &[f32],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if self.isa == Isa::Avx512 {
+            // SAFETY: `Kernels` holds this only where the processor was seen to have what it takes, as in `call`.
+            return unsafe { avx512::weighted_values_of(heads, values, value_scales) };
+        }
+        for (weights, sum, out) in heads {
+            self.weighted_values(weights, sum, values, value_scales, out);
+        }
     }
 
     /// Dot product of two f32 vectors.

@@ -7,8 +7,10 @@
 //! ```
 
 use super::{Pass, add_rows, first, normalize, quantize_rows};
+use crate::kernels::{Kernels, Lanes};
 use crate::model::AttentionWeights;
 use crate::state::cache::{Cache, Head};
+use core::num::NonZeroUsize;
 
 /// Adds the block's output to the residual stream and stores the chunk's keys and values in attention layer `layer`
 /// of the cache. The cache is moved on by the caller, once for all layers.
@@ -21,11 +23,14 @@ pub(crate) fn attention(
     layer: usize,
 ) {
     let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
+    #[cfg(feature = "heavy-hitters")]
+    let position = pass.position;
     let group = header.group as usize;
     let (dim, kv_heads) = (cache.head_dim, cache.kv_heads);
-    let (q_width, kv_width) = (header.heads as usize * dim, kv_heads * dim);
+    let heads = header.heads as usize;
+    let (q_width, kv_width) = (heads * dim, kv_heads * dim);
     // Query heads that share a key-value head.
-    let shared_width = (header.heads as usize / kv_heads.max(1) * dim).max(1);
+    let shared = NonZeroUsize::new(heads / kv_heads.max(1)).unwrap_or(NonZeroUsize::MIN);
     let b = &mut *pass.buffers;
     let [queries, mixed, _] = &mut b.wide;
     let (queries, mixed) = (first(queries, tokens * q_width), first(mixed, tokens * q_width));
@@ -46,9 +51,7 @@ pub(crate) fn attention(
         let (slot, used) = cache.slot(ahead);
         #[cfg(feature = "heavy-hitters")]
         let (full, heavy) = (cache.filled + ahead >= cache.slots, cache.sinks..cache.ring);
-        let shared = queries.chunks_exact(shared_width).zip(mixed.chunks_exact_mut(shared_width));
-        let shared = shared.zip(keys.chunks_exact(dim.max(1)).zip(values.chunks_exact(dim.max(1))));
-        for (kv_head, ((queries, mixed), (key, value))) in shared.enumerate() {
+        for (kv_head, (key, value)) in keys.chunks_exact(dim.max(1)).zip(values.chunks_exact(dim.max(1))).enumerate() {
             let Some(mut head) = cache.head(layer, kv_head) else { continue };
             #[cfg(feature = "heavy-hitters")]
             {
@@ -60,27 +63,45 @@ pub(crate) fn attention(
                 }
             }
             store(&mut head, slot, key, value, k);
-            let (Some(keys), Some(values), Some(key_scales), Some(value_scales)) = (
-                head.keys.get(..used * dim),
-                head.values.get(..used * dim),
-                head.key_scales.get(..used),
-                head.value_scales.get(..used),
-            ) else {
-                continue;
+        }
+        let slots = cache.slots;
+        let Some((attended, counts)) = cache.attended(layer, used) else { continue };
+        let pairs = counts.is_empty() && k.pairs_heads(heads, shared.get(), b.query.len() / dim.max(1));
+        // Heads that are counted together stay together.
+        let unit = if !counts.is_empty() { shared.get() } else { 1 + usize::from(pairs) };
+        let rows = 1 + usize::from(pairs);
+        let lanes = Lanes { query: &mut *b.query, scores: &mut *b.scores, heads: rows, head_dim: dim, slots };
+        let bytes = 2 * used * q_width;
+        k.heads(lanes, bytes, (mixed, unit * dim), counts, |index, lane, mixed, counts| {
+            let Some((keys, key_scales, values, value_scales)) = attended.head(index * unit / shared) else { return };
+            let k = lane.kernels;
+            let query = first(lane.query, dim);
+            // Leaves exp(score − max) in `scores`, and returns their sum.
+            let mut attend = |q: &[f32], scores: &mut [f32]| {
+                let q_scale = k.quantize_query(q, query) * scale;
+                k.scores(query, q_scale, keys, key_scales, scores);
+                k.softmax(scores)
             };
-            for (q, out) in queries.chunks_exact(dim.max(1)).zip(mixed.chunks_exact_mut(dim.max(1))) {
-                let q_scale = k.quantize_query(q, b.query) * scale;
-                let scores = first(b.scores, used);
-                k.scores(b.query, q_scale, keys, key_scales, scores);
-                let sum = k.softmax(scores);
+            let queries = queries.get(index * unit * dim..).unwrap_or(&[]);
+            let mut outputs = queries.chunks_exact(dim.max(1)).zip(mixed.chunks_exact_mut(dim.max(1)));
+            let (scores, others) = lane.scores.split_at_mut_checked(slots).unwrap_or_default();
+            let scores = first(scores, used);
+            if pairs && let (Some((q, out)), Some((other_q, other))) = (outputs.next(), outputs.next()) {
+                let others = first(others, used);
+                let (sum, other_sum) = (attend(q, scores), attend(other_q, others));
+                let two = [(scores, sum, out), (others, other_sum, other)];
+                return k.weighted_values_of_two(two, values, value_scales);
+            }
+            for (q, out) in outputs {
+                let sum = attend(q, scores);
                 #[cfg(feature = "heavy-hitters")]
-                if let Some(counts) = head.counts.get_mut(heavy.start..used) {
+                if let Some(counts) = counts.get_mut(heavy.start..used) {
                     let scores = scores.get(heavy.start..).unwrap_or(&[]);
-                    k.count_attention(scores, sum, pass.position + ahead as u64, counts);
+                    k.count_attention(scores, sum, position + ahead as u64, counts);
                 }
                 k.weighted_values(scores, sum, values, value_scales, out);
             }
-        }
+        });
     }
 
     let mixed = quantize_rows(k, mixed, q_width, q_width, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
@@ -90,7 +111,7 @@ pub(crate) fn attention(
 }
 
 /// Quantizes one token's key and value into its slot.
-fn store(head: &mut Head<'_>, slot: usize, key: &[f32], value: &[f32], k: crate::kernels::Kernels<'_>) {
+fn store(head: &mut Head<'_>, slot: usize, key: &[f32], value: &[f32], k: Kernels<'_>) {
     let dim = key.len();
     if let Some(count) = head.counts.get_mut(slot) {
         *count = 0;

@@ -58,6 +58,35 @@ pub(crate) struct Head<'a> {
     pub counts: &'a mut [u16],
 }
 
+/// What a token attends to in one layer.
+pub(crate) struct Attended<'a> {
+    /// `(kv_head, slot, head_dim)`.
+    keys: &'a [i8],
+    /// `(kv_head, slot, head_dim)`.
+    values: &'a [i8],
+    /// `(kv_head, slot)`.
+    key_scales: &'a [f32],
+    /// `(kv_head, slot)`.
+    value_scales: &'a [f32],
+    slots: usize,
+    used: usize,
+    head_dim: usize,
+}
+
+impl Attended<'_> {
+    /// Keys, their scales, values and their scales of a key-value head, in the slots in use.
+    pub(crate) fn head(&self, head: usize) -> Option<(&[i8], &[f32], &[i8], &[f32])> {
+        let rows = head * self.slots..head * self.slots + self.used;
+        let numbers = rows.start * self.head_dim..rows.end * self.head_dim;
+        Some((
+            self.keys.get(numbers.clone())?,
+            self.key_scales.get(rows.clone())?,
+            self.values.get(numbers)?,
+            self.value_scales.get(rows)?,
+        ))
+    }
+}
+
 impl Cache<'_> {
     /// Forgets everything.
     pub(crate) fn reset(&mut self) {
@@ -108,6 +137,23 @@ impl Cache<'_> {
             value_scales: self.value_scales.get_mut(rows.clone())?,
             counts: self.counts.get_mut(rows).unwrap_or(&mut []),
         })
+    }
+
+    /// What is attended to in attention layer `layer` when the first `used` slots are in use; and its counts
+    /// `(kv_head, slot)`, where there are any.
+    pub(crate) fn attended(&mut self, layer: usize, used: usize) -> Option<(Attended<'_>, &mut [u16])> {
+        let rows = layer * self.kv_heads * self.slots..(layer + 1) * self.kv_heads * self.slots;
+        let numbers = rows.start * self.head_dim..rows.end * self.head_dim;
+        let attended = Attended {
+            keys: self.keys.get(numbers.clone())?,
+            values: self.values.get(numbers)?,
+            key_scales: self.key_scales.get(rows.clone())?,
+            value_scales: self.value_scales.get(rows.clone())?,
+            slots: self.slots,
+            used,
+            head_dim: self.head_dim,
+        };
+        Some((attended, self.counts.get_mut(rows).unwrap_or(&mut [])))
     }
 }
 

@@ -70,12 +70,16 @@ pub struct Options {
     pub state: StateWidth,
     /// Which tokens are in the window.
     pub eviction: Eviction,
+    /// Query heads that attention has room for at the same time, on so many of [the executor's](crate::kernels::Executor) cores;
+    /// AVX-512 takes two on each, since they share their values. It costs memory, 4 bytes a token that attention sees for
+    /// each, never results. All else is spread over the cores anyway.
+    pub heads_at_once: u32,
 }
 
 impl Options {
-    /// A window, 4 sinks, chunks of 8 and a state in f32.
+    /// A window, 4 sinks, chunks of 8, a state in f32, and attention head by head.
     pub const fn window(window: u32) -> Self {
-        Self { window, sinks: 4, chunk: 8, state: StateWidth::F32, eviction: Eviction::Window }
+        Self { window, sinks: 4, chunk: 8, state: StateWidth::F32, eviction: Eviction::Window, heads_at_once: 1 }
     }
 
     /// Another chunk size.
@@ -91,6 +95,11 @@ impl Options {
     /// Another state width.
     pub const fn state(self, state: StateWidth) -> Self {
         Self { state, ..self }
+    }
+
+    /// Room for another number of attention heads.
+    pub const fn heads_at_once(self, heads_at_once: u32) -> Self {
+        Self { heads_at_once, ..self }
     }
 
     /// Another choice of tokens.
@@ -172,9 +181,9 @@ pub struct Plan {
     pub(crate) wide: [u64; 3],
     /// f32: dt, B and C of a Mamba layer, or keys and values of an attention layer.
     pub(crate) narrow: u64,
-    /// f32: scores of one head; also the router's probabilities.
+    /// f32: scores of the heads that are computed at the same time; also the router's probabilities.
     pub(crate) scores: u64,
-    /// i16: one query head.
+    /// i16: these query heads.
     pub(crate) query: u64,
     /// f32: a block of logits.
     pub(crate) logits: u64,
@@ -229,9 +238,14 @@ impl Plan {
             Err(error) => return Err(PlanError::Image(error)),
         };
         let recent = options.eviction.recent(options.window);
-        let limits =
-            [("window", 1, 1 << 24), ("sinks", 0, 1 << 16), ("chunk", 1, 1 << 12), ("recent", 1, options.window)];
-        let found = [options.window, options.sinks, options.chunk, recent];
+        let limits = [
+            ("window", 1, 1 << 24),
+            ("sinks", 0, 1 << 16),
+            ("chunk", 1, 1 << 12),
+            ("recent", 1, options.window),
+            ("heads_at_once", 1, 1 << 12),
+        ];
+        let found = [options.window, options.sinks, options.chunk, recent, options.heads_at_once];
         let mut i = 0;
         while i < limits.len() {
             let (name, min, max) = limits[i];
@@ -275,7 +289,7 @@ impl Plan {
         match Self::new(image, options) {
             Ok(plan) => plan,
             Err(PlanError::Image(_)) => panic!("not an image that this version of jamlet can run"),
-            Err(PlanError::Option { .. }) => panic!("window, sinks, chunk or recent is out of range"),
+            Err(PlanError::Option { .. }) => panic!("window, sinks, chunk, recent or heads_at_once is out of range"),
             Err(PlanError::TooLarge) => panic!("the workspace doesn't fit the address space"),
         }
     }
@@ -296,6 +310,8 @@ impl Plan {
         let slots = if attention > 0 { options.window as u64 + options.sinks as u64 } else { 0 };
         let group = h.group as u64;
         let widest = max(max(e, ffn), q);
+        // No more than there are heads.
+        let rows = if options.heads_at_once < h.heads { options.heads_at_once as u64 } else { max(h.heads as u64, 1) };
         Self {
             options,
             mamba_layers: mamba,
@@ -317,8 +333,8 @@ impl Plan {
             quant_routed: if moe > 0 { quantized(chunk, hidden, group) } else { [0, 0] },
             wide: [chunk * widest, chunk * widest, chunk * max(e, hidden)],
             narrow: chunk * max(r + 2 * n, 2 * kv * dim),
-            scores: max(slots, experts),
-            query: dim,
+            scores: max(rows * slots, experts),
+            query: rows * dim,
             logits: if (h.vocab as u64) < LOGITS_BLOCK { h.vocab as u64 } else { LOGITS_BLOCK },
             routed: chunk * (top_k + 1),
             routes: chunk * top_k,

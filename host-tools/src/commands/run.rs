@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::kernels::Kernels;
 use jamlet::{Checkpoints, Model, Session};
-use jamlet_tools::cores::on_threads;
+use jamlet_tools::cores::{heads_at_once, on_threads};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::progress;
 use jamlet_tools::prompts::Prompts;
@@ -56,7 +56,8 @@ impl Run {
     pub fn run(&self) -> Result<()> {
         let file = ImageFile::open(self.model.as_deref())?;
         let model = file.model()?;
-        let mut workspace = HostWorkspace::new(&model, self.plan.options())?;
+        let mut workspace =
+            HostWorkspace::new(&model, self.plan.options().heads_at_once(heads_at_once(self.threads.count())))?;
         let mut decoding = self.sampler.plain();
         on_threads(self.threads.count(), Kernels::detect(), |kernels| {
             let mut session = workspace.session_on(&model, kernels)?;

@@ -5,7 +5,7 @@ use super::{PlanArgs, ThreadsArgs, print_json};
 use anyhow::Result;
 use clap::Args;
 use jamlet::kernels::Kernels;
-use jamlet_tools::cores::on_threads;
+use jamlet_tools::cores::{heads_at_once, on_threads};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::workspace::HostWorkspace;
 use std::path::PathBuf;
@@ -40,7 +40,8 @@ impl Summarize {
     pub fn run(&self) -> Result<()> {
         let file = ImageFile::open(self.model.as_deref())?;
         let model = file.model()?;
-        let mut workspace = HostWorkspace::new(&model, self.plan.options())?;
+        let mut workspace =
+            HostWorkspace::new(&model, self.plan.options().heads_at_once(heads_at_once(self.threads.count())))?;
         let mut decoding = self.sampler.summary(self.ungrounded);
         let mut text = input(self.file.as_deref())?;
         let answer = on_threads(self.threads.count(), Kernels::detect(), |kernels| {

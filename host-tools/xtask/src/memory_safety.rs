@@ -124,10 +124,16 @@ fn miri() -> Result<()> {
         println!("Miri: not here; `rustup component add --toolchain nightly miri rust-src` installs it");
         return Ok(());
     }
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(root()).args(["+nightly", "miri", "test", "--quiet", "--package", "jamlet", "--test", "shared"]);
-    cargo.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-    run_test(cargo, 1, "portable kernels on several cores, in Miri")
+    for (tests, what) in [
+        (&["--test", "shared"][..], "portable kernels on several cores, in Miri"),
+        (&["--lib", "heads::"], "attention heads on several cores, in Miri"),
+    ] {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(root()).args(["+nightly", "miri", "test", "--quiet", "--package", "jamlet"]).args(tests);
+        cargo.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+        run_test(cargo, 1, what)?;
+    }
+    Ok(())
 }
 
 fn root() -> PathBuf {

@@ -108,7 +108,10 @@ pub fn run(args: &Args) -> Result<()> {
         let sizes = Sizes::of(&program)?;
         let flat = program.flat()?;
         let image = layout::model(&flat)?;
-        let parts = Plan::new(image, Options::window(WINDOW)).map_err(anyhow::Error::msg)?.parts();
+        // Its two cores compute a head each.
+        let heads = if target.name == "pico2" { 2 } else { 1 };
+        let options = Options::window(WINDOW).heads_at_once(heads);
+        let parts = Plan::new(image, options).map_err(anyhow::Error::msg)?.parts();
         let (mut stack, mut bound, mut instructions) = (None, None, None);
         let others = panics::inspect(&path).with_context(|| target.name.to_owned())?;
         if let Flash::Emulator(_) = target.flash {

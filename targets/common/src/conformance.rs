@@ -89,6 +89,7 @@ impl<'b> Case<'b> {
                     0 => Eviction::Window,
                     recent => Eviction::HeavyHitters { recent },
                 },
+                heads_at_once: 1,
             },
         })
     }

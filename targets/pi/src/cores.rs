@@ -4,7 +4,8 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use jamlet::kernels::{Crew, Kernels};
 
-const CORES: usize = 4;
+/// All that there are.
+pub const CORES: usize = 4;
 
 /// The four cores. One that has nothing to do sleeps until an event.
 static CREW: Crew = Crew::new(CORES, sleep).waking(wake);

@@ -33,7 +33,7 @@ extern "C" fn start() -> ! {
     memory::init_heap();
     let mut serial = Pl011::new();
     // A serial port never fails.
-    let _ = match Plan::new(memory::model(), Options::default()) {
+    let _ = match Plan::new(memory::model(), Options::default().heads_at_once(cores::CORES as u32)) {
         Ok(plan) => serve(plan, serial),
         Err(error) => writeln!(serial, "\r\n[no model.jamlet on the card? {error}]\r"),
     };

@@ -11,8 +11,11 @@ use jamlet::kernels::{Crew, Kernels};
 /// Core 1 runs kernels and nothing else: the deepest of them takes less than 3 KiB.
 pub const STACK: usize = 4096;
 
-/// Both cores. One that has nothing to do sleeps until the other one's event.
-static CREW: Crew = Crew::new(2, |_| asm::wfe()).waking(wake);
+/// Core 0 and core 1.
+pub const CORES: usize = 2;
+
+/// Both. One that has nothing to do sleeps until the other one's event.
+static CREW: Crew = Crew::new(CORES, |_| asm::wfe()).waking(wake);
 
 /// Starts core 1. Returns this processor's kernels on both.
 pub fn start(core: Peri<'static, CORE1>, stack: &'static mut Stack<STACK>) -> Kernels<'static> {

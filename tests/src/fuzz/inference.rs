@@ -47,6 +47,7 @@ fn start(data: &[u8]) {
         chunk: 1 + 2 * bits(5, 1),
         state: [StateWidth::F32, StateWidth::F16, StateWidth::I8, StateWidth::I8][bits(6, 2) as usize],
         eviction: if bits(31, 1) == 0 { Eviction::Window } else { Eviction::HeavyHitters { recent: 1 + bits(29, 2) } },
+        heads_at_once: 1 + bits(10, 2),
     };
     let Ok(plan) = Plan::new(data, options) else { return };
     if plan.bytes() > MOST {

@@ -14,7 +14,8 @@ extern "C" fn start() -> ! {
     memory::init_heap();
     let mut serial = Pl011::new();
     let written = match Case::parse(memory::model()) {
-        Some(case) => {
+        Some(mut case) => {
+            case.options = case.options.heads_at_once(cores::CORES as u32);
             let bytes = Plan::new(case.image, case.options).map_or(0, |plan| plan.bytes());
             match memory::Workspace::new(bytes) {
                 Some(mut workspace) => run_with(&case, workspace.bytes(), cores::start(), &mut Hints, &mut serial),

@@ -1,0 +1,118 @@
+//! Attention heads on several cores, each with room of its own.
+
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+use super::columns::Shared;
+use super::{Kernels, OneCore};
+
+/// What one core computes heads with.
+pub(crate) struct Lane<'l> {
+    /// On this core alone.
+    pub kernels: Kernels<'static>,
+    /// `(heads, head_dim)`: query heads.
+    pub query: &'l mut [i16],
+    /// `(heads, slots)`: their scores.
+    pub scores: &'l mut [f32],
+}
+
+/// Room for [`Kernels::heads`], of which every lane gets `heads`.
+pub(crate) struct Lanes<'l> {
+    /// `(all heads, head_dim)`.
+    pub query: &'l mut [i16],
+    /// `(all heads, slots)`, and more.
+    pub scores: &'l mut [f32],
+    pub heads: usize,
+    pub head_dim: usize,
+    pub slots: usize,
+}
+
+impl Kernels<'_> {
+    /// Whether query heads are computed two by two, of `heads` of which `shared` share a key-value head, where there is room
+    /// for `rows` at the same time: where that is faster, and leaves no core without work.
+    pub(crate) fn pairs_heads(&self, heads: usize, shared: usize, rows: usize) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        let faster = self.isa == Isa::Avx512;
+        #[cfg(not(target_arch = "x86_64"))]
+        let faster = false;
+        faster && shared.is_multiple_of(2) && rows.min(heads) / 2 >= self.executor.cores().min(rows).max(1)
+    }
+
+    /// Calls `one(unit, lane, out, counts)` for every unit, a head or the heads that must stay together, with its part of `out
+    /// (units, width)` and of `counts (units, slots)`, where there are any; on several cores where there are lanes for them and
+    /// units read enough `bytes`.
+    pub(crate) fn heads(
+        &self,
+        lanes: Lanes<'_>,
+        bytes: usize,
+        (out, width): (&mut [f32], usize),
+        counts: &mut [u16],
+        one: impl Fn(usize, &mut Lane<'_>, &mut [f32], &mut [u16]) + Sync,
+    ) {
+        let Lanes { query, scores, heads, head_dim, slots } = lanes;
+        let (head_dim, lane_slots) = (heads * head_dim, heads * slots);
+        let (units, cores) = (out.len() / width.max(1), query.len() / head_dim.max(1));
+        let kernels = Kernels { isa: self.isa, executor: &OneCore };
+        let (query, scores) = (Shared::new(query), Shared::new(scores));
+        let (out, counts) = (Shared::new(out), Shared::new(counts));
+        self.share_between(cores, units, bytes, |share, first, count| {
+            // SAFETY: a share has a lane of its own.
+            let (query, scores) =
+                unsafe { (query.part(share * head_dim, head_dim), scores.part(share * lane_slots, lane_slots)) };
+            let mut lane = Lane { kernels, query, scores };
+            for unit in first..first + count {
+                // SAFETY: no two shares have a unit in common.
+                let (out, counts) = unsafe { (out.part(unit * width, width), counts.part(unit * slots, slots)) };
+                one(unit, &mut lane, out, counts);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use crate::kernels::Executor;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// Three cores, which are worth waking for every byte.
+    struct Threads;
+
+    impl Executor for Threads {
+        fn cores(&self) -> usize {
+            3
+        }
+
+        fn worth(&self) -> usize {
+            1
+        }
+
+        fn run(&self, task: &(dyn Fn(usize) + Sync)) {
+            std::thread::scope(|scope| (0..3).for_each(|core| drop(scope.spawn(move || task(core)))));
+        }
+    }
+
+    #[test]
+    fn every_unit_is_computed_once_in_a_lane_of_its_core() {
+        const UNITS: usize = 5;
+        const WIDTH: usize = 6;
+        for cores in [1, 2, 3, 7] {
+            let (mut query, mut scores) = (vec![0; cores * 3], vec![0.0; cores * 4 + 1]);
+            let (mut out, mut counts) = (vec![0.0; UNITS * WIDTH], vec![0u16; UNITS * 4]);
+            let lanes = Lanes { query: &mut query, scores: &mut scores, heads: 1, head_dim: 3, slots: 4 };
+            let kernels = Kernels::portable().on_cores(&Threads);
+            kernels.heads(lanes, 100, (&mut out, WIDTH), &mut counts, |unit, lane, out, counts| {
+                assert_eq!((lane.kernels.executor.cores(), lane.query.len(), lane.scores.len()), (1, 3, 4));
+                lane.query.fill(unit as i16);
+                lane.scores.fill(unit as f32);
+                std::thread::yield_now();
+                out.iter_mut().for_each(|out| *out += f32::from(lane.query[2]) + lane.scores[3]);
+                counts.iter_mut().for_each(|count| *count += 1);
+            });
+            let right: Vec<f32> = (0..UNITS * WIDTH).map(|i| 2.0 * (i / WIDTH) as f32).collect();
+            assert_eq!((out, counts), (right, vec![1; UNITS * 4]), "{cores} lanes");
+        }
+    }
+}
