@@ -53,7 +53,7 @@ pub const WORD: f32 = 1.0;
 pub const CUT: f32 = 2.0;
 /// What a word costs that isn't behind the one before it in the text, too. A model that is unsure rather goes on as the text
 /// does, and what people wrote reads better than what it would make up.
-pub const FOLLOW: f32 = 0.6;
+pub const FOLLOW: f32 = 0.4;
 /// What a token costs that isn't of the text's first words.
 pub const LEAD: f32 = 0.8;
 /// What the end costs. Words cost something now and then; where the end is cheaper, summaries stop early.
@@ -451,7 +451,7 @@ mod tests {
         let grounding = of(b"`Matrix::from_raw` of linmath takes `rows * cols`.");
         let invented = |parts: [&str; 4]| write(&grounding, parts).map(|effect| effect.name);
         assert_eq!(invented(["a", " `Matrix", "::from_raw", "` "]), [false; 4]);
-        assert_eq!(invented(["`from", "_raw", "` `", "linmath`"]), [false; 4], "parts, and words that are no code there");
+        assert_eq!(invented(["`from", "_raw", "` `", "linmath`"]), [false; 4], "parts, and words that are plain there");
         assert_eq!(invented(["`lin", "`", " lin", " "]), [false, true, false, false], "broken off, which words may be");
         assert_eq!(invented(["`other", "` ", "other", " "]), [true, false, false, false]);
         assert_eq!(invented(["`Matrix", ".", "` (matrix", "."]), [false, true, false, false], "other signs");
