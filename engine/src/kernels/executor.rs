@@ -2,8 +2,8 @@
 
 /// Something that can do a task on several cores at once.
 ///
-/// The engine splits rows and channels so that every number is computed by one core in one fixed order: the results have
-/// the same bits for any number of cores.
+/// The engine splits rows, channels and attention heads so that every number is computed by one core in one fixed order: the
+/// results have the same bits for any number of cores.
 pub trait Executor: Sync {
     /// How many cores there are, at least 1. It may not change while a session lives.
     fn cores(&self) -> usize;

@@ -73,7 +73,11 @@ pub(crate) fn attention(
         let lanes = Lanes { query: &mut *b.query, scores: &mut *b.scores, heads: rows, head_dim: dim, slots };
         let bytes = 2 * used * q_width;
         k.heads(lanes, bytes, (mixed, unit * dim), counts, |index, lane, mixed, counts| {
-            let Some((keys, key_scales, values, value_scales)) = attended.head(index * unit / shared) else { return };
+            let Some([(keys, key_scales), (values, value_scales)]) = attended.head(index * unit / shared) else {
+                return;
+            };
+            #[cfg(not(feature = "heavy-hitters"))]
+            let _ = counts;
             let k = lane.kernels;
             let query = first(lane.query, dim);
             // Leaves exp(score − max) in `scores`, and returns their sum.

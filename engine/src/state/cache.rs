@@ -74,16 +74,14 @@ pub(crate) struct Attended<'a> {
 }
 
 impl Attended<'_> {
-    /// Keys, their scales, values and their scales of a key-value head, in the slots in use.
-    pub(crate) fn head(&self, head: usize) -> Option<(&[i8], &[f32], &[i8], &[f32])> {
+    /// Keys and values of a key-value head in the slots in use, both with their scales.
+    pub(crate) fn head(&self, head: usize) -> Option<[(&[i8], &[f32]); 2]> {
         let rows = head * self.slots..head * self.slots + self.used;
         let numbers = rows.start * self.head_dim..rows.end * self.head_dim;
-        Some((
-            self.keys.get(numbers.clone())?,
-            self.key_scales.get(rows.clone())?,
-            self.values.get(numbers)?,
-            self.value_scales.get(rows)?,
-        ))
+        Some([
+            (self.keys.get(numbers.clone())?, self.key_scales.get(rows.clone())?),
+            (self.values.get(numbers)?, self.value_scales.get(rows)?),
+        ])
     }
 }
 

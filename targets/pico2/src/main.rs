@@ -16,7 +16,8 @@ use jamlet_cortex::board::{CortexBoard, rest};
 use {embassy_rp::flash::Flash, embassy_rp::peripherals::FLASH, jamlet_persist::Persist};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
-const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW"))).heads_at_once(second_core::CORES as u32);
+const OPTIONS: Options =
+    Options::window(settings::number(env!("JAMLET_WINDOW"))).heads_at_once(second_core::CORES as u32);
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 /// Where states are kept: the end of the flash, as memory.x has it from the build script.
