@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jamlet::kernels::Kernels;
 use jamlet::{Model, Options, Plan, Session};
 use jamlet_tools::hf::Weights;
 use jamlet_tools::hf::tokenizer::PromptIds;
@@ -72,8 +73,16 @@ pub fn logits(model: &Model<'_>, options: Options, tokens: &[u32]) -> Vec<f32> {
 /// # Panics
 /// If the model can't be run.
 pub fn last_logits(model: &Model<'_>, options: Options, tokens: &[u32]) -> Vec<f32> {
+    last_logits_on(model, options, Kernels::detect(), tokens)
+}
+
+/// The same with kernels of the caller's choice.
+///
+/// # Panics
+/// If the model can't be run.
+pub fn last_logits_on<'m>(model: &Model<'m>, options: Options, kernels: Kernels<'m>, tokens: &[u32]) -> Vec<f32> {
     let mut workspace = AlignedBytes::zeros(Plan::new(model.image().bytes(), options).expect("a plan").bytes());
-    let mut session = Session::new(model, options, workspace.get_mut()).expect("a session");
+    let mut session = Session::with_kernels(model, options, workspace.get_mut(), kernels).expect("a session");
     session.feed(tokens).expect("tokens");
     let mut all = Vec::new();
     session.logits(|_, block| all.extend_from_slice(block)).expect("logits");

@@ -1,9 +1,9 @@
 //! The int8 engine beside `transformers`: every kind of layer and every odd size, bounded attention, chunks, states.
 
-use jamlet::kernels::{Executor, Kernels};
+use jamlet::kernels::{Crew, Kernels};
 use jamlet::{Eviction, Model, Options, Plan, Session, SessionError, StateWidth};
 use jamlet_tests::fixtures::{self, Fixture};
-use jamlet_tests::images::{AlignedBytes, last_logits, logits, pack};
+use jamlet_tests::images::{AlignedBytes, last_logits, last_logits_on, logits, pack};
 use jamlet_tools::hf::Weights;
 use jamlet_tools::reference::{Reference, Rounding, Visible};
 
@@ -73,44 +73,34 @@ fn chunks_change_no_bit() {
     }
 }
 
-/// Three cores, which are worth waking for every byte.
-struct Threads;
-
-impl Executor for Threads {
-    fn cores(&self) -> usize {
-        3
-    }
-
-    fn worth(&self) -> usize {
-        1
-    }
-
-    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
-        std::thread::scope(|scope| (0..3).for_each(|core| drop(scope.spawn(move || task(core)))));
-    }
-}
-
 #[test]
 fn cores_change_no_bit() {
-    for name in ["attention-only", "dense-odd", "moe-in-attention"] {
-        let fixture = fixtures::load(name);
-        let image = pack(&fixture.dir, 32);
-        let model = Model::parse(image.get()).expect(name);
-        let short = Options::window(10).sinks(2);
-        for options in [short, short.eviction(Eviction::HeavyHitters { recent: 3 })] {
-            let right = bits(&last_logits(&model, options, &fixture.tokens));
-            for heads in [1, 2, 3, 200] {
-                let options = options.heads_at_once(heads);
-                let mut workspace = AlignedBytes::zeros(Plan::new(image.get(), options).expect("a plan").bytes());
-                let kernels = Kernels::detect().on_cores(&Threads);
-                let mut session = Session::with_kernels(&model, options, workspace.get_mut(), kernels).expect(name);
-                session.feed(&fixture.tokens).expect("tokens");
-                let mut ours = Vec::new();
-                session.logits(|_, block| ours.extend_from_slice(block)).expect("logits");
-                assert!(bits(&ours) == right, "{name}: {heads} heads at once on three cores, {options:?}");
+    // Three cores, which are worth waking for every byte.
+    let crew = Crew::new(3, |_| std::thread::yield_now()).worth(1);
+    let differ = std::thread::scope(|scope| {
+        for _ in 1..3 {
+            scope.spawn(|| crew.work());
+        }
+        let kernels = Kernels::detect().on_cores(&crew);
+        let mut differ = Vec::new();
+        for name in ["attention-only", "dense-odd", "moe-in-attention"] {
+            let fixture = fixtures::load(name);
+            let image = pack(&fixture.dir, 32);
+            let model = Model::parse(image.get()).expect(name);
+            let short = Options::window(10).sinks(2);
+            for options in [short, short.eviction(Eviction::HeavyHitters { recent: 3 })] {
+                let right = bits(&last_logits(&model, options, &fixture.tokens));
+                for options in [1, 2, 3, 200].map(|heads| options.heads_at_once(heads)) {
+                    if bits(&last_logits_on(&model, options, kernels, &fixture.tokens)) != right {
+                        differ.push((name, options));
+                    }
+                }
             }
         }
-    }
+        crew.dismiss();
+        differ
+    });
+    assert!(differ.is_empty(), "on three cores: {differ:?}");
 }
 
 #[test]

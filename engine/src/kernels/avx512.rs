@@ -579,26 +579,20 @@ pub(super) fn weighted_values_of<const H: usize>(
     }
     let blocks = value_scales.chunks(VALUE_BLOCK).zip(values.chunks(VALUE_BLOCK * dim.max(1)));
     for (block, (scales, values)) in blocks.enumerate() {
-        let mut factors = [0.0; H];
-        let mut index = 0;
-        let pairs = heads.each_mut().map(|(weights, ..)| {
-            let weights = weights.get_mut(block * VALUE_BLOCK..).unwrap_or(&mut []);
-            let count = weights.len().min(VALUE_BLOCK);
-            let (p, factor) = block_weights(&mut weights[..count], scales);
-            factors[index] = factor;
-            index += 1;
-            avx2::Pairs::new(&p, values, dim)
-        });
+        let rounded = heads
+            .each_mut()
+            .map(|(weights, ..)| block_weights(weights.chunks_mut(VALUE_BLOCK).nth(block).unwrap_or(&mut []), scales));
+        let pairs = rounded.each_ref().map(|(p, _)| avx2::Pairs::new(p, values, dim));
         for first in (0..dim / 64 * 64).step_by(64) {
             let sums = strip::<2, H>(&pairs, first);
-            for (((.., out), sums), factor) in heads.iter_mut().zip(&sums).zip(factors) {
-                add_scaled(sums.as_flattened(), factor, &mut out[first..first + 64]);
+            for (((.., out), sums), (_, scale)) in heads.iter_mut().zip(&sums).zip(&rounded) {
+                add_scaled(sums.as_flattened(), *scale, &mut out[first..first + 64]);
             }
         }
         if !dim.is_multiple_of(64) {
             let sums = strip::<1, H>(&pairs, dim - 32);
-            for (((.., out), sums), factor) in heads.iter_mut().zip(&sums).zip(factors) {
-                add_scaled(sums.as_flattened(), factor, &mut out[dim - 32..]);
+            for (((.., out), sums), (_, scale)) in heads.iter_mut().zip(&sums).zip(&rounded) {
+                add_scaled(sums.as_flattened(), *scale, &mut out[dim - 32..]);
             }
         }
     }

@@ -67,9 +67,9 @@ pub(crate) fn attention(
         let slots = cache.slots;
         let Some((attended, counts)) = cache.attended(layer, used) else { continue };
         let pairs = counts.is_empty() && k.pairs_heads(heads, shared.get(), b.query.len() / dim.max(1));
-        // Heads that are counted together stay together.
-        let unit = if !counts.is_empty() { shared.get() } else { 1 + usize::from(pairs) };
         let rows = 1 + usize::from(pairs);
+        // Heads that are counted together stay together.
+        let unit = if counts.is_empty() { rows } else { shared.get() };
         let lanes = Lanes { query: &mut *b.query, scores: &mut *b.scores, heads: rows, head_dim: dim, slots };
         let bytes = 2 * used * q_width;
         k.heads(lanes, bytes, (mixed, unit * dim), counts, |index, lane, mixed, counts| {

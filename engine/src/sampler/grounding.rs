@@ -281,9 +281,7 @@ impl Grounding {
             return;
         }
         writer.word = writer.word.then(byte);
-        if !letter && writer.code && !self.text.has(writer.word) {
-            effect.name = true;
-        }
+        effect.name |= !letter && writer.code && !self.text.has(writer.word);
         let marks = byte.is_ascii_digit() || byte == b'_' || (byte.is_ascii_uppercase() && (!first || writer.inside));
         let was_invented = writer.name && writer.strange;
         writer.name |= marks || (letter && writer.code);

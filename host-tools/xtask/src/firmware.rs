@@ -59,6 +59,8 @@ pub struct Target {
     pub triple: &'static str,
     /// How the program gets onto it.
     pub flash: Flash,
+    /// Cores that compute; each has room for an attention head.
+    pub cores: u32,
 }
 
 const M4: &str = "thumbv7em-none-eabihf";
@@ -66,13 +68,13 @@ const M33: &str = "thumbv8m.main-none-eabihf";
 
 /// All of them.
 pub const TARGETS: [Target; 7] = [
-    Target { name: "pico2", triple: M33, flash: Flash::Uf2 },
-    Target { name: "stm32h743", triple: M4, flash: Flash::Probe("STM32H743ZITx") },
-    Target { name: "stm32f405", triple: M4, flash: Flash::Probe("STM32F405RG") },
-    Target { name: "qemu-m4", triple: M4, flash: Flash::Emulator("mps2-an386") },
-    Target { name: "qemu-m7", triple: M4, flash: Flash::Emulator("mps2-an500") },
-    Target { name: "qemu-m33", triple: M33, flash: Flash::Emulator("mps2-an505") },
-    Target { name: "pi", triple: "aarch64-unknown-none", flash: Flash::Card },
+    Target { name: "pico2", triple: M33, flash: Flash::Uf2, cores: 2 },
+    Target { name: "stm32h743", triple: M4, flash: Flash::Probe("STM32H743ZITx"), cores: 1 },
+    Target { name: "stm32f405", triple: M4, flash: Flash::Probe("STM32F405RG"), cores: 1 },
+    Target { name: "qemu-m4", triple: M4, flash: Flash::Emulator("mps2-an386"), cores: 1 },
+    Target { name: "qemu-m7", triple: M4, flash: Flash::Emulator("mps2-an500"), cores: 1 },
+    Target { name: "qemu-m33", triple: M33, flash: Flash::Emulator("mps2-an505"), cores: 1 },
+    Target { name: "pi", triple: "aarch64-unknown-none", flash: Flash::Card, cores: 4 },
 ];
 
 /// The board of this name.

@@ -108,9 +108,7 @@ pub fn run(args: &Args) -> Result<()> {
         let sizes = Sizes::of(&program)?;
         let flat = program.flat()?;
         let image = layout::model(&flat)?;
-        // Its two cores compute a head each.
-        let heads = if target.name == "pico2" { 2 } else { 1 };
-        let options = Options::window(WINDOW).heads_at_once(heads);
+        let options = Options::window(WINDOW).heads_at_once(target.cores);
         let parts = Plan::new(image, options).map_err(anyhow::Error::msg)?.parts();
         let (mut stack, mut bound, mut instructions) = (None, None, None);
         let others = panics::inspect(&path).with_context(|| target.name.to_owned())?;
