@@ -6,12 +6,12 @@
 //!
 //! ```
 //! use jamlet::tokenizer::{Decoder, Encoder};
-//! use jamlet::{Grounding, Model, Options, Sampler, SamplerOptions, Session};
+//! use jamlet::{Beams, Grounding, Model, Options, Session};
 //!
 //! fn summarize(image: &[u8], workspace: &mut [u8], text: &str, mut print: impl FnMut(&str)) -> Option<()> {
 //!     let model = Model::parse(image).ok()?; // checked once; nothing behind it can fail or panic
 //!     let tokenizer = model.tokenizer()?;
-//!     let mut session = Session::new(&model, Options::window(256), workspace).ok()?;
+//!     let mut session = Session::new(&model, Options::window(256).beams(2), workspace).ok()?;
 //!
 //!     // Prefill: the text may come in pieces, from a serial port say, and be as long as it likes.
 //!     if !session.start_baked() {
@@ -29,16 +29,11 @@
 //!         session.feed(&[id]).ok()?;
 //!     }
 //!
-//!     // Decode: names come from the text.
-//!     let mut sampler = Sampler::new(SamplerOptions::summary());
+//!     // Decode: the better of two summaries, with names from the text.
+//!     let mut beams = Beams::<2>::new(64);
+//!     while beams.step(&mut session, Some(&grounding)).ok()? {}
 //!     let mut decoder = Decoder::new(tokenizer, true);
-//!     for _ in 0..64 {
-//!         let id = session.next_grounded(&mut sampler, &mut grounding).ok()?;
-//!         if model.prompt().is_stop(id) {
-//!             break;
-//!         }
-//!         decoder.push(id, &mut print);
-//!     }
+//!     beams.tokens().for_each(|id| decoder.push(id, &mut print));
 //!     decoder.finish(print);
 //!     Some(())
 //! }
@@ -49,15 +44,16 @@
 //!
 //! ```ignore
 //! static IMAGE: &[u8] = jamlet::include_image!("model.jamlet");
-//! const PLAN: Plan = Plan::of(IMAGE, Options::window(256));
+//! const PLAN: Plan = Plan::of(IMAGE, Options::window(256).beams(2));
 //! static WORKSPACE: StaticCell<Workspace<{ PLAN.bytes() }>> = StaticCell::new();
 //! ```
 //!
 //! # From top to bottom
 //!
-//! Most users need only [`Model`], [`Session`], [`Sampler`] and [`tokenizer`]. Below them, each module uses only those
+//! Most users need only [`Model`], [`Session`], [`Beams`] or [`Sampler`], and [`tokenizer`]. Below them, each module uses only those
 //! that follow it:
 //!
+//! * [`beams`]: a few summaries side by side, of which the most probable is kept.
 //! * [`checkpoints`]: going back in a run, in memory of the caller.
 //! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets, `snapshot` and `restore` carry it elsewhere.
 //! * [`Sampler`]: from logits to a token, without ever holding all logits; [`Grounding`]: with names from the text alone.
@@ -75,6 +71,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("images are little-endian and read in place");
 
+pub mod beams;
 pub mod checkpoints;
 pub mod image;
 pub mod kernels;
@@ -85,6 +82,7 @@ mod session;
 pub mod state;
 pub mod tokenizer;
 
+pub use beams::Beams;
 pub use checkpoints::Checkpoints;
 pub use image::ImageError;
 pub use model::Model;

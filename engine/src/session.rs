@@ -6,7 +6,7 @@ use crate::model::{FfnWeights, MixerWeights, Model};
 use crate::sampler::{Grounding, Sampler};
 use crate::state::cache::Cache;
 use crate::state::snapshot::{self, Memory, Place, RestoreError, SnapshotError};
-use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError};
+use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError, Spare};
 use core::convert::Infallible;
 
 /// Why a session can't do what was asked.
@@ -65,6 +65,7 @@ pub struct Session<'m, 'w> {
     buffers: Buffers<'w>,
     mamba: MambaState<'w>,
     cache: Cache<'w>,
+    spare: Spare<'w>,
     /// Tokens that were fed.
     position: u64,
     /// Row of the residual stream that holds the last token, if one does.
@@ -102,8 +103,9 @@ impl<'m, 'w> Session<'m, 'w> {
         let header = model.header();
         let mamba = MambaState::carve(&mut arena, &plan);
         let cache = Cache::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
+        let spare = Spare::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
         let buffers = Buffers::carve(&mut arena, &plan);
-        Ok(Self { model: *model, plan, kernels, buffers, mamba, cache, position: 0, last: None, pending: None })
+        Ok(Self { model: *model, plan, kernels, buffers, mamba, cache, spare, position: 0, last: None, pending: None })
     }
 
     /// The model that runs.
@@ -260,6 +262,29 @@ impl<'m, 'w> Session<'m, 'w> {
     /// As if the token that was sampled and not fed hadn't been sampled.
     pub(crate) fn forget_sampled(&mut self) {
         self.pending = None;
+    }
+
+    /// Tokens that the state has seen, now that the last one that was sampled is fed.
+    pub(crate) fn position_after_sampled(&mut self) -> u64 {
+        self.feed_pending();
+        self.position
+    }
+
+    /// Copies the state to place `spare` of [`Options::beams`] − 1, where it stays.
+    pub(crate) fn copy_to(&mut self, spare: usize) {
+        self.feed_pending();
+        self.spare.copy(spare, self.position, &mut self.mamba, &mut self.cache);
+    }
+
+    /// Exchanges the state with the one in place `spare`, which has seen `position` tokens. There are no logits then until
+    /// something is fed.
+    pub(crate) fn exchange(&mut self, spare: usize, position: u64) {
+        self.feed_pending();
+        // Of both, all that either has.
+        let longer = self.position.max(position);
+        self.spare.exchange(spare, longer, &mut self.mamba, &mut self.cache);
+        self.cache.seek(position);
+        (self.position, self.last) = (position, None);
     }
 
     fn save_into(&mut self, place: Place, out: &mut [u8]) -> Result<usize, SnapshotError> {

@@ -1,8 +1,9 @@
 //! Texts through a session: read as they come, answered as they are written, in memory that doesn't grow.
 
 use anyhow::{Context, Result};
+use jamlet::state::MAX_BEAMS;
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
-use jamlet::{Grounding, Model, Sampler, Session, SessionError};
+use jamlet::{Beams, Grounding, Model, Sampler, Session, SessionError};
 use std::io::Read;
 use std::ops::ControlFlow;
 
@@ -13,37 +14,42 @@ const PIECE: usize = 1 << 12;
 /// Tokens that are gathered before they are fed.
 const BATCH: usize = 256;
 
-/// How tokens are chosen.
+/// How an answer is found.
 #[derive(Clone, Debug)]
 pub struct Decoding {
-    /// Among those of a step.
-    pub sampler: Sampler,
+    /// Among all answers.
+    pub search: Search,
     /// Prefers the words of the text, if it is there.
     pub grounding: Option<Grounding>,
 }
 
+/// How tokens are chosen.
+#[derive(Clone, Debug)]
+pub enum Search {
+    /// One after the other.
+    Sample(Box<Sampler>),
+    /// As the best of as many answers as the session has room for.
+    Beams,
+}
+
 impl Decoding {
-    /// Without a preference for the words of the text.
+    /// One token after the other, without a preference for the words of the text.
     pub fn ungrounded(sampler: Sampler) -> Self {
-        Self { sampler, grounding: None }
+        Self { search: Search::Sample(Box::new(sampler)), grounding: None }
+    }
+
+    /// As a board writes summaries.
+    pub fn summary() -> Self {
+        Self { search: Search::Beams, grounding: Some(Grounding::new()) }
     }
 
     /// Forgets text and answer.
     pub fn reset(&mut self) {
-        self.sampler.reset();
+        if let Search::Sample(sampler) = &mut self.search {
+            sampler.reset();
+        }
         if let Some(grounding) = &mut self.grounding {
             grounding.reset();
-        }
-    }
-
-    /// The next token.
-    ///
-    /// # Errors
-    /// [`SessionError::NothingFed`].
-    pub fn next(&mut self, session: &mut Session<'_, '_>) -> Result<u32, SessionError> {
-        match &mut self.grounding {
-            Some(grounding) => session.next_grounded(&mut self.sampler, grounding),
-            None => session.next(&mut self.sampler),
         }
     }
 }
@@ -147,8 +153,8 @@ pub fn ask(session: &mut Session<'_, '_>) -> Result<()> {
     Ok(session.feed(&suffix)?)
 }
 
-/// Decodes until a stop token, or `limit` tokens, or `sink` breaks off. The sink gets every new piece of text. Returns the
-/// number of tokens, without the stop.
+/// Decodes until a stop token, or `limit` tokens (of beams at most [`MAX_SUMMARY`](jamlet::beams::MAX_SUMMARY)), or `sink` breaks off. The sink gets every new piece
+/// of text. Returns the number of tokens, without the stop.
 ///
 /// # Errors
 /// When nothing was fed or the image has no tokenizer.
@@ -158,20 +164,69 @@ pub fn generate(
     limit: usize,
     mut sink: impl FnMut(&str) -> ControlFlow<()>,
 ) -> Result<usize> {
-    let prompt = session.model().prompt();
     let mut decoder = Decoder::new(tokenizer(session.model())?, true);
     let mut flow = ControlFlow::Continue(());
     let mut count = 0;
-    while count < limit && flow.is_continue() {
-        let token = decoding.next(session)?;
-        if prompt.is_stop(token) {
+    let mut write = |token: Option<u32>| {
+        let put = |part: &str| flow = if flow.is_continue() { sink(part) } else { flow };
+        match token {
+            Some(token) => {
+                count += 1;
+                decoder.push(token, put);
+            }
+            None => decoder.finish(put),
+        }
+        flow
+    };
+    let Decoding { search, grounding } = decoding;
+    match search {
+        Search::Sample(sampler) => sample(session, sampler, grounding.as_mut(), limit, &mut write)?,
+        Search::Beams => beams(session, grounding.as_ref(), limit, &mut write)?,
+    }
+    let _ = write(None);
+    Ok(count)
+}
+
+fn sample(
+    session: &mut Session<'_, '_>,
+    sampler: &mut Sampler,
+    mut grounding: Option<&mut Grounding>,
+    limit: usize,
+    mut write: impl FnMut(Option<u32>) -> ControlFlow<()>,
+) -> Result<(), SessionError> {
+    let prompt = session.model().prompt();
+    for _ in 0..limit {
+        let token = match &mut grounding {
+            Some(grounding) => session.next_grounded(sampler, grounding)?,
+            None => session.next(sampler)?,
+        };
+        if prompt.is_stop(token) || write(Some(token)).is_break() {
             break;
         }
-        count += 1;
-        decoder.push(token, |part| flow = if flow.is_continue() { sink(part) } else { flow });
     }
-    decoder.finish(|part| flow = if flow.is_continue() { sink(part) } else { flow });
-    Ok(count)
+    Ok(())
+}
+
+fn beams(
+    session: &mut Session<'_, '_>,
+    grounding: Option<&Grounding>,
+    limit: usize,
+    mut write: impl FnMut(Option<u32>) -> ControlFlow<()>,
+) -> Result<(), SessionError> {
+    let mut beams = Beams::<{ MAX_BEAMS as usize }>::new(limit);
+    let mut written = 0;
+    loop {
+        let more = beams.step(session, grounding)?;
+        for token in beams.settled().skip(written) {
+            written += 1;
+            if write(Some(token)).is_break() {
+                return Ok(());
+            }
+        }
+        if !more {
+            return Ok(());
+        }
+    }
 }
 
 /// The answer to a text, from an empty state.

@@ -2,7 +2,8 @@
 //!
 //! Small models condense by pattern, and where a text is about something that they never saw, the pattern brings a name or
 //! number that they did see. A [`Grounding`] reads the text as the model does, in constant memory, and while a summary is
-//! written lowers the logits of tokens that lead away from the text ([`Session::next_grounded`](crate::Session::next_grounded)):
+//! written lowers the logits of tokens that lead away from the text ([`Beams`](crate::Beams),
+//! [`Session::next_grounded`](crate::Session::next_grounded)):
 //!
 //! | a token that | costs |
 //! |---|---|
@@ -10,6 +11,7 @@
 //! | makes a word that no word of the text begins with | [`WORD`] |
 //! | leaves any other word of the text in its middle | [`CUT`] |
 //! | makes a word that doesn't stand behind the summary's last word anywhere in the text | [`FOLLOW`] |
+//! | makes a word again that the summary has already (four letters or more) | [`AGAIN`] |
 //! | doesn't go on with a word of the text's first [`LEAD_WORDS`] words | [`LEAD`] |
 //! | ends the summary | [`END`] |
 //!
@@ -53,13 +55,21 @@ pub const WORD: f32 = 1.0;
 pub const CUT: f32 = 2.0;
 /// What a word costs that isn't behind the one before it in the text, too. A model that is unsure rather goes on as the text
 /// does, and what people wrote reads better than what it would make up.
-pub const FOLLOW: f32 = 0.4;
+pub const FOLLOW: f32 = 0.25;
+/// What a long word costs that the summary has already. Of people's summaries of packages 4 to 8 % say one twice; `pico`'s do
+/// in 10 to 16 % with it, and in 17 to 23 % without.
+pub const AGAIN: f32 = 2.0;
 /// What a token costs that isn't of the text's first words.
-pub const LEAD: f32 = 0.8;
+pub const LEAD: f32 = 0.9;
 /// What the end costs. Words cost something now and then; where the end is cheaper, summaries stop early.
-pub const END: f32 = 2.0;
+pub const END: f32 = 2.75;
 /// How many first words that are.
 pub const LEAD_WORDS: u8 = 12;
+
+/// Letters of the shortest word that isn't to be said again.
+const LONG: u8 = 4;
+/// How many of a summary's words are remembered for that, the last ones.
+const SAID: usize = 16;
 
 /// Bits for the words of the text.
 const TEXT_BITS: u32 = 1 << 14;
@@ -99,7 +109,7 @@ struct Reader {
 
 /// Where the summary is.
 #[derive(Clone, Copy, Debug)]
-struct Writer {
+pub(crate) struct Writer {
     /// The word from its first letter, up to its last letter, and the word before it likewise.
     word: Hash,
     spelled: Hash,
@@ -118,6 +128,13 @@ struct Writer {
     inside: bool,
     /// Between backticks.
     code: bool,
+    /// Letters of the word, as far as they matter.
+    letters: u8,
+    /// The word was said before.
+    repeated: bool,
+    /// The last long words, and where the next one goes.
+    said: [Hash; SAID],
+    next: u8,
 }
 
 /// What a token does to a word.
@@ -131,6 +148,8 @@ struct Effect {
     cut: bool,
     /// Makes one that doesn't follow the last one in the text.
     stray: bool,
+    /// Makes one that was said before.
+    again: bool,
     /// Has a letter or digit.
     letter: bool,
     /// Has one that doesn't go on with one of the first words.
@@ -219,10 +238,15 @@ impl Grounding {
 
     /// What a token would cost as the summary's next.
     pub(crate) fn cost(&self, tokenizer: &Tokenizer<'_>, id: u32) -> f32 {
+        self.cost_behind(&self.writer, tokenizer, id)
+    }
+
+    /// What it would cost as the next of another summary of the same text.
+    pub(crate) fn cost_behind(&self, writer: &Writer, tokenizer: &Tokenizer<'_>, id: u32) -> f32 {
         if self.blind {
             return 0.0;
         }
-        let effect = self.write(&mut self.writer.clone(), tokenizer, id);
+        let effect = self.write(&mut writer.clone(), tokenizer, id);
         let mut cost = 0.0;
         if tokenizer.is_special(id) {
             cost += END;
@@ -238,6 +262,9 @@ impl Grounding {
         if effect.stray {
             cost += FOLLOW;
         }
+        if effect.again {
+            cost += AGAIN;
+        }
         if effect.name {
             cost += NAME;
         }
@@ -249,6 +276,11 @@ impl Grounding {
         let mut writer = self.writer;
         self.write(&mut writer, tokenizer, id);
         self.writer = writer;
+    }
+
+    /// Writes a token of another summary.
+    pub(crate) fn push_behind(&self, writer: &mut Writer, tokenizer: &Tokenizer<'_>, id: u32) {
+        self.write(writer, tokenizer, id);
     }
 
     fn write(&self, writer: &mut Writer, tokenizer: &Tokenizer<'_>, id: u32) -> Effect {
@@ -271,7 +303,10 @@ impl Grounding {
             let inside = !matches!(writer.previous, 0 | b'.' | b'!' | b'?' | b':');
             let before = writer.spelled.or(writer.before);
             effect.name |= writer.code;
-            *writer = Writer { previous: writer.previous, inside, before, code: writer.code, ..Writer::NEW };
+            writer.say();
+            let (said, next) = (writer.said, writer.next);
+            *writer =
+                Writer { previous: writer.previous, inside, before, code: writer.code, said, next, ..Writer::NEW };
             return;
         }
         writer.previous = byte;
@@ -288,6 +323,11 @@ impl Grounding {
         if letter {
             effect.letter = true;
             writer.spelled = writer.word;
+            writer.letters = writer.letters.saturating_add(1);
+            // What goes on from there, as a plural does, says it as well.
+            let again = !writer.repeated && writer.said.contains(&writer.word);
+            writer.repeated |= again;
+            effect.again |= again;
             if writer.before != Hash(0) && !self.pairs.has(writer.before.beside(writer.word)) {
                 effect.stray |= !writer.astray;
                 writer.astray = true;
@@ -319,7 +359,8 @@ impl Reader {
 }
 
 impl Writer {
-    const NEW: Self = Self {
+    /// At the beginning.
+    pub(crate) const NEW: Self = Self {
         word: Hash(0),
         spelled: Hash(0),
         before: Hash(0),
@@ -330,7 +371,21 @@ impl Writer {
         previous: 0,
         inside: false,
         code: false,
+        letters: 0,
+        repeated: false,
+        said: [Hash(0); SAID],
+        next: 0,
     };
+
+    /// Remembers the word that ends here.
+    fn say(&mut self) {
+        if self.letters >= LONG {
+            if let Some(place) = self.said.get_mut(usize::from(self.next)) {
+                *place = self.spelled;
+            }
+            self.next = (self.next + 1) % SAID as u8;
+        }
+    }
 }
 
 /// The bytes of a word so far: FNV-1a (Fowler, Noll, Vo), with 0 for none.
@@ -389,6 +444,7 @@ impl<const N: usize> Bits<N> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     const TEXT: &[u8] = b"The pt2-clone (v1.5) plays ProTracker modules on Linux. LibreOffice's XMMS2 does not";
@@ -490,6 +546,32 @@ mod tests {
     }
 
     #[test]
+    fn long_words_are_said_once() {
+        let grounding = of(b"text");
+        let again = |parts: [&str; 4]| write(&grounding, parts).map(|effect| effect.again);
+        assert_eq!(again(["Class", " for a", " class", "es"]), [false, false, true, false], "and once a word");
+        assert_eq!(
+            again(["for", " a cl", "ass for", " a class"]),
+            [false, false, false, true],
+            "short ones may come again"
+        );
+        assert_eq!(again(["class", "ical", " class", ""]), [false; 4], "the beginning of another word");
+        let mut many = grounding.writer;
+        let mut twice = 0;
+        for number in (0..2 * SAID).chain(0..SAID).chain(SAID..2 * SAID) {
+            let mut effect = Effect::default();
+            format_word(number).bytes().for_each(|byte| grounding.write_byte(&mut many, byte, &mut effect));
+            twice += usize::from(effect.again);
+        }
+        assert_eq!(twice, 0, "the last {SAID} words are remembered");
+    }
+
+    /// A word of four letters, and a space.
+    fn format_word(number: usize) -> std::string::String {
+        std::format!("{}{}ab ", char::from(b'a' + (number / 26) as u8), char::from(b'a' + (number % 26) as u8))
+    }
+
+    #[test]
     fn pieces_of_a_text_are_the_text() {
         let whole = of(TEXT);
         for size in 1..20 {
@@ -559,6 +641,6 @@ mod tests {
         assert!(grounding.text.0.iter().all(|&bits| bits == u32::MAX), "everything is known");
         let first: u32 = grounding.lead.0.iter().map(|bits| bits.count_ones()).sum();
         assert!(first <= u32::from(LEAD_WORDS) * 9 * 3, "8 letters and an end each");
-        assert_eq!(size_of::<Grounding>() / 64, 52, "3.4 KB, whatever the text");
+        assert_eq!(size_of::<Grounding>() / 64, 53, "3.4 KB, whatever the text");
     }
 }

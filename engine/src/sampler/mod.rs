@@ -172,20 +172,7 @@ impl Sampler {
                 }
             }
         }
-        let n = self.options.no_repeat_ngram;
-        if n > 0 && self.history.len() >= n {
-            // Every place where the last n − 1 tokens stood before, and what followed them there.
-            let known = self.history.len() - (n - 1);
-            for start in 0..known {
-                let tail = self.history.oldest_first().skip(known);
-                let mut there = self.history.oldest_first().skip(start);
-                if (&mut there).take(n - 1).eq(tail)
-                    && let Some(logit) = there.next().and_then(place).and_then(|at| logits.get_mut(at))
-                {
-                    *logit -= REPEAT;
-                }
-            }
-        }
+        penalize_repeats(self.options.no_repeat_ngram, &self.history, first, logits);
     }
 
     /// Draws from the candidates by temperature, min-p and top-p.
@@ -235,24 +222,43 @@ impl Sampler {
     }
 }
 
+/// Lowers the logits, those of the tokens `first ..`, of tokens that would complete `n` tokens for a second time.
+pub(crate) fn penalize_repeats(n: usize, history: &History, first: usize, logits: &mut [f32]) {
+    if n == 0 || history.len() < n {
+        return;
+    }
+    // Every place where the last n − 1 tokens stood before, and what followed them there.
+    let known = history.len() - (n - 1);
+    for start in 0..known {
+        let tail = history.oldest_first().skip(known);
+        let mut there = history.oldest_first().skip(start);
+        if (&mut there).take(n - 1).eq(tail)
+            && let Some(at) = there.next().and_then(|id| (id as usize).checked_sub(first))
+            && let Some(logit) = logits.get_mut(at)
+        {
+            *logit -= REPEAT;
+        }
+    }
+}
+
 /// The last [`MAX_HISTORY`] tokens.
 #[derive(Clone, Debug)]
-struct History {
+pub(crate) struct History {
     tokens: [u32; MAX_HISTORY],
     /// Tokens that were ever written.
     written: usize,
 }
 
 impl History {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { tokens: [0; MAX_HISTORY], written: 0 }
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.written.min(MAX_HISTORY)
     }
 
-    fn write(&mut self, token: u32) {
+    pub(crate) fn write(&mut self, token: u32) {
         if let Some(place) = self.tokens.get_mut(self.written % MAX_HISTORY) {
             *place = token;
         }
@@ -260,7 +266,7 @@ impl History {
         self.written = if self.written == 2 * MAX_HISTORY - 1 { MAX_HISTORY } else { self.written + 1 };
     }
 
-    fn oldest_first(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn oldest_first(&self) -> impl Iterator<Item = u32> + '_ {
         let first = self.written - self.len();
         (first..self.written).map(|at| self.tokens.get(at % MAX_HISTORY).copied().unwrap_or(0))
     }

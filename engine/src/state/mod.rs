@@ -3,9 +3,11 @@
 pub mod cache;
 mod plan;
 pub mod snapshot;
+mod spare;
 mod workspace;
 
-pub use plan::{Eviction, Options, Parts, Plan, PlanError, StateWidth};
+pub use plan::{Eviction, MAX_BEAMS, Options, Parts, Plan, PlanError, StateWidth};
 pub use snapshot::{RestoreError, SnapshotError};
+pub(crate) use spare::Spare;
 pub use workspace::{Aligned, Workspace};
 pub(crate) use workspace::{Arena, Buffers, MambaState};

@@ -74,12 +74,16 @@ pub struct Options {
     /// AVX-512 takes two on each, since they share their values. It costs memory, 4 bytes a token that attention sees for
     /// each, never results. All else is spread over the cores anyway.
     pub heads_at_once: u32,
+    /// Summaries that [`Beams`](crate::Beams) writes side by side: there is room for the states of so many. 1 is greedy
+    /// search.
+    pub beams: u32,
 }
 
 impl Options {
-    /// A window, 4 sinks, chunks of 8, a state in f32, and attention head by head.
+    /// A window, 4 sinks, chunks of 8, a state in f32, attention head by head, and one beam.
     pub const fn window(window: u32) -> Self {
-        Self { window, sinks: 4, chunk: 8, state: StateWidth::F32, eviction: Eviction::Window, heads_at_once: 1 }
+        let (state, eviction) = (StateWidth::F32, Eviction::Window);
+        Self { window, sinks: 4, chunk: 8, state, eviction, heads_at_once: 1, beams: 1 }
     }
 
     /// Another chunk size.
@@ -100,6 +104,11 @@ impl Options {
     /// Room for another number of attention heads.
     pub const fn heads_at_once(self, heads_at_once: u32) -> Self {
         Self { heads_at_once, ..self }
+    }
+
+    /// Room for another number of beams.
+    pub const fn beams(self, beams: u32) -> Self {
+        Self { beams, ..self }
     }
 
     /// Another choice of tokens.
@@ -202,10 +211,14 @@ pub struct Parts {
     pub conv: usize,
     /// Attention caches.
     pub cache: usize,
+    /// The same of all beams but one.
+    pub beams: usize,
     /// What one chunk is computed in.
     pub scratch: usize,
 }
 
+/// The most beams that a plan has room for.
+pub const MAX_BEAMS: u32 = 8;
 /// Logits that are computed at a time: nobody needs all of them in memory.
 pub(crate) const LOGITS_BLOCK: u64 = 512;
 /// Alignment of every buffer.
@@ -244,8 +257,9 @@ impl Plan {
             ("chunk", 1, 1 << 12),
             ("recent", 1, options.window),
             ("heads_at_once", 1, 1 << 12),
+            ("beams", 1, MAX_BEAMS),
         ];
-        let found = [options.window, options.sinks, options.chunk, recent, options.heads_at_once];
+        let found = [options.window, options.sinks, options.chunk, recent, options.heads_at_once, options.beams];
         let mut i = 0;
         while i < limits.len() {
             let (name, min, max) = limits[i];
@@ -289,7 +303,9 @@ impl Plan {
         match Self::new(image, options) {
             Ok(plan) => plan,
             Err(PlanError::Image(_)) => panic!("not an image that this version of jamlet can run"),
-            Err(PlanError::Option { .. }) => panic!("window, sinks, chunk, recent or heads_at_once is out of range"),
+            Err(PlanError::Option { .. }) => {
+                panic!("window, sinks, chunk, recent, heads_at_once or beams is out of range")
+            }
             Err(PlanError::TooLarge) => panic!("the workspace doesn't fit the address space"),
         }
     }
@@ -345,7 +361,7 @@ impl Plan {
         const fn up(bytes: u64) -> u64 {
             bytes.next_multiple_of(ALIGN)
         }
-        self.ssm_bytes() + self.conv_bytes() + self.cache_bytes() + {
+        self.state_bytes() * self.options.beams as u64 + {
             up(4 * self.residual)
                 + up(4 * self.normed)
                 + up(self.quant_in[0])
@@ -380,6 +396,11 @@ impl Plan {
             + (self.attention_layers * self.cache_counts * 2).next_multiple_of(ALIGN)
     }
 
+    /// One beam's.
+    const fn state_bytes(&self) -> u64 {
+        self.ssm_bytes() + self.conv_bytes() + self.cache_bytes()
+    }
+
     /// Bytes of the whole workspace.
     pub const fn bytes(&self) -> usize {
         self.total() as usize
@@ -388,7 +409,7 @@ impl Plan {
     /// Bytes that suffice for [`crate::Session::snapshot`], whatever was fed: those of the state, and 60.
     pub const fn snapshot_bytes(&self) -> usize {
         // Parts are padded here and not there.
-        AROUND + (self.ssm_bytes() + self.conv_bytes() + self.cache_bytes()) as usize
+        AROUND + self.state_bytes() as usize
     }
 
     /// Bytes that suffice for [`crate::Session::snapshot_with_logits`], whatever was fed.
@@ -398,12 +419,13 @@ impl Plan {
 
     /// The same bytes, by part.
     pub const fn parts(&self) -> Parts {
-        let (ssm, conv, cache) = (self.ssm_bytes(), self.conv_bytes(), self.cache_bytes());
+        let states = self.state_bytes() * self.options.beams as u64;
         Parts {
-            ssm: ssm as usize,
-            conv: conv as usize,
-            cache: cache as usize,
-            scratch: (self.total() - ssm - conv - cache) as usize,
+            ssm: self.ssm_bytes() as usize,
+            conv: self.conv_bytes() as usize,
+            cache: self.cache_bytes() as usize,
+            beams: (states - self.state_bytes()) as usize,
+            scratch: (self.total() - states) as usize,
         }
     }
 }

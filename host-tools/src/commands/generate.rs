@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use jamlet::{Grounding, Sampler, SamplerOptions, Session};
 use jamlet_tools::endless::StandardInput;
-use jamlet_tools::text::{self, Decoding};
+use jamlet_tools::text::{self, Decoding, Search};
 use jamlet_tools::{memory, progress};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// How tokens are chosen.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, PartialEq)]
 pub struct SamplerArgs {
     /// 0 always takes the most probable token
     #[arg(long, default_value_t = 0.0)]
@@ -46,10 +46,27 @@ impl SamplerArgs {
         Decoding::ungrounded(self.sampler(&SamplerOptions::greedy()))
     }
 
-    /// For summaries, with words that the text has unless `ungrounded`.
-    pub fn summary(&self, ungrounded: bool) -> Decoding {
-        let sampler = self.sampler(&SamplerOptions::summary());
-        Decoding { sampler, grounding: (!ungrounded).then(Grounding::new) }
+    /// For the best of `beams` summaries, with words that the text has unless `ungrounded`.
+    pub fn summary(&self, beams: u32, ungrounded: bool) -> Decoding {
+        let search = match beams {
+            1 => Search::Sample(Box::new(self.sampler(&SamplerOptions::summary()))),
+            _ => Search::Beams,
+        };
+        Decoding { search, grounding: (!ungrounded).then(Grounding::new) }
+    }
+
+    /// Whether nothing was asked for.
+    pub fn is_default(&self) -> bool {
+        *self
+            == Self {
+                temperature: 0.0,
+                top_k: 0,
+                top_p: 1.0,
+                min_p: 0.0,
+                repetition_penalty: 1.0,
+                no_repeat_ngram: None,
+                seed: 0,
+            }
     }
 
     /// As the engine has them.

@@ -13,8 +13,11 @@ pub mod sign;
 pub mod summarize;
 pub mod verify;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use generate::SamplerArgs;
+use jamlet::beams::{DEFAULT_BEAMS, MAX_SUMMARY};
+use jamlet::state::MAX_BEAMS;
 use jamlet::{Eviction, Options, StateWidth};
 use serde::Serialize;
 use std::io::Write;
@@ -113,6 +116,31 @@ impl PlanArgs {
     pub fn options(&self) -> Options {
         let eviction = self.eviction.eviction(self.window);
         Options::window(self.window).sinks(self.sinks).chunk(self.chunk).state(self.state.width()).eviction(eviction)
+    }
+}
+
+/// How many summaries are written side by side.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct BeamsArgs {
+    /// Summaries that are written side by side, of which the best is kept; each takes memory for its state, and time
+    /// [default: 2, or 1 with an option of single tokens or more than 128 of them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BEAMS)))]
+    beams: Option<u32>,
+}
+
+impl BeamsArgs {
+    /// Their number for summaries of at most `max_tokens`, where tokens are chosen by `sampler` otherwise.
+    pub fn count(&self, sampler: &SamplerArgs, max_tokens: usize) -> Result<u32> {
+        let single = !sampler.is_default() || max_tokens > MAX_SUMMARY;
+        match (self.beams, single) {
+            (Some(beams @ 2..), true) => bail!(
+                "--beams {beams} keeps the most probable summary of at most {MAX_SUMMARY} tokens; --temperature and the other options of \
+                 single tokens, and longer summaries, need --beams 1"
+            ),
+            (Some(beams), _) => Ok(beams),
+            (None, false) => Ok(DEFAULT_BEAMS),
+            (None, true) => Ok(1),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{PlanArgs, print_bars, print_json, size};
 use anyhow::Result;
 use clap::Args;
+use jamlet::beams::DEFAULT_BEAMS;
 use jamlet::{Model, Options, Plan};
 use jamlet_tools::boards::{BOARDS, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
 use jamlet_tools::image_file::ImageFile;
@@ -20,6 +21,9 @@ pub struct PlanCommand {
     image: Option<PathBuf>,
     #[command(flatten)]
     plan: PlanArgs,
+    /// Summaries that are written side by side; each needs memory for its state
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BEAMS)]
+    beams: u32,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -31,6 +35,7 @@ struct Report {
     window: u32,
     sinks: u32,
     chunk: u32,
+    beams: u32,
     flash: u64,
     flash_by_kind: BTreeMap<&'static str, u64>,
     /// Tokens of the baked prompt, and whether a session with these options starts from it.
@@ -48,7 +53,7 @@ impl PlanCommand {
     pub fn run(&self) -> Result<()> {
         let file = ImageFile::open(self.image.as_deref())?;
         let model = file.model()?;
-        let options = self.plan.options();
+        let options = self.plan.options().beams(self.beams);
         let plan = Plan::new(file.bytes(), options)?;
         let parts = plan.parts();
         let mut kinds = BTreeMap::new();
@@ -61,6 +66,7 @@ impl PlanCommand {
             window: options.window,
             sinks: options.sinks,
             chunk: options.chunk,
+            beams: options.beams,
             flash,
             flash_by_kind: kinds,
             baked: baked(&model, options)?,
@@ -69,6 +75,7 @@ impl PlanCommand {
                 ("SSM state", parts.ssm as u64),
                 ("convolution", parts.conv as u64),
                 ("attention cache", parts.cache as u64),
+                ("other beams", parts.beams as u64),
                 ("scratch", parts.scratch as u64),
             ]),
             firmware_flash: FIRMWARE_FLASH,
@@ -90,7 +97,8 @@ impl Report {
     fn print(&self) -> Result<()> {
         let mut out = std::io::stdout().lock();
         let sorted = |parts: &BTreeMap<&'static str, u64>| {
-            let mut parts: Vec<(String, u64)> = parts.iter().map(|(name, bytes)| ((*name).into(), *bytes)).collect();
+            let some = parts.iter().filter(|(_, bytes)| **bytes > 0);
+            let mut parts: Vec<(String, u64)> = some.map(|(name, bytes)| ((*name).into(), *bytes)).collect();
             parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
             parts
         };
@@ -108,11 +116,12 @@ impl Report {
         }
         writeln!(
             out,
-            "\nRAM  {}, the same for a text of any length (window {}, sinks {}, chunk {})",
+            "\nRAM  {}, the same for a text of any length (window {}, sinks {}, chunk {}, beams {})",
             size(self.ram),
             self.window,
             self.sinks,
-            self.chunk
+            self.chunk,
+            self.beams
         )?;
         print_bars(&sorted(&self.ram_by_part))?;
         writeln!(

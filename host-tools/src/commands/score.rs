@@ -1,7 +1,7 @@
 //! `jamlet score`.
 
 use super::generate::SamplerArgs;
-use super::{PlanArgs, bar, print_json};
+use super::{BeamsArgs, PlanArgs, bar, print_json};
 use anyhow::{Context, Result};
 use clap::Args;
 use jamlet_tools::image_file::ImageFile;
@@ -31,6 +31,8 @@ pub struct Score {
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
+    beams: BeamsArgs,
+    #[command(flatten)]
     sampler: SamplerArgs,
     /// Don't prefer the text's words
     #[arg(long)]
@@ -48,8 +50,9 @@ impl Score {
         let mut pairs = read_pairs(&self.pairs)?;
         pairs.truncate(self.limit.unwrap_or(usize::MAX));
         let bar = progress::count("summarizing", pairs.len() as u64);
-        let decoding = self.sampler.summary(self.ungrounded);
-        let scored = summarize(&model, self.plan.options(), &decoding, self.max_tokens, &pairs, || bar.inc(1));
+        let beams = self.beams.count(&self.sampler, self.max_tokens)?;
+        let (options, decoding) = (self.plan.options().beams(beams), self.sampler.summary(beams, self.ungrounded));
+        let scored = summarize(&model, options, &decoding, self.max_tokens, &pairs, || bar.inc(1));
         bar.finish_and_clear();
         let scored = scored?;
         if let Some(path) = &self.summaries {

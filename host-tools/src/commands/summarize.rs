@@ -1,7 +1,7 @@
 //! `jamlet summarize`.
 
 use super::generate::{SamplerArgs, answer, input};
-use super::{PlanArgs, ThreadsArgs, print_json};
+use super::{BeamsArgs, PlanArgs, ThreadsArgs, print_json};
 use anyhow::Result;
 use clap::Args;
 use jamlet::kernels::Kernels;
@@ -26,6 +26,8 @@ pub struct Summarize {
     #[command(flatten)]
     threads: ThreadsArgs,
     #[command(flatten)]
+    beams: BeamsArgs,
+    #[command(flatten)]
     sampler: SamplerArgs,
     /// Don't prefer the text's words: names may be made up then
     #[arg(long)]
@@ -40,9 +42,10 @@ impl Summarize {
     pub fn run(&self) -> Result<()> {
         let file = ImageFile::open(self.model.as_deref())?;
         let model = file.model()?;
-        let mut workspace =
-            HostWorkspace::new(&model, self.plan.options().heads_at_once(heads_at_once(self.threads.count())))?;
-        let mut decoding = self.sampler.summary(self.ungrounded);
+        let beams = self.beams.count(&self.sampler, self.max_tokens)?;
+        let options = self.plan.options().heads_at_once(heads_at_once(self.threads.count())).beams(beams);
+        let mut workspace = HostWorkspace::new(&model, options)?;
+        let mut decoding = self.sampler.summary(beams, self.ungrounded);
         let mut text = input(self.file.as_deref())?;
         let answer = on_threads(self.threads.count(), Kernels::detect(), |kernels| {
             let mut session = workspace.session_on(&model, kernels)?;

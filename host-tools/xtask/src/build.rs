@@ -25,6 +25,8 @@ pub struct Build<'a> {
     pub model: Option<&'a Path>,
     /// Attention window; the board's own if none is given.
     pub window: Option<u32>,
+    /// Summaries that are written side by side; the board's own number if none is given.
+    pub beams: Option<u32>,
     /// Whose images alone it runs, in hexadecimal digits; anybody's if none is given.
     pub public_key: Option<&'a str>,
     /// Whether it starts without the image's checksum.
@@ -45,6 +47,7 @@ impl<'a> Build<'a> {
             emulated: false,
             model: None,
             window: None,
+            beams: None,
             public_key: None,
             unchecked_start: false,
             persist: false,
@@ -109,8 +112,10 @@ impl Build<'_> {
         if self.strict_alignment {
             cargo.env("RUSTFLAGS", "-Ctarget-feature=+strict-align --cfg jamlet_strict_alignment");
         }
-        if let Some(window) = self.window {
-            cargo.env("JAMLET_WINDOW", window.to_string());
+        for (name, number) in [("JAMLET_WINDOW", self.window), ("JAMLET_BEAMS", self.beams)] {
+            if let Some(number) = number {
+                cargo.env(name, number.to_string());
+            }
         }
         if !arguments.is_empty() {
             cargo.arg("--").args(arguments);
@@ -119,7 +124,12 @@ impl Build<'_> {
         if !run.status.is_some_and(|status| status.success()) {
             let script = fs::read_to_string(folder.join("memory.x")).unwrap_or_default();
             match overflow(&run.stderr, &memories(&script)) {
-                Some(message) => bail!("the model does not fit {}: {message}", self.folder),
+                Some(message) => {
+                    bail!(
+                        "the model does not fit {}: {message}; --beams 1 and a smaller --window take less RAM",
+                        self.folder
+                    )
+                }
                 None => bail!("building {} for {} failed:\n{}", self.binary, self.folder, run.stderr.trim()),
             }
         }

@@ -23,6 +23,9 @@ pub struct Args {
     /// Tokens that attention looks back.
     #[arg(long)]
     window: Option<u32>,
+    /// Summaries that are written side by side; each needs memory for its state.
+    #[arg(long, value_name = "N")]
+    beams: Option<u32>,
     /// The only key whose images the board will run: a file in PEM, or 64 hexadecimal digits.
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
@@ -61,6 +64,8 @@ pub struct Target {
     pub flash: Flash,
     /// Cores that compute; each has room for an attention head.
     pub cores: u32,
+    /// Summaries that are written side by side, as the board's build script has it.
+    pub beams: u32,
 }
 
 const M4: &str = "thumbv7em-none-eabihf";
@@ -68,13 +73,13 @@ const M33: &str = "thumbv8m.main-none-eabihf";
 
 /// All of them.
 pub const TARGETS: [Target; 7] = [
-    Target { name: "pico2", triple: M33, flash: Flash::Uf2, cores: 2 },
-    Target { name: "stm32h743", triple: M4, flash: Flash::Probe("STM32H743ZITx"), cores: 1 },
-    Target { name: "stm32f405", triple: M4, flash: Flash::Probe("STM32F405RG"), cores: 1 },
-    Target { name: "qemu-m4", triple: M4, flash: Flash::Emulator("mps2-an386"), cores: 1 },
-    Target { name: "qemu-m7", triple: M4, flash: Flash::Emulator("mps2-an500"), cores: 1 },
-    Target { name: "qemu-m33", triple: M33, flash: Flash::Emulator("mps2-an505"), cores: 1 },
-    Target { name: "pi", triple: "aarch64-unknown-none", flash: Flash::Card, cores: 4 },
+    Target { name: "pico2", triple: M33, flash: Flash::Uf2, cores: 2, beams: 2 },
+    Target { name: "stm32h743", triple: M4, flash: Flash::Probe("STM32H743ZITx"), cores: 1, beams: 2 },
+    Target { name: "stm32f405", triple: M4, flash: Flash::Probe("STM32F405RG"), cores: 1, beams: 1 },
+    Target { name: "qemu-m4", triple: M4, flash: Flash::Emulator("mps2-an386"), cores: 1, beams: 2 },
+    Target { name: "qemu-m7", triple: M4, flash: Flash::Emulator("mps2-an500"), cores: 1, beams: 2 },
+    Target { name: "qemu-m33", triple: M33, flash: Flash::Emulator("mps2-an505"), cores: 1, beams: 2 },
+    Target { name: "pi", triple: "aarch64-unknown-none", flash: Flash::Card, cores: 4, beams: 2 },
 ];
 
 /// The board of this name.
@@ -106,9 +111,9 @@ pub fn run(args: &Args) -> Result<()> {
     if let Flash::Card = target.flash {
         return card(&target, args, key.as_deref());
     }
-    let (model, window, unchecked_start) = (args.model.as_deref(), args.window, args.unchecked_start);
-    let (public_key, persist) = (key.as_deref(), args.persist);
-    let elf = Build { model, window, public_key, unchecked_start, persist, ..target.program() }.run()?;
+    let (model, window, beams) = (args.model.as_deref(), args.window, args.beams);
+    let (public_key, persist, unchecked_start) = (key.as_deref(), args.persist, args.unchecked_start);
+    let elf = Build { model, window, beams, public_key, unchecked_start, persist, ..target.program() }.run()?;
     let program = Program::read(&elf)?;
     layout::check(&target, &program)?;
     let memory = program.flat()?;
@@ -197,7 +202,13 @@ fn card(target: &Target, args: &Args, public_key: Option<&str>) -> Result<()> {
         None => crate::board::targets_folder().join("../host-tools/models/pico.jamlet"),
     };
     let image = fs::read(&model).with_context(|| model.display().to_string())?;
-    let plan = Plan::new(&image, args.window.map_or(Options::default(), Options::window));
+    ensure!(
+        args.window.is_none() && args.beams.is_none(),
+        "pi has room for any model that fits: its window is {} and its beams are {}, without --window and --beams",
+        Options::default().window,
+        target.beams
+    );
+    let plan = Plan::new(&image, Options::default().beams(target.beams));
     let workspace = plan.map_err(|error| anyhow::anyhow!("{}: {error}", model.display()))?.bytes() as u64;
     for (bytes, room, what) in
         [(image.len() as u64, CARD_MODEL, "the memory for a model"), (workspace, CARD_WORKSPACE, "the heap")]
@@ -206,10 +217,8 @@ fn card(target: &Target, args: &Args, public_key: Option<&str>) -> Result<()> {
             bail!("{} does not fit pi: {over} bytes too many for {what} ({room} bytes)", model.display());
         }
     }
-    let (window, unchecked_start) = (args.window, args.unchecked_start);
-    let program = Program::read(
-        &Build { window, public_key, unchecked_start, persist: args.persist, ..target.program() }.run()?,
-    )?;
+    let (unchecked_start, persist) = (args.unchecked_start, args.persist);
+    let program = Program::read(&Build { public_key, unchecked_start, persist, ..target.program() }.run()?)?;
     layout::check(target, &program)?;
     let kernel = program.flat()?;
     fs::create_dir_all(&args.output).with_context(|| args.output.display().to_string())?;

@@ -2,7 +2,8 @@
 
 use crate::{process, setup};
 use anyhow::{Context, Result, bail, ensure};
-use jamlet::{Grounding, Options, Sampler, SamplerOptions};
+use jamlet::Options;
+use jamlet::beams::DEFAULT_BEAMS;
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::text::{self, Decoding};
 use jamlet_tools::workspace::HostWorkspace;
@@ -60,12 +61,10 @@ pub fn check() -> Result<()> {
 fn summary(text: &Path) -> Result<String> {
     let file = ImageFile::open(None)?;
     let model = file.model()?;
-    let mut workspace = HostWorkspace::new(&model, Options::default())?;
+    let mut workspace = HostWorkspace::new(&model, Options::default().beams(DEFAULT_BEAMS))?;
     let mut session = workspace.session(&model)?;
-    let sampler = Sampler::new(SamplerOptions::summary());
-    let mut decoding = Decoding { sampler, grounding: Some(Grounding::new()) };
     let text = std::fs::read_to_string(text).with_context(|| text.display().to_string())?;
-    text::summarize(&mut session, &mut decoding, &text, 64)
+    text::summarize(&mut session, &mut Decoding::summary(), &text, 64)
 }
 
 fn build() -> Result<PathBuf> {

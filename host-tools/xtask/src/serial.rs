@@ -235,16 +235,17 @@ mod tests {
         }
     }
 
+    const OPTIONS: Options = Options::window(256).beams(2);
+
     fn screen(image: &[u8], keys: &[u8], later: (usize, &'static [u8])) -> String {
         let image = Aligned::copy(image);
-        let options = Options::window(256);
-        let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), options).unwrap().bytes());
+        let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), OPTIONS).unwrap().bytes());
         let mut port = Typed { keys: keys.iter().copied().collect(), later, screen: Vec::new() };
         app::serve(
             image.bytes(),
-            options,
+            OPTIONS,
             workspace.bytes_mut(),
-            &mut app::Memory::new(),
+            &mut app::Memory::<{ OPTIONS.beams as usize }>::new(),
             &mut port,
             Bench(0),
             Extras::of(image.bytes()),
@@ -254,8 +255,7 @@ mod tests {
     }
 
     fn answer(image: &[u8], text: &str) -> String {
-        let (read, written, summary) =
-            talker::answer(image, Options::window(256), text.as_bytes(), LONGEST_SUMMARY).unwrap();
+        let (read, written, summary) = talker::answer(image, OPTIONS, text.as_bytes(), LONGEST_SUMMARY).unwrap();
         format!("[{read} tokens read, ~/s]\n{summary}\n[{written} tokens written, ~")
     }
 

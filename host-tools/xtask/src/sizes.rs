@@ -108,7 +108,7 @@ pub fn run(args: &Args) -> Result<()> {
         let sizes = Sizes::of(&program)?;
         let flat = program.flat()?;
         let image = layout::model(&flat)?;
-        let options = Options::window(WINDOW).heads_at_once(target.cores);
+        let options = Options::window(WINDOW).beams(target.beams).heads_at_once(target.cores);
         let parts = Plan::new(image, options).map_err(anyhow::Error::msg)?.parts();
         let (mut stack, mut bound, mut instructions) = (None, None, None);
         let others = panics::inspect(&path).with_context(|| target.name.to_owned())?;
@@ -180,15 +180,15 @@ fn table(lines: &[Line]) -> String {
         "Bytes, with an attention window of {WINDOW} tokens. *Code* is the whole firmware without the image: engine, application, \
          drivers. *Statics* include the workspace, whose parts follow. Stack used and instructions are measured in QEMU; a dash \
          where there is no emulator. The *stack bound* is read from the program's instructions, see `cargo xtask stack`. `random` is a tiny model of random weights, where no trained one fits yet.\n\n\
-         | board | model | code | image | statics | ssm | conv | cache | scratch | stack used | stack bound | instructions a token: prefill | decode |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+         | board | model | code | image | statics | ssm | conv | cache | second beam | scratch | stack used | stack bound | instructions a token: prefill | decode |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
     let or_dash = |number: Option<u64>| number.map_or("–".into(), |number| number.to_string());
     for Line { board, model, sizes, parts, stack, bound, instructions, .. } in lines {
-        let jamlet::state::Parts { ssm, conv, cache, scratch } = parts;
+        let jamlet::state::Parts { ssm, conv, cache, beams, scratch } = parts;
         let (prefill, decode) = (instructions.map(|(prefill, _)| prefill), instructions.map(|(_, decode)| decode));
         text += &format!(
-            "| {board} | {model} | {} | {} | {} | {ssm} | {conv} | {cache} | {scratch} | {} | {} | {} | {} |\n",
+            "| {board} | {model} | {} | {} | {} | {ssm} | {conv} | {cache} | {beams} | {scratch} | {} | {} | {} | {} |\n",
             sizes.code,
             sizes.image,
             sizes.statics,

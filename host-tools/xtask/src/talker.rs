@@ -5,8 +5,9 @@ use crate::images::Random;
 use anyhow::{Context, Result};
 use jamlet::image::layout::Expected;
 use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, features};
+use jamlet::state::MAX_BEAMS;
 use jamlet::tokenizer::Decoder;
-use jamlet::{Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session};
+use jamlet::{Beams, Grounding, Model, Options, Plan, Session};
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
 use jamlet_tools::pack::{Blobs, Source, prompt_section, write};
 use std::collections::BTreeMap;
@@ -96,16 +97,10 @@ pub fn answer_in_parts(image: &[u8], options: Options, parts: &[&[u8]], most: u6
     }
     tokens.extend(model.prompt().suffix());
     session.feed(&tokens).map_err(anyhow::Error::msg)?;
-    let (mut sampler, mut decoder) = (Sampler::new(SamplerOptions::summary()), Decoder::new(tokenizer, true));
-    let (mut summary, mut written) = (String::new(), 0);
-    while written < most {
-        let token = session.next_grounded(&mut sampler, &mut grounding).map_err(anyhow::Error::msg)?;
-        written += 1;
-        if model.prompt().is_stop(token) {
-            break;
-        }
-        decoder.push(token, |text| summary.push_str(text));
-    }
+    let mut decoder = Decoder::new(tokenizer, true);
+    let (mut beams, mut summary) = (Beams::<{ MAX_BEAMS as usize }>::new(most as usize), String::new());
+    while beams.step(&mut session, Some(&grounding)).map_err(anyhow::Error::msg)? {}
+    let written = beams.tokens().map(|token| decoder.push(token, |text| summary.push_str(text))).count() as u64;
     decoder.finish(|text| summary.push_str(text));
     Ok((tokens.len(), written, summary))
 }

@@ -5,17 +5,20 @@ use crate::console::Console;
 use crate::talker;
 use anyhow::{Result, ensure};
 use jamlet::Options;
+use jamlet::beams::DEFAULT_BEAMS;
 use jamlet_app::app::LONGEST_SUMMARY;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// The window of a board's firmware unless told otherwise; the Raspberry Pi's own is larger, and a text of this length is
+/// Window and beams of a board's firmware unless told otherwise; the Raspberry Pi's own window is larger, and a text of this length is
 /// far beyond both.
 pub fn options(board: &Board) -> Options {
     match board.machine {
-        Machine::Pi { .. } => Options::default(),
-        _ => Options::window(256),
+        Machine::Pi { .. } => Options::default().beams(DEFAULT_BEAMS),
+        // There is no room for the state of another.
+        _ if board.folder == "stm32f405" => Options::window(256),
+        _ => Options::window(256).beams(DEFAULT_BEAMS),
     }
 }
 

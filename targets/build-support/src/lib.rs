@@ -1,7 +1,8 @@
 //! What the build scripts of the boards do, so that cargo's config needs no linker flags.
 //!
-//! Two variables of the environment decide what is embedded: `JAMLET_MODEL`, the path of an image, and `JAMLET_WINDOW`, how
-//! many tokens attention looks back. `cargo xtask firmware` sets them.
+//! Three variables of the environment decide what is embedded: `JAMLET_MODEL`, the path of an image, `JAMLET_WINDOW`, how
+//! many tokens attention looks back, and `JAMLET_BEAMS`, how many summaries are written side by side. `cargo xtask firmware` sets
+//! them.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ pub struct Embedded<'a> {
     pub model: &'a str,
     /// Tokens that attention looks back.
     pub window: u32,
+    /// Summaries that are written side by side: 2, where RAM suffices for the states of both.
+    pub beams: u32,
 }
 
 /// Links a Cortex-M program by the board's memory.x, and tells it what to embed.
@@ -43,7 +46,7 @@ pub fn pi() {
 /// The linker script with the end of the flash left alone where states are kept.
 #[cfg(feature = "persist")]
 fn with_room(script: &str, embedded: Embedded) -> String {
-    let (model, window) = settings(embedded);
+    let (model, window, _) = settings(embedded);
     let image = fs::read(&model).expect("the model");
     let options = jamlet::Options::window(window.parse().expect("a number of tokens"));
     let plan = jamlet::Plan::new(&image, options).expect("a model that can be planned");
@@ -63,23 +66,26 @@ fn with_room(script: &str, _: Embedded) -> String {
     script.into()
 }
 
-/// The image and the attention window.
-fn settings(embedded: Embedded) -> (PathBuf, String) {
+/// The image, the attention window and the number of beams.
+fn settings(embedded: Embedded) -> (PathBuf, String, String) {
     let shelf = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../../host-tools/models");
     let model =
         env::var_os("JAMLET_MODEL").map_or_else(|| shelf.join(embedded.model).with_extension("jamlet"), PathBuf::from);
-    (model, env::var("JAMLET_WINDOW").unwrap_or_else(|_| embedded.window.to_string()))
+    let number = |name, otherwise: u32| env::var(name).unwrap_or_else(|_| otherwise.to_string());
+    (model, number("JAMLET_WINDOW", embedded.window), number("JAMLET_BEAMS", embedded.beams))
 }
 
 fn embed(embedded: Embedded) {
-    let (model, window) = settings(embedded);
+    let (model, window, beams) = settings(embedded);
     if !model.exists() {
         println!("cargo::warning=no model at {}; JAMLET_MODEL names another one", model.display());
     }
     println!("cargo::rustc-env=JAMLET_MODEL={}", model.display());
     println!("cargo::rustc-env=JAMLET_WINDOW={window}");
-    println!("cargo::rerun-if-env-changed=JAMLET_MODEL");
-    println!("cargo::rerun-if-env-changed=JAMLET_WINDOW");
+    println!("cargo::rustc-env=JAMLET_BEAMS={beams}");
+    for variable in ["JAMLET_MODEL", "JAMLET_WINDOW", "JAMLET_BEAMS"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
 }
 
 fn variable(name: &str) -> String {

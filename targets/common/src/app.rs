@@ -15,16 +15,17 @@ use crate::terminal::{Piece, print, send, text_lines};
 use Piece::{Number, Tenths, Text};
 use embedded_io::{Read, ReadReady, Write};
 use heapless::Vec;
+use jamlet::beams::{Beams, MAX_SUMMARY};
 use jamlet::kernels::Kernels;
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
-use jamlet::{Grounding, ImageError, Model, Options, Sampler, SamplerOptions, Session};
+use jamlet::{Grounding, ImageError, Model, Options, Session};
 
 /// A serial port.
 pub trait Port: Read + ReadReady + Write {}
 impl<P: Read + ReadReady + Write> Port for P {}
 
 /// The most tokens of a summary.
-pub const LONGEST_SUMMARY: u64 = 128;
+pub const LONGEST_SUMMARY: u64 = MAX_SUMMARY as u64;
 /// Symbols of a word that can be merged with each other.
 const WORD: usize = 256;
 /// Tokens that wait to be fed together. Prefill in chunks reads the weights once a chunk.
@@ -45,12 +46,12 @@ const HELP_STATES: &str = "\
 /resume goes on with the text that was kept
 ";
 
-/// What the application remembers between bytes: for a `static`, because it is large for a stack.
-pub struct Memory<'m> {
+/// What the application remembers between bytes: for a `static`, because it is large for a stack. `N` is [`Options::beams`].
+pub struct Memory<'m, const N: usize> {
     input: Input,
     line: Line,
     encoder: Place<Encoder<'m, WORD>>,
-    sampler: Place<Sampler>,
+    beams: Place<Beams<N>>,
     grounding: Grounding,
 }
 
@@ -61,20 +62,20 @@ enum Place<T> {
     Taken(T),
 }
 
-impl Memory<'_> {
+impl<const N: usize> Memory<'_, N> {
     /// Nothing was typed.
     pub const fn new() -> Self {
         Self {
             input: Input::new(),
             line: Line::new(),
             encoder: Place::Empty,
-            sampler: Place::Empty,
+            beams: Place::Empty,
             grounding: Grounding::new(),
         }
     }
 }
 
-impl Default for Memory<'_> {
+impl<const N: usize> Default for Memory<'_, N> {
     fn default() -> Self {
         Self::new()
     }
@@ -84,11 +85,11 @@ impl Default for Memory<'_> {
 ///
 /// # Errors
 /// When the port can't be written.
-pub fn serve<'a, 'm, P: Port>(
+pub fn serve<'a, 'm, P: Port, const N: usize>(
     image: &'m [u8],
     options: Options,
     workspace: &mut [u8],
-    memory: &'a mut Memory<'m>,
+    memory: &'a mut Memory<'m, N>,
     port: P,
     board: impl Board,
     extras: Extras<'a, 'm>,
@@ -102,15 +103,15 @@ pub fn serve<'a, 'm, P: Port>(
 
 /// Makes the application, or says why not. A function of its own, so that what it needs of the stack is free again afterwards.
 #[inline(never)]
-fn assemble<'a, 'm, 'w, P: Port, B: Board>(
+fn assemble<'a, 'm, 'w, P: Port, B: Board, const N: usize>(
     image: &'m [u8],
     options: Options,
     workspace: &'w mut [u8],
-    memory: &'a mut Memory<'m>,
+    memory: &'a mut Memory<'m, N>,
     mut port: P,
     mut board: B,
     extras: Extras<'a, 'm>,
-) -> Result<App<'a, 'm, 'w, P, B>, Result<(), P::Error>> {
+) -> Result<App<'a, 'm, 'w, P, B, N>, Result<(), P::Error>> {
     let start = board.micros();
     let opened = open(image, options, workspace, board.kernels());
     let checked_micros = board.micros().wrapping_sub(start);
@@ -118,9 +119,9 @@ fn assemble<'a, 'm, 'w, P: Port, B: Board>(
         Ok(opened) => opened,
         Err(problem) => return Err(refuse(&mut port, problem)),
     };
-    let Memory { input, line, encoder, sampler, grounding } = memory;
-    let (Some(encoder), Some(sampler)) =
-        (in_place(encoder, || Encoder::new(tokenizer)), in_place(sampler, || Sampler::new(SamplerOptions::summary())))
+    let Memory { input, line, encoder, beams, grounding } = memory;
+    let (Some(encoder), Some(beams)) =
+        (in_place(encoder, || Encoder::new(tokenizer)), in_place(beams, || Beams::new(MAX_SUMMARY)))
     else {
         return Err(Ok(()));
     };
@@ -130,7 +131,7 @@ fn assemble<'a, 'm, 'w, P: Port, B: Board>(
             board,
             input,
             session,
-            sampler,
+            beams,
             grounding,
             batch: Vec::new(),
             begun: false,
@@ -199,16 +200,10 @@ fn in_place<T>(place: &mut Place<T>, make: impl FnOnce() -> T) -> Option<&mut T>
     }
 }
 
-/// For the same reason.
-#[inline(never)]
-fn start(sampler: &mut Sampler) {
-    sampler.reset();
-}
-
 /// The port and what becomes of a text. Functions that compute, or need much of the stack, are not inlined: then what one
 /// needs is free again for the next.
-struct App<'a, 'm, 'w, P: Port, B> {
-    reader: Reader<'a, 'm, 'w, P, B>,
+struct App<'a, 'm, 'w, P: Port, B, const N: usize> {
+    reader: Reader<'a, 'm, 'w, P, B, N>,
     tokenizer: Tokenizer<'m>,
     #[cfg(feature = "persist")]
     store: Option<&'a mut dyn Store>,
@@ -227,7 +222,7 @@ struct App<'a, 'm, 'w, P: Port, B> {
     damaged: bool,
 }
 
-impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
+impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
     #[inline(never)]
     fn run(&mut self) -> Result<(), P::Error> {
         info!("workspace of {=usize} bytes", self.reader.session.plan().bytes());
@@ -471,12 +466,12 @@ impl<P: Port, B: Board> App<'_, '_, '_, P, B> {
 }
 
 /// What tokens pass through.
-struct Reader<'a, 'm, 'w, P: Port, B> {
+struct Reader<'a, 'm, 'w, P: Port, B, const N: usize> {
     port: P,
     board: B,
     input: &'a mut Input,
     session: Session<'m, 'w>,
-    sampler: &'a mut Sampler,
+    beams: &'a mut Beams<N>,
     /// The words of this text.
     grounding: &'a mut Grounding,
     batch: Vec<u32, BATCH>,
@@ -491,7 +486,7 @@ struct Reader<'a, 'm, 'w, P: Port, B> {
     begin: Begin<'m>,
 }
 
-impl<P: Port, B: Board> Reader<'_, '_, '_, P, B> {
+impl<P: Port, B: Board, const N: usize> Reader<'_, '_, '_, P, B, N> {
     /// Begins a text, if none has begun.
     fn begin(&mut self) {
         if !self.begun {
@@ -532,20 +527,25 @@ impl<P: Port, B: Board> Reader<'_, '_, '_, P, B> {
 
     #[inline(never)]
     fn write_summary(&mut self, tokenizer: Tokenizer) -> Result<Rate, P::Error> {
-        let Self { port, board, input, session, sampler, grounding, .. } = self;
+        let Self { port, board, input, session, beams, grounding, .. } = self;
         input.release(port, board)?;
-        let prompt = session.model().prompt();
-        start(sampler);
+        beams.reset();
         let mut decoder = Decoder::new(tokenizer, true);
         let mut written = Rate::new();
-        while written.tokens < LONGEST_SUMMARY && !input.poll_and_hold(port, board)? {
+        let mut more = true;
+        while more && !input.poll_and_hold(port, board)? {
             let start = board.micros();
-            let token = session.next_grounded(sampler, grounding);
-            written.count(1, board.micros().wrapping_sub(start));
-            let Some(token) = token.ok().filter(|&token| !prompt.is_stop(token)) else { break };
+            // The text was fed, so there is something to go on from.
+            more = beams.step(session, Some(grounding)).unwrap_or(false);
+            let before = written.tokens;
+            written.count(0, board.micros().wrapping_sub(start));
             let mut sent = Ok(());
-            decoder
-                .push(token, |text| sent = core::mem::replace(&mut sent, Ok(())).and_then(|()| text_lines(port, text)));
+            for token in beams.settled().skip(before as usize) {
+                written.count(1, 0);
+                decoder.push(token, |text| {
+                    sent = core::mem::replace(&mut sent, Ok(())).and_then(|()| text_lines(port, text))
+                });
+            }
             sent?;
             port.flush()?;
         }

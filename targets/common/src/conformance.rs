@@ -90,6 +90,7 @@ impl<'b> Case<'b> {
                     recent => Eviction::HeavyHitters { recent },
                 },
                 heads_at_once: 1,
+                beams: 1,
             },
         })
     }

@@ -11,7 +11,9 @@ use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan};
 use jamlet::model::{FfnWeights, QMatrix};
 use jamlet::state::snapshot;
 use jamlet::tokenizer::{Decoder, Encoder};
-use jamlet::{Checkpoints, Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
+use jamlet::{
+    Beams, Checkpoints, Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth,
+};
 
 /// Memory whose content the compiler doesn't know.
 pub struct Bytes<'a> {
@@ -32,7 +34,8 @@ pub fn run(bytes: &mut Bytes<'_>) {
     let Ok(model) = black_box(Model::parse(image)) else { return };
     read(&model);
     let width = black_box([StateWidth::F32, StateWidth::F16, StateWidth::I8]).into_iter().next().unwrap_or_default();
-    let options = Options::window(black_box(0)).sinks(black_box(0)).chunk(black_box(0)).state(width);
+    let options =
+        Options::window(black_box(0)).sinks(black_box(0)).chunk(black_box(0)).beams(black_box(0)).state(width);
     let options = options.eviction(black_box(Eviction::HeavyHitters { recent: 0 }));
     black_box(Plan::new(image, options).map(|plan| (plan.bytes(), plan.parts(), plan.snapshot_bytes())).is_ok());
     black_box(Session::new(&model, options, workspace).is_ok());
@@ -107,6 +110,11 @@ fn text(model: &Model<'_>, session: &mut Session<'_, '_>, text: &mut [u8]) {
         black_box(id);
         grounding.miss();
     }
+    let mut beams = Beams::<3>::new(black_box(1));
+    while let Ok(true) = beams.step(session, Some(black_box(&grounding))) {
+        beams.settled().chain(beams.tokens()).for_each(|id| _ = black_box(id));
+    }
+    beams.reset();
     grounding.reset();
 }
 

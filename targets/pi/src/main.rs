@@ -3,6 +3,7 @@
 #![no_main]
 
 use core::fmt::Write;
+use jamlet::beams::DEFAULT_BEAMS;
 use jamlet::kernels::Kernels;
 use jamlet::{Model, Options, Plan};
 use jamlet_app::{app, board::Board, extras::Extras};
@@ -32,8 +33,9 @@ extern "C" fn start() -> ! {
     mmu::on(peripherals());
     memory::init_heap();
     let mut serial = Pl011::new();
+    let options = Options::default().beams(DEFAULT_BEAMS).heads_at_once(cores::CORES as u32);
     // A serial port never fails.
-    let _ = match Plan::new(memory::model(), Options::default().heads_at_once(cores::CORES as u32)) {
+    let _ = match Plan::new(memory::model(), options) {
         Ok(plan) => serve(plan, serial),
         Err(error) => writeln!(serial, "\r\n[no model.jamlet on the card? {error}]\r"),
     };
@@ -54,7 +56,7 @@ fn serve(plan: Plan, mut serial: Pl011) -> core::fmt::Result {
         image,
         plan.options,
         workspace.bytes(),
-        &mut app::Memory::new(),
+        &mut app::Memory::<{ DEFAULT_BEAMS as usize }>::new(),
         serial,
         Pi { kernels: cores::start() },
         Extras::of(image),

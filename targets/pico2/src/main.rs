@@ -16,8 +16,9 @@ use jamlet_cortex::board::{CortexBoard, rest};
 use {embassy_rp::flash::Flash, embassy_rp::peripherals::FLASH, jamlet_persist::Persist};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
-const OPTIONS: Options =
-    Options::window(settings::number(env!("JAMLET_WINDOW"))).heads_at_once(second_core::CORES as u32);
+const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")))
+    .beams(settings::number(env!("JAMLET_BEAMS")))
+    .heads_at_once(second_core::CORES as u32);
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 /// Where states are kept: the end of the flash, as memory.x has it from the build script.
@@ -29,7 +30,7 @@ const FLASH_BYTES: u32 = 4 << 20;
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
-    static mut MEMORY: app::Memory = app::Memory::new();
+    static mut MEMORY: app::Memory<{ OPTIONS.beams as usize }> = app::Memory::new();
     static mut STACK: Stack<{ second_core::STACK }> = Stack::new();
     let chip = embassy_rp::init(Config::default()); // 150 MHz
     let board = CortexBoard::start(clocks::clk_sys_freq()).without_flow_control();

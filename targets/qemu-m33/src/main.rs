@@ -16,14 +16,15 @@ const UART0: usize = 0x5020_0000;
 const CORE_HERTZ: u32 = 20_000_000;
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
-const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
+const OPTIONS: Options =
+    Options::window(settings::number(env!("JAMLET_WINDOW"))).beams(settings::number(env!("JAMLET_BEAMS")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
-    static mut MEMORY: app::Memory = app::Memory::new();
+    static mut MEMORY: app::Memory<{ OPTIONS.beams as usize }> = app::Memory::new();
     let board = CortexBoard::start(CORE_HERTZ);
     // SAFETY: the address of UART 0 on this board; nothing else uses it.
     let uart = unsafe { Uart::new(UART0) };

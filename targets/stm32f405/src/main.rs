@@ -13,7 +13,8 @@ use jamlet_app::{app, extras::Extras, settings};
 use jamlet_cortex::board::{CortexBoard, rest};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
-const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
+const OPTIONS: Options =
+    Options::window(settings::number(env!("JAMLET_WINDOW"))).beams(settings::number(env!("JAMLET_BEAMS")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 /// Also what QEMU's SysTick runs at.
@@ -22,7 +23,7 @@ const CORE_HERTZ: u32 = 168_000_000;
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
-    static mut MEMORY: app::Memory = app::Memory::new();
+    static mut MEMORY: app::Memory<{ OPTIONS.beams as usize }> = app::Memory::new();
     #[cfg(not(feature = "emulated"))]
     static mut BUFFERS: hardware::Buffers = hardware::NO_BYTES;
     #[cfg(feature = "emulated")]

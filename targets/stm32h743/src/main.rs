@@ -11,7 +11,8 @@ use jamlet_cortex::board::{CortexBoard, rest};
 use jamlet_stm32::{RECEIVED, SENT, Uart};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
-const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")));
+const OPTIONS: Options =
+    Options::window(settings::number(env!("JAMLET_WINDOW"))).beams(settings::number(env!("JAMLET_BEAMS")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 const CORE_HERTZ: u32 = 400_000_000;
@@ -23,7 +24,7 @@ bind_interrupts!(struct Interrupts {
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
-    static mut MEMORY: app::Memory = app::Memory::new();
+    static mut MEMORY: app::Memory<{ OPTIONS.beams as usize }> = app::Memory::new();
     static mut BUFFERS: ([u8; SENT], [u8; RECEIVED]) = ([0; SENT], [0; RECEIVED]);
     let chip = embassy_stm32::init(clocks());
     let board = CortexBoard::start(CORE_HERTZ);

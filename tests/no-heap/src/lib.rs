@@ -4,7 +4,7 @@
 
 use core::panic::PanicInfo;
 use jamlet::tokenizer::{Decoder, Encoder};
-use jamlet::{Grounding, Model, Options, Sampler, SamplerOptions, Session};
+use jamlet::{Beams, Grounding, Model, Options, Sampler, SamplerOptions, Session};
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
@@ -31,6 +31,9 @@ fn run(image: &'static [u8], workspace: &'static mut [u8]) -> Option<u32> {
     grounding.feed(b"text");
     grounding.finish();
     decoder.push(session.next_grounded(&mut sampler, &mut grounding).ok()?, |text| length += text.len() as u32);
+    let mut beams = Beams::<2>::new(64);
+    while beams.step(&mut session, Some(&grounding)).ok()? {}
+    length += beams.tokens().chain(beams.settled()).count() as u32;
     session.reset();
     #[cfg(feature = "heap")]
     {

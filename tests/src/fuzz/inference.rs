@@ -3,7 +3,7 @@
 //! The last four bytes, which the checksum leaves free, choose options, kernels and sampler.
 
 use jamlet::kernels::Kernels;
-use jamlet::{Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
+use jamlet::{Beams, Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth};
 
 use super::{image, snapshot};
 use crate::images::AlignedBytes;
@@ -48,6 +48,7 @@ fn start(data: &[u8]) {
         state: [StateWidth::F32, StateWidth::F16, StateWidth::I8, StateWidth::I8][bits(6, 2) as usize],
         eviction: if bits(31, 1) == 0 { Eviction::Window } else { Eviction::HeavyHitters { recent: 1 + bits(29, 2) } },
         heads_at_once: 1 + bits(10, 2),
+        beams: 1 + bits(12, 2),
     };
     let Ok(plan) = Plan::new(data, options) else { return };
     if plan.bytes() > MOST {
@@ -90,6 +91,9 @@ fn decode(model: &Model<'_>, mut session: Session<'_, '_>, choices: u32) {
         let token = session.next_grounded(&mut sampler, &mut grounding).expect("a token");
         assert!(token < vocab, "the sampler chose token {token} of {vocab}");
     }
+    let mut beams = Beams::<3>::new(3);
+    while beams.step(&mut session, (bits(1, 1) == 0).then_some(&grounding)).expect("something was fed") {}
+    assert!(beams.tokens().all(|token| token < vocab) && beams.tokens().eq(beams.settled()));
     if bits(0, 6) == 0 {
         let saved = snapshot::save(&mut session);
         session.reset();

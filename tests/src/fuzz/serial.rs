@@ -22,16 +22,19 @@ static IMAGE: LazyLock<AlignedBytes> = LazyLock::new(|| {
     image
 });
 
+const BEAMS: usize = 3;
+
 /// Types the bytes into the application.
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
     let choice = input.byte();
-    let options = Options::window(4).sinks(1).chunk(4);
+    let options = Options::window(4).sinks(1).chunk(4).beams(BEAMS as u32);
     let mut workspace = AlignedBytes::zeros(Plan::new(IMAGE.get(), options).expect("a plan").bytes());
     let port = Script { bytes: input.rest(), pause: false, left: if choice & 1 == 0 { usize::MAX } else { 200 } };
     let board = Desk { micros: 0, step: 500 << (choice >> 2 & 3), waits: choice & 2 == 0 };
     let extras = Extras::of(IMAGE.get());
-    let served = app::serve(IMAGE.get(), options, workspace.get_mut(), &mut Memory::new(), port, board, extras);
+    let served =
+        app::serve(IMAGE.get(), options, workspace.get_mut(), &mut Memory::<BEAMS>::new(), port, board, extras);
     assert!(served.is_ok() || choice & 1 != 0, "only a port that fails ends in an error");
 }
 

@@ -1,0 +1,360 @@
+//! Beam search: a few summaries are written side by side, and the most probable one is kept.
+//!
+//! A greedy search can't take back a word that leads nowhere. Here every step keeps the `B` beginnings of a summary whose
+//! tokens are the most probable together (Lowerre 1976), each with its own state; one that was worse for a word may win by
+//! the next. A summary that ended counts with the mean of its tokens' log-probabilities, since sums favour short ones. What
+//! [`grounding`](crate::sampler::grounding) costs lowers them, and so do two tokens that were written before.
+//!
+//! ```
+//! # use jamlet::{Beams, Grounding, Session, SessionError};
+//! /// `session` has read a text and the prompt behind it, and was made with `Options::beams(4)`.
+//! fn summary(session: &mut Session<'_, '_>, text: &Grounding, mut print: impl FnMut(u32)) -> Result<(), SessionError> {
+//!     let mut beams = Beams::<4>::new(64);
+//!     let mut printed = 0;
+//!     loop {
+//!         let more = beams.step(session, Some(text))?;
+//!         // What all beams agree on is settled: long before the end, mostly.
+//!         beams.settled().skip(printed).for_each(|token| { print(token); printed += 1; });
+//!         if !more {
+//!             return Ok(());
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! # Memory and time
+//!
+//! The states lie in the session's workspace ([`Options::beams`](crate::Options::beams)), one of them where the session
+//! computes. A step feeds one token to each beam. In between a state is copied where a beam goes on in two ways, and two are
+//! exchanged to bring the next one to where it can be computed: six instructions for four bytes on a Cortex-M4, for `pico` 3 % of
+//! what the step's tokens take. There are never more states than beams: a beam that goes on in two ways means that another one
+//! was given up.
+
+use crate::kernels::math::exp;
+use crate::sampler::grounding::Writer;
+use crate::sampler::{Grounding, History, MAX_HISTORY, penalize_repeats};
+use crate::session::{Session, SessionError};
+use heapless::Vec;
+
+/// How many summaries are written side by side where nobody asks for another number: two bring most of what many do, and a
+/// Raspberry Pi Pico 2 has room for `pico`'s states.
+pub const DEFAULT_BEAMS: u32 = 2;
+/// The most tokens of a summary.
+pub const MAX_SUMMARY: usize = MAX_HISTORY;
+/// Of so many tokens no sequence comes twice, or it costs [`REPEAT`](crate::sampler::REPEAT), as in
+/// [`SamplerOptions::summary`](crate::SamplerOptions::summary).
+const NO_REPEAT: usize = 2;
+
+/// Up to `B` summaries of one text, of which one becomes the answer: see the [module](self).
+///
+/// As many as the session has room for take part.
+#[derive(Clone, Debug)]
+pub struct Beams<const B: usize> {
+    limit: usize,
+    /// Tokens that the session had seen when the summaries began.
+    start: Option<u64>,
+    /// Beginnings of summaries. The state of the first one is the session's, that of number `n` in place `n − 1`.
+    beams: [Beam; B],
+    /// How they go on, the most probable first.
+    choices: Vec<Choice, B>,
+    /// The best summary that ended, and the mean of its tokens.
+    best: Option<(Beam, f32)>,
+    /// How many ended.
+    ended: usize,
+}
+
+/// The beginning of a summary.
+#[derive(Clone, Debug)]
+struct Beam {
+    tokens: History,
+    /// Sum of its tokens' log-probabilities, less what they cost.
+    score: f32,
+    writer: Writer,
+}
+
+/// A token behind a beam.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    beam: usize,
+    token: u32,
+    /// The beam's with this token.
+    score: f32,
+}
+
+impl Beam {
+    const NEW: Self = Self { tokens: History::new(), score: 0.0, writer: Writer::NEW };
+}
+
+impl<const B: usize> Beams<B> {
+    /// Of a text that is still to be read: summaries of at most `limit` tokens, and no more than [`MAX_SUMMARY`].
+    pub const fn new(limit: usize) -> Self {
+        const { assert!(B > 0, "no beams") };
+        Self {
+            limit: if limit < MAX_SUMMARY { limit } else { MAX_SUMMARY },
+            start: None,
+            beams: [Beam::NEW; B],
+            choices: Vec::new(),
+            best: None,
+            ended: 0,
+        }
+    }
+
+    /// Forgets all summaries, for another text.
+    pub fn reset(&mut self) {
+        self.start = None;
+        self.choices.clear();
+        (self.best, self.ended) = (None, 0);
+    }
+
+    /// Writes another token of each summary, and says whether there is more to do. The first call begins where the session
+    /// stands, which from then on serves only this search, until it is reset or restored.
+    ///
+    /// # Errors
+    /// [`SessionError::NothingFed`].
+    pub fn step(&mut self, session: &mut Session<'_, '_>, grounding: Option<&Grounding>) -> Result<bool, SessionError> {
+        let mut found = Found::new();
+        match self.start {
+            None => {
+                let start = session.position_after_sampled();
+                if let Some(first) = self.beams.first_mut() {
+                    *first = Beam::NEW;
+                }
+                self.look(session, grounding, &mut found)?;
+                self.start = Some(start);
+            }
+            Some(start) => self.advance(session, grounding, start, &mut found)?,
+        }
+        Ok(self.choose(found, width::<B>(session)))
+    }
+
+    /// The tokens of the answer as it looks now, and when there is no more to do the answer itself.
+    pub fn tokens(&self) -> impl Iterator<Item = u32> + '_ {
+        let best = self.best.as_ref().map(|(beam, _)| beam);
+        let leads = self.choices.first().and_then(|choice| self.beams.get(choice.beam));
+        best.or(leads).into_iter().flat_map(|beam| beam.tokens.oldest_first())
+    }
+
+    /// The first tokens of the answer, as far as they can't change any more.
+    pub fn settled(&self) -> impl Iterator<Item = u32> + '_ {
+        let others = self.choices.iter().filter_map(|choice| self.beams.get(choice.beam));
+        let agree = |other: &Beam| self.tokens().zip(other.tokens.oldest_first()).take_while(|(a, b)| a == b).count();
+        self.tokens().take(others.map(agree).min().unwrap_or(usize::MAX))
+    }
+
+    /// Feeds the chosen tokens, each to its beam, and looks how to go on from there.
+    fn advance(
+        &mut self,
+        session: &mut Session<'_, '_>,
+        grounding: Option<&Grounding>,
+        start: u64,
+        found: &mut Found<B>,
+    ) -> Result<(), SessionError> {
+        let mut waiting = core::mem::take(&mut self.choices);
+        let mut done = [false; B];
+        while let Some(Choice { beam, token, score }) = waiting.pop() {
+            // Its beam comes to where the session computes. Who was there goes where it was.
+            if beam != 0 {
+                let length = self.beams.get(beam).map_or(0, |beam| beam.tokens.len());
+                session.exchange(beam - 1, start + length as u64);
+                self.beams.swap_places(beam);
+                done.swap_places(beam);
+                waiting
+                    .iter_mut()
+                    .chain(&mut found.choices)
+                    .chain(&mut found.ends)
+                    .for_each(|choice| choice.follow(beam));
+            }
+            // Where others go on from the same beginning, it stays: in a place that nobody waits for.
+            if waiting.iter().any(|choice| choice.beam == 0) {
+                let taken = |place: usize| done.get(place) != Some(&false) || waiting.iter().any(|c| c.beam == place);
+                if let Some(free) = (1..width::<B>(session)).find(|&place| !taken(place)) {
+                    session.copy_to(free - 1);
+                    if let Some((first, other)) = self.beams.pair(free) {
+                        other.clone_from(first);
+                    }
+                    waiting.iter_mut().filter(|choice| choice.beam == 0).for_each(|choice| choice.beam = free);
+                }
+            }
+            let Some(first) = self.beams.first_mut() else { break };
+            first.score = score;
+            first.tokens.write(token);
+            if let (Some(grounding), Some(tokenizer)) = (grounding, session.model().tokenizer()) {
+                grounding.push_behind(&mut first.writer, &tokenizer, token);
+            }
+            if let Some(done) = done.first_mut() {
+                *done = true;
+            }
+            // Known: it comes from the head's rows.
+            session.feed(&[token])?;
+            self.look(session, grounding, found)?;
+        }
+        Ok(())
+    }
+
+    /// Looks how the first beam may go on.
+    fn look(
+        &self,
+        session: &mut Session<'_, '_>,
+        grounding: Option<&Grounding>,
+        found: &mut Found<B>,
+    ) -> Result<(), SessionError> {
+        let Some(beam) = self.beams.first() else { return Ok(()) };
+        let (tokenizer, prompt) = (session.model().tokenizer(), session.model().prompt());
+        let cost = |token| match (grounding, &tokenizer) {
+            (Some(grounding), Some(tokenizer)) => grounding.cost_behind(&beam.writer, tokenizer, token),
+            _ => 0.0,
+        };
+        let mut best = Found::<B>::new();
+        let mut total = LogSum::NEW;
+        session.logits(|first, logits| {
+            total.add(logits);
+            penalize_repeats(NO_REPEAT, &beam.tokens, first, logits);
+            for (token, &logit) in (first as u32..).zip(&*logits) {
+                // NaN is never better.
+                if logit > best.worst() {
+                    let choice = Choice { beam: 0, token, score: logit - cost(token) };
+                    if choice.score > best.worst() {
+                        best.add(choice, prompt.is_stop(token));
+                    }
+                }
+            }
+        })?;
+        let total = total.get();
+        for (choices, ends) in [(best.choices, false), (best.ends, true)] {
+            for choice in choices {
+                found.add(Choice { score: beam.score + (choice.score - total), ..choice }, ends);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the best of what was found, and says whether there is more to do.
+    fn choose(&mut self, found: Found<B>, width: usize) -> bool {
+        let Found { mut choices, ends } = found;
+        for end in &ends {
+            // A summary ends only if that is among the best ways to go on.
+            let better = choices.iter().chain(&ends).filter(|other| other.score > end.score).count();
+            let Some(beam) = self.beams.get(end.beam).filter(|_| better < width) else { continue };
+            self.ended += 1;
+            let mean = mean(end.score, beam.tokens.len() + 1);
+            if self.best.as_ref().is_none_or(|(_, best)| mean > *best) {
+                self.best = Some((beam.clone(), mean));
+            }
+        }
+        choices.truncate(width);
+        let length = choices.first().and_then(|choice| self.beams.get(choice.beam)).map_or(0, |beam| beam.tokens.len());
+        let hope = choices
+            .iter()
+            .any(|choice| self.best.as_ref().is_none_or(|(_, best)| mean(choice.score, length + 1) > *best));
+        let more = hope && self.ended < width && length < self.limit;
+        if !more {
+            if self.best.is_none() {
+                // Cut off: the beam that led, without the token that it would go on with.
+                let leads = choices.first().and_then(|choice| self.beams.get(choice.beam));
+                self.best = leads.map(|beam| (beam.clone(), mean(beam.score, length)));
+            }
+            choices.clear();
+        }
+        self.choices = choices;
+        more
+    }
+}
+
+/// Beams whose states the session has room for.
+fn width<const B: usize>(session: &Session<'_, '_>) -> usize {
+    B.min(session.plan().options.beams as usize)
+}
+
+fn mean(score: f32, tokens: usize) -> f32 {
+    score / tokens as f32
+}
+
+impl Choice {
+    /// The first beam and number `other` changed places.
+    fn follow(&mut self, other: usize) {
+        if self.beam == 0 {
+            self.beam = other;
+        } else if self.beam == other {
+            self.beam = 0;
+        }
+    }
+}
+
+/// Ways to go on, and ways to end, the best of each first; among equals the first that was found.
+struct Found<const B: usize> {
+    choices: Vec<Choice, B>,
+    ends: Vec<Choice, B>,
+}
+
+impl<const B: usize> Found<B> {
+    const fn new() -> Self {
+        Self { choices: Vec::new(), ends: Vec::new() }
+    }
+
+    /// What is no better can't become one of the best ways to go on.
+    fn worst(&self) -> f32 {
+        match self.choices.last() {
+            Some(last) if self.choices.is_full() => last.score,
+            _ => f32::NEG_INFINITY,
+        }
+    }
+
+    fn add(&mut self, mut new: Choice, ends: bool) {
+        let list = if ends { &mut self.ends } else { &mut self.choices };
+        let mut shift = false;
+        for old in list.iter_mut() {
+            shift |= new.score > old.score;
+            if shift {
+                core::mem::swap(old, &mut new);
+            }
+        }
+        // Where there is no room, the worst is left over.
+        let _ = list.push(new);
+    }
+}
+
+/// The logarithm of a sum of exponentials.
+struct LogSum {
+    largest: f32,
+    /// Of `e^(logit − largest)`.
+    sum: f32,
+}
+
+impl LogSum {
+    const NEW: Self = Self { largest: f32::NEG_INFINITY, sum: 0.0 };
+
+    fn add(&mut self, logits: &[f32]) {
+        let largest = logits.iter().fold(self.largest, |largest, &logit| if logit > largest { logit } else { largest });
+        if largest == f32::NEG_INFINITY {
+            return;
+        }
+        if largest > self.largest {
+            self.sum *= exp(self.largest - largest);
+            self.largest = largest;
+        }
+        self.sum += logits.iter().map(|&logit| exp(logit - largest)).sum::<f32>();
+    }
+
+    fn get(&self) -> f32 {
+        self.largest + libm::logf(self.sum)
+    }
+}
+
+/// Exchanging the first element with another, which is there or nothing happens.
+trait Places<T> {
+    /// The first and another.
+    fn pair(&mut self, other: usize) -> Option<(&mut T, &mut T)>;
+
+    fn swap_places(&mut self, other: usize) {
+        if let Some((first, other)) = self.pair(other) {
+            core::mem::swap(first, other);
+        }
+    }
+}
+
+impl<T, const N: usize> Places<T> for [T; N] {
+    fn pair(&mut self, other: usize) -> Option<(&mut T, &mut T)> {
+        let (first, rest) = self.split_first_mut()?;
+        Some((first, rest.get_mut(other.checked_sub(1)?)?))
+    }
+}

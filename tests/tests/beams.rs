@@ -1,0 +1,177 @@
+//! Beam search finds what a search finds that reads everything again for every beam.
+
+use jamlet::beams::MAX_SUMMARY;
+use jamlet::tokenizer::Encoder;
+use jamlet::{
+    Beams, Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, SessionError, StateWidth,
+};
+use jamlet_tests::fixtures;
+use jamlet_tests::images::{AlignedBytes, last_logits, pack};
+use std::path::Path;
+
+const LIMIT: usize = 12;
+
+fn workspace(image: &AlignedBytes, options: Options) -> AlignedBytes {
+    AlignedBytes::zeros(Plan::new(image.get(), options).expect("a plan").bytes())
+}
+
+/// All steps of a search, and that what is settled stays.
+fn search<const B: usize>(session: &mut Session<'_, '_>, text: Option<&Grounding>, limit: usize) -> Vec<u32> {
+    let mut beams = Beams::<B>::new(limit);
+    let (mut settled, mut steps) = (Vec::new(), 0);
+    while beams.step(session, text).expect("something was fed") {
+        steps += 1;
+        let now: Vec<u32> = beams.settled().collect();
+        assert!(now.starts_with(&settled), "{now:?} after {settled:?} was settled");
+        settled = now;
+    }
+    let tokens: Vec<u32> = beams.tokens().collect();
+    assert!(tokens.starts_with(&settled) && beams.settled().eq(tokens.iter().copied()));
+    assert!(steps <= limit && tokens.len() <= limit);
+    tokens
+}
+
+/// The same in f64, from the logits of a session that reads everything, for every beam and step.
+fn naive(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> Vec<u32> {
+    let mean = |score: f64, tokens: usize| score / tokens as f64;
+    let mut beams = vec![(Vec::new(), 0.0)];
+    let mut ended: Vec<(Vec<u32>, f64)> = Vec::new();
+    loop {
+        let mut ways = Vec::new();
+        for (tokens, score) in &beams {
+            let logits = last_logits(model, options, &[prompt, tokens].concat());
+            let total = logits.iter().map(|&logit| f64::from(logit).exp()).sum::<f64>().ln();
+            for (token, &logit) in (0..).zip(&logits) {
+                let again = tokens.last().is_some_and(|&last| tokens.windows(2).any(|pair| pair == [last, token]));
+                let cost = if again { f64::from(jamlet::sampler::REPEAT) } else { 0.0 };
+                ways.push((tokens, token, score + f64::from(logit) - cost - total));
+            }
+        }
+        ways.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let is_stop = |token| model.prompt().is_stop(token);
+        for (tokens, _, score) in ways.iter().take(width).filter(|(_, token, _)| is_stop(*token)) {
+            ended.push(((*tokens).clone(), mean(*score, tokens.len() + 1)));
+        }
+        ended.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let going_on = ways.iter().filter(|(_, token, _)| !is_stop(*token)).take(width);
+        let next: Vec<_> = going_on.map(|(tokens, token, score)| ([&tokens[..], &[*token]].concat(), *score)).collect();
+        let hope =
+            next.iter().any(|(tokens, score)| ended.first().is_none_or(|best| mean(*score, tokens.len()) > best.1));
+        if !hope || ended.len() >= width || beams[0].0.len() == LIMIT {
+            return ended.first().map_or(&next[0].0[..LIMIT.min(next[0].0.len() - 1)], |best| &best.0).to_vec();
+        }
+        beams = next;
+    }
+}
+
+#[test]
+fn as_if_every_beam_were_read_alone() {
+    let (mut searches, mut ends, mut greedy) = (0, 0, 0);
+    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only"] {
+        let fixture = fixtures::load(name);
+        let image = pack(&fixture.dir, 32);
+        let model = Model::parse(image.get()).expect(name);
+        let heavy = Eviction::HeavyHitters { recent: 4 };
+        for (state, eviction) in
+            [(StateWidth::F32, Eviction::Window), (StateWidth::F16, Eviction::Window), (StateWidth::I8, heavy)]
+        {
+            // The ring of the cache is not full, is filled while beams differ, and has gone round.
+            let options = Options::window(14).sinks(2).chunk(4).state(state).eviction(eviction);
+            for length in [3, 9, 40] {
+                let prompt = &fixture.tokens[..length];
+                let found = |width| {
+                    let options = options.beams(width);
+                    let mut memory = workspace(&image, options);
+                    let mut session = Session::new(&model, options, memory.get_mut()).expect(name);
+                    session.feed(prompt).expect("tokens");
+                    // What there is room for takes part.
+                    search::<4>(&mut session, None, LIMIT)
+                };
+                for width in 1..=4 {
+                    let right = naive(&model, options, prompt, width as usize);
+                    assert_eq!(found(width), right, "{name}, {state:?}, {length} tokens, {width} beams");
+                    searches += 1;
+                    ends += usize::from(right.len() < LIMIT);
+                    greedy += usize::from(width > 1 && right == found(1));
+                }
+            }
+        }
+    }
+    assert!(ends > 0 && greedy < searches / 2, "{searches} searches: {ends} ended, {greedy} as without beams");
+}
+
+#[test]
+fn one_beam_is_a_greedy_search() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-tools/models/nano.jamlet");
+    let image = AlignedBytes::new(&std::fs::read(path).expect("the model"));
+    let model = Model::parse(image.get()).expect("a model");
+    let tokenizer = model.tokenizer().expect("a tokenizer");
+    let mut memory = workspace(&image, Options::window(64));
+    let mut session = Session::new(&model, Options::window(64), memory.get_mut()).expect("a session");
+    for text in ["dusk shows the largest files of a disk as a tree.", "A Go library for the API of tide-watch 2.", "x"]
+    {
+        for grounded in [true, false] {
+            let mut grounding = Grounding::new();
+            let mut tokens: Vec<u32> = model.opening().collect();
+            let mut encoder = Encoder::<256>::new(tokenizer);
+            encoder.feed(text.as_bytes(), |token| tokens.push(token));
+            encoder.finish(|token| tokens.push(token));
+            grounding.feed(text.as_bytes());
+            grounding.finish();
+            tokens.extend(model.prompt().suffix());
+            session.reset();
+            session.feed(&tokens).expect("tokens");
+            let found = search::<1>(&mut session, grounded.then_some(&grounding), MAX_SUMMARY);
+            session.reset();
+            session.feed(&tokens).expect("tokens");
+            let mut sampler = Sampler::new(SamplerOptions::summary());
+            let mut greedy = Vec::new();
+            while greedy.len() < MAX_SUMMARY {
+                let token = match grounded {
+                    true => session.next_grounded(&mut sampler, &mut grounding),
+                    false => session.next(&mut sampler),
+                };
+                match token.expect("a token") {
+                    token if model.prompt().is_stop(token) => break,
+                    token => greedy.push(token),
+                }
+            }
+            assert_eq!(found, greedy, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_search_needs_a_text_and_begins_where_the_session_stands() {
+    let fixture = fixtures::load("dense-odd");
+    let image = pack(&fixture.dir, 32);
+    let model = Model::parse(image.get()).expect("a model");
+    let options = Options::window(9).beams(2);
+    let mut memory = workspace(&image, options);
+    let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
+    let mut early = Beams::<2>::new(4);
+    assert_eq!(early.step(&mut session, None), Err(SessionError::NothingFed));
+    session.feed(&fixture.tokens[..5]).expect("tokens");
+    let right = search::<2>(&mut session, None, 4);
+    session.reset();
+    session.feed(&fixture.tokens[..5]).expect("tokens");
+    while early.step(&mut session, None).expect("now there is a text") {}
+    assert!(early.tokens().eq(right.iter().copied()));
+    // A token that was sampled belongs to what was read.
+    session.reset();
+    session.feed(&fixture.tokens[..5]).expect("tokens");
+    let sampled = session.next(&mut Sampler::greedy()).expect("a token");
+    let behind = search::<2>(&mut session, None, 4);
+    session.reset();
+    session.feed(&[&fixture.tokens[..5], &[sampled]].concat()).expect("tokens");
+    assert_eq!(search::<2>(&mut session, None, 4), behind);
+    // A search can be used again, and has forgotten everything.
+    let mut beams = Beams::<2>::new(4);
+    for _ in 0..2 {
+        session.reset();
+        session.feed(&fixture.tokens[..5]).expect("tokens");
+        beams.reset();
+        while beams.step(&mut session, None).expect("tokens") {}
+        assert!(beams.tokens().eq(right.iter().copied()));
+    }
+}
