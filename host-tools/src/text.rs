@@ -153,8 +153,8 @@ pub fn ask(session: &mut Session<'_, '_>) -> Result<()> {
     Ok(session.feed(&suffix)?)
 }
 
-/// Decodes until a stop token, or `limit` tokens (of beams at most [`MAX_SUMMARY`](jamlet::beams::MAX_SUMMARY)), or `sink` breaks off. The sink gets every new piece
-/// of text. Returns the number of tokens, without the stop.
+/// Decodes until a stop token, or `limit` tokens (of beams at most [`MAX_SUMMARY`](jamlet::beams::MAX_SUMMARY)), or `sink`
+/// breaks off. The sink gets every new piece of text. Returns the number of tokens, without the stop.
 ///
 /// # Errors
 /// When nothing was fed or the image has no tokenizer.
