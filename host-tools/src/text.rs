@@ -167,15 +167,9 @@ pub fn generate(
     let mut decoder = Decoder::new(tokenizer(session.model())?, true);
     let mut flow = ControlFlow::Continue(());
     let mut count = 0;
-    let mut write = |token: Option<u32>| {
-        let put = |part: &str| flow = if flow.is_continue() { sink(part) } else { flow };
-        match token {
-            Some(token) => {
-                count += 1;
-                decoder.push(token, put);
-            }
-            None => decoder.finish(put),
-        }
+    let mut write = |token| {
+        count += 1;
+        decoder.push(token, |part| flow = if flow.is_continue() { sink(part) } else { flow });
         flow
     };
     let Decoding { search, grounding } = decoding;
@@ -183,7 +177,7 @@ pub fn generate(
         Search::Sample(sampler) => sample(session, sampler, grounding.as_mut(), limit, &mut write)?,
         Search::Beams => beams(session, grounding.as_ref(), limit, &mut write)?,
     }
-    let _ = write(None);
+    decoder.finish(|part| flow = if flow.is_continue() { sink(part) } else { flow });
     Ok(count)
 }
 
@@ -192,7 +186,7 @@ fn sample(
     sampler: &mut Sampler,
     mut grounding: Option<&mut Grounding>,
     limit: usize,
-    mut write: impl FnMut(Option<u32>) -> ControlFlow<()>,
+    mut write: impl FnMut(u32) -> ControlFlow<()>,
 ) -> Result<(), SessionError> {
     let prompt = session.model().prompt();
     for _ in 0..limit {
@@ -200,7 +194,7 @@ fn sample(
             Some(grounding) => session.next_grounded(sampler, grounding)?,
             None => session.next(sampler)?,
         };
-        if prompt.is_stop(token) || write(Some(token)).is_break() {
+        if prompt.is_stop(token) || write(token).is_break() {
             break;
         }
     }
@@ -211,7 +205,7 @@ fn beams(
     session: &mut Session<'_, '_>,
     grounding: Option<&Grounding>,
     limit: usize,
-    mut write: impl FnMut(Option<u32>) -> ControlFlow<()>,
+    mut write: impl FnMut(u32) -> ControlFlow<()>,
 ) -> Result<(), SessionError> {
     let mut beams = Beams::<{ MAX_BEAMS as usize }>::new(limit);
     let mut written = 0;
@@ -219,7 +213,7 @@ fn beams(
         let more = beams.step(session, grounding)?;
         for token in beams.settled().skip(written) {
             written += 1;
-            if write(Some(token)).is_break() {
+            if write(token).is_break() {
                 return Ok(());
             }
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jamlet::kernels::Kernels;
-use jamlet::{Model, Options, Plan, Session};
+use jamlet::{Eviction, Model, Options, Plan, Session, StateWidth};
 use jamlet_tools::hf::Weights;
 use jamlet_tools::hf::tokenizer::PromptIds;
 use jamlet_tools::pack::{self, Blobs};
@@ -53,12 +53,26 @@ pub fn pack(dir: &Path, group: u32) -> AlignedBytes {
     AlignedBytes::new(&std::fs::read(out.path()).expect("the image"))
 }
 
+/// Memory for a session on `image`.
+///
+/// # Panics
+/// If there is no plan.
+pub fn workspace(image: &[u8], options: Options) -> AlignedBytes {
+    AlignedBytes::zeros(Plan::new(image, options).expect("a plan").bytes())
+}
+
+/// A state in every width, and every way to bound the attention cache, of `options`.
+pub fn memories(options: Options) -> [Options; 3] {
+    let heavy = Eviction::HeavyHitters { recent: 4 };
+    [options, options.state(StateWidth::F16), options.state(StateWidth::I8).eviction(heavy)]
+}
+
 /// Logits after every one of `tokens`, (T, V), which are fed `chunk` at a time.
 ///
 /// # Panics
 /// If the model can't be run.
 pub fn logits(model: &Model<'_>, options: Options, tokens: &[u32]) -> Vec<f32> {
-    let mut workspace = AlignedBytes::zeros(Plan::new(model.image().bytes(), options).expect("a plan").bytes());
+    let mut workspace = workspace(model.image().bytes(), options);
     let mut session = Session::new(model, options, workspace.get_mut()).expect("a session");
     let mut all = Vec::new();
     for token in tokens {
@@ -81,7 +95,7 @@ pub fn last_logits(model: &Model<'_>, options: Options, tokens: &[u32]) -> Vec<f
 /// # Panics
 /// If the model can't be run.
 pub fn last_logits_on<'m>(model: &Model<'m>, options: Options, kernels: Kernels<'m>, tokens: &[u32]) -> Vec<f32> {
-    let mut workspace = AlignedBytes::zeros(Plan::new(model.image().bytes(), options).expect("a plan").bytes());
+    let mut workspace = workspace(model.image().bytes(), options);
     let mut session = Session::with_kernels(model, options, workspace.get_mut(), kernels).expect("a session");
     session.feed(tokens).expect("tokens");
     let mut all = Vec::new();

@@ -2,18 +2,12 @@
 
 use jamlet::beams::MAX_SUMMARY;
 use jamlet::tokenizer::Encoder;
-use jamlet::{
-    Beams, Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, SessionError, StateWidth,
-};
+use jamlet::{Beams, Grounding, Model, Options, Sampler, SamplerOptions, Session, SessionError};
 use jamlet_tests::fixtures;
-use jamlet_tests::images::{AlignedBytes, last_logits, pack};
+use jamlet_tests::images::{AlignedBytes, last_logits, memories, pack, workspace};
 use std::path::Path;
 
 const LIMIT: usize = 12;
-
-fn workspace(image: &AlignedBytes, options: Options) -> AlignedBytes {
-    AlignedBytes::zeros(Plan::new(image.get(), options).expect("a plan").bytes())
-}
 
 /// All steps of a search, and that what is settled stays.
 fn search<const B: usize>(session: &mut Session<'_, '_>, text: Option<&Grounding>, limit: usize) -> Vec<u32> {
@@ -71,17 +65,13 @@ fn as_if_every_beam_were_read_alone() {
         let fixture = fixtures::load(name);
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(name);
-        let heavy = Eviction::HeavyHitters { recent: 4 };
-        for (state, eviction) in
-            [(StateWidth::F32, Eviction::Window), (StateWidth::F16, Eviction::Window), (StateWidth::I8, heavy)]
-        {
+        for options in memories(Options::window(14).sinks(2).chunk(4)) {
             // The ring of the cache is not full, is filled while beams differ, and has gone round.
-            let options = Options::window(14).sinks(2).chunk(4).state(state).eviction(eviction);
             for length in [3, 9, 40] {
                 let prompt = &fixture.tokens[..length];
                 let found = |width| {
                     let options = options.beams(width);
-                    let mut memory = workspace(&image, options);
+                    let mut memory = workspace(image.get(), options);
                     let mut session = Session::new(&model, options, memory.get_mut()).expect(name);
                     session.feed(prompt).expect("tokens");
                     // What there is room for takes part.
@@ -89,7 +79,7 @@ fn as_if_every_beam_were_read_alone() {
                 };
                 for width in 1..=4 {
                     let right = naive(&model, options, prompt, width as usize);
-                    assert_eq!(found(width), right, "{name}, {state:?}, {length} tokens, {width} beams");
+                    assert_eq!(found(width), right, "{name}, {options:?}, {length} tokens, {width} beams");
                     searches += 1;
                     ends += usize::from(right.len() < LIMIT);
                     greedy += usize::from(width > 1 && right == found(1));
@@ -106,7 +96,7 @@ fn one_beam_is_a_greedy_search() {
     let image = AlignedBytes::new(&std::fs::read(path).expect("the model"));
     let model = Model::parse(image.get()).expect("a model");
     let tokenizer = model.tokenizer().expect("a tokenizer");
-    let mut memory = workspace(&image, Options::window(64));
+    let mut memory = workspace(image.get(), Options::window(64));
     let mut session = Session::new(&model, Options::window(64), memory.get_mut()).expect("a session");
     for text in ["dusk shows the largest files of a disk as a tree.", "A Go library for the API of tide-watch 2.", "x"]
     {
@@ -147,7 +137,7 @@ fn a_search_needs_a_text_and_begins_where_the_session_stands() {
     let image = pack(&fixture.dir, 32);
     let model = Model::parse(image.get()).expect("a model");
     let options = Options::window(9).beams(2);
-    let mut memory = workspace(&image, options);
+    let mut memory = workspace(image.get(), options);
     let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
     let mut early = Beams::<2>::new(4);
     assert_eq!(early.step(&mut session, None), Err(SessionError::NothingFed));

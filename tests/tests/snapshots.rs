@@ -1,12 +1,8 @@
 //! A session goes on from a saved state as if nothing had happened, and takes no state that isn't its own.
 
-use jamlet::{Eviction, Model, Options, Plan, RestoreError, Sampler, Session, SessionError, SnapshotError, StateWidth};
+use jamlet::{Model, Options, Plan, RestoreError, Sampler, Session, SessionError, SnapshotError, StateWidth};
 use jamlet_tests::fixtures;
-use jamlet_tests::images::{AlignedBytes, pack};
-
-fn workspace(image: &AlignedBytes, options: Options) -> AlignedBytes {
-    AlignedBytes::zeros(Plan::new(image.get(), options).expect("a plan").bytes())
-}
+use jamlet_tests::images::{AlignedBytes, memories, pack, workspace};
 
 fn bits(session: &mut Session<'_, '_>) -> Vec<u32> {
     let mut bits = Vec::new();
@@ -35,15 +31,11 @@ fn the_same_bits_after_a_restore_wherever_it_was_saved() {
         let fixture = fixtures::load(name);
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(name);
-        let heavy = Eviction::HeavyHitters { recent: 4 };
-        for (state, eviction) in
-            [(StateWidth::F32, Eviction::Window), (StateWidth::F16, Eviction::Window), (StateWidth::I8, heavy)]
-        {
+        for options in memories(Options::window(9).sinks(2).chunk(4)) {
             // The ring of the cache is not full, just full, and has gone round.
-            let options = Options::window(9).sinks(2).chunk(4).state(state).eviction(eviction);
             for cut in [1, 5, 10, 11, 12, 30, 63] {
                 let (before, after) = fixture.tokens.split_at(cut);
-                let mut first = workspace(&image, options);
+                let mut first = workspace(image.get(), options);
                 let mut session = Session::new(&model, options, first.get_mut()).expect(name);
                 session.feed(before).expect("tokens");
                 let here = bits(&mut session);
@@ -53,7 +45,7 @@ fn the_same_bits_after_a_restore_wherever_it_was_saved() {
 
                 // Into memory that held another text, in other chunks.
                 let options = options.chunk(7);
-                let mut second = workspace(&image, options);
+                let mut second = workspace(image.get(), options);
                 let mut session = Session::new(&model, options, second.get_mut()).expect(name);
                 session.feed(&fixture.tokens[3..40]).expect("tokens");
                 session.restore(&with_logits).expect("a snapshot");
@@ -82,7 +74,7 @@ fn a_sampled_token_that_was_not_fed_yet_is_saved_too() {
     let image = pack(&fixture.dir, 32);
     let model = Model::parse(image.get()).expect("an image");
     let options = Options::window(16);
-    let mut memory = workspace(&image, options);
+    let mut memory = workspace(image.get(), options);
     let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
     session.feed(&fixture.tokens[..8]).expect("tokens");
     session.next(&mut Sampler::greedy()).expect("a token");
@@ -102,7 +94,7 @@ fn what_is_not_this_sessions_state_is_refused_and_changes_nothing() {
     let image = pack(&fixture.dir, 32);
     let model = Model::parse(image.get()).expect("an image");
     let options = Options::window(16);
-    let mut memory = workspace(&image, options);
+    let mut memory = workspace(image.get(), options);
     let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
     session.feed(&fixture.tokens[..20]).expect("tokens");
     let (right, snapshot) = (bits(&mut session), save(&mut session));
@@ -149,11 +141,11 @@ fn what_is_not_this_sessions_state_is_refused_and_changes_nothing() {
     assert_eq!(refused, Err(SnapshotError::Version { found: 1 }));
     let other = pack(&fixtures::dir("dense"), 32);
     let other_model = Model::parse(other.get()).expect("an image");
-    let mut other_memory = workspace(&other, options);
+    let mut other_memory = workspace(other.get(), options);
     let mut other_session = Session::new(&other_model, options, other_memory.get_mut()).expect("a session");
     assert!(matches!(other_session.restore(&snapshot), Err(SnapshotError::OtherImage { .. })));
     let wider = Options::window(17);
-    let mut wider_memory = workspace(&image, wider);
+    let mut wider_memory = workspace(image.get(), wider);
     let mut wider_session = Session::new(&model, wider, wider_memory.get_mut()).expect("a session");
     let refused = wider_session.restore(&snapshot);
     assert_eq!(refused, Err(SnapshotError::OtherOption { name: "window", found: 16, expected: 17 }));
@@ -167,7 +159,7 @@ fn a_state_is_written_and_read_in_pieces() {
     let image = pack(&fixture.dir, 32);
     let model = Model::parse(image.get()).expect("an image");
     let options = Options::window(16);
-    let mut memory = workspace(&image, options);
+    let mut memory = workspace(image.get(), options);
     let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
     session.feed(&fixture.tokens[..20]).expect("tokens");
     let whole = save(&mut session);

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// How tokens are chosen.
-#[derive(Args, Clone, Copy, Debug, PartialEq)]
+#[derive(Args, Clone, Copy, Debug)]
 pub struct SamplerArgs {
     /// 0 always takes the most probable token
     #[arg(long, default_value_t = 0.0)]
@@ -55,23 +55,18 @@ impl SamplerArgs {
         Decoding { search, grounding: (!ungrounded).then(Grounding::new) }
     }
 
-    /// Whether nothing was asked for.
+    /// Whether summaries are written as without any of these.
     pub fn is_default(&self) -> bool {
-        *self
-            == Self {
-                temperature: 0.0,
-                top_k: 0,
-                top_p: 1.0,
-                min_p: 0.0,
-                repetition_penalty: 1.0,
-                no_repeat_ngram: None,
-                seed: 0,
-            }
+        self.options(&SamplerOptions::summary()) == SamplerOptions::summary()
+    }
+
+    fn sampler(&self, default: &SamplerOptions) -> Sampler {
+        Sampler::new(self.options(default))
     }
 
     /// As the engine has them.
-    fn sampler(&self, default: &SamplerOptions) -> Sampler {
-        Sampler::new(SamplerOptions {
+    fn options(&self, default: &SamplerOptions) -> SamplerOptions {
+        SamplerOptions {
             temperature: self.temperature,
             top_k: self.top_k,
             top_p: self.top_p,
@@ -79,7 +74,7 @@ impl SamplerArgs {
             repetition_penalty: self.repetition_penalty,
             no_repeat_ngram: self.no_repeat_ngram.unwrap_or(default.no_repeat_ngram),
             seed: self.seed,
-        })
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::board::{Board, Machine};
 use crate::console::Console;
+use crate::firmware::TARGETS;
 use crate::talker;
 use anyhow::{Result, ensure};
 use jamlet::Options;
@@ -14,12 +15,13 @@ use std::time::Duration;
 /// Window and beams of a board's firmware unless told otherwise; the Raspberry Pi's own window is larger, and a text of this length is
 /// far beyond both.
 pub fn options(board: &Board) -> Options {
-    match board.machine {
-        Machine::Pi { .. } => Options::default().beams(DEFAULT_BEAMS),
-        // There is no room for the state of another.
-        _ if board.folder == "stm32f405" => Options::window(256),
-        _ => Options::window(256).beams(DEFAULT_BEAMS),
-    }
+    let window = match board.machine {
+        Machine::Pi { .. } => Options::default(),
+        _ => Options::window(256),
+    };
+    // Who is visited has firmware.
+    let target = TARGETS.iter().find(|target| target.name == board.folder);
+    window.beams(target.map_or(DEFAULT_BEAMS, |target| target.beams))
 }
 
 /// Someone at a board.
