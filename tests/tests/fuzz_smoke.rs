@@ -1,10 +1,7 @@
 //! Every fuzz target takes its corpus, its seeds and some thousand changes of them, in the ordinary test build.
 //! `cargo xtask fuzz` does the same with libFuzzer and AddressSanitizer, for as long as one likes.
 
-use std::fs;
-use std::path::Path;
-
-use jamlet_tests::fuzz::{TARGETS, Target};
+use jamlet_tests::fuzz::{TARGETS, corpus};
 
 /// Changed inputs of each target.
 const CHANGED: usize = 3000;
@@ -62,19 +59,11 @@ fn change(inputs: &[Vec<u8>], random: &mut Random, longest: usize) -> Vec<u8> {
     bytes
 }
 
-fn corpus(target: &Target) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target.name);
-    let mut files: Vec<_> = match fs::read_dir(&folder) {
-        Ok(files) => files.map(|file| file.expect("the corpus").path()).collect(),
-        Err(_) => Vec::new(),
-    };
-    files.sort();
-    files.iter().map(|file| fs::read(file).expect("the corpus")).collect()
-}
-
 fn smoke(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
-    let inputs = [(target.seeds)(), corpus(target)].concat();
+    let corpus = corpus::read(target.name).expect("the corpus");
+    assert!(!corpus.is_empty(), "{name} has no corpus");
+    let inputs: Vec<Vec<u8>> = (target.seeds)().into_iter().chain(corpus.into_iter().map(|(_, input)| input)).collect();
     inputs.iter().for_each(|input| (target.run)(input));
     let mut random = Random(7);
     for _ in 0..CHANGED {

@@ -4,7 +4,7 @@
 //! nightly toolchain can use `cargo +nightly fuzz run TARGET` in `tests/` as well.
 
 use anyhow::{Context, Result, bail, ensure};
-use jamlet_tests::fuzz::{TARGETS, Target};
+use jamlet_tests::fuzz::{TARGETS, Target, corpus};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -102,23 +102,34 @@ fn build() -> Result<()> {
     Ok(())
 }
 
-/// The program, the folder of inputs found here, the committed corpus.
+/// The program, the folder of inputs found here, the folder that the committed corpus is unpacked into.
 fn places(target: &Target) -> [PathBuf; 3] {
     let root = root();
     [
         root.join("target/fuzz").join(TRIPLE).join("release").join(target.name),
         root.join("target/fuzz/found").join(target.name),
-        root.join("tests/fuzz/corpus").join(target.name),
+        root.join("target/fuzz/corpus").join(target.name),
     ]
+}
+
+/// Unpacks the committed corpus of a target.
+fn unpack(target: &Target, folder: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for (name, input) in corpus::read(target.name)? {
+        fs::write(folder.join(name), input)?;
+    }
+    Ok(())
 }
 
 /// Runs a target and says how many inputs it took.
 fn fuzz(target: &Target, seconds: u32) -> Result<u64> {
-    let [program, found, corpus] = places(target);
+    let [program, found, committed] = places(target);
     let seeds = root().join("target/fuzz/seeds").join(target.name);
-    for folder in [&found, &seeds, &corpus] {
+    for folder in [&found, &seeds] {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
+    unpack(target, &committed)?;
     for (index, seed) in (target.seeds)().into_iter().enumerate() {
         fs::write(seeds.join(index.to_string()), seed)?;
     }
@@ -126,7 +137,7 @@ fn fuzz(target: &Target, seconds: u32) -> Result<u64> {
     fs::create_dir_all(&crashes)?;
     let mut command = Command::new(&program);
     command
-        .args([&found, &corpus, &seeds])
+        .args([&found, &committed, &seeds])
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-max_len={}", target.longest))
         .arg(format!("-timeout={SLOW}"))
@@ -148,17 +159,16 @@ fn fuzz(target: &Target, seconds: u32) -> Result<u64> {
 /// Replaces the committed corpus by the fewest inputs, the shortest first, that reach the same code: of those as many as a
 /// repository has room for.
 fn minimize(target: &Target) -> Result<()> {
-    let [program, found, corpus] = places(target);
+    let [program, found, committed] = places(target);
+    unpack(target, &committed)?;
     let smallest = tempfile::tempdir()?;
     let status = Command::new(&program)
         .arg("-set_cover_merge=1")
         .arg(smallest.path())
-        .args([&corpus, &found].into_iter().filter(|folder| folder.exists()))
+        .args([&committed, &found].into_iter().filter(|folder| folder.exists()))
         .stderr(Stdio::null())
         .status()?;
     ensure!(status.success(), "{}: the corpus can't be minimized: {status}", target.name);
-    let _ = fs::remove_dir_all(&corpus);
-    fs::create_dir_all(&corpus)?;
     let mut inputs: Vec<(u64, PathBuf)> = Vec::new();
     for file in fs::read_dir(smallest.path())? {
         let file = file?;
@@ -173,11 +183,13 @@ fn minimize(target: &Target) -> Result<()> {
     });
     // Of all lengths, where there are too many.
     let files = inputs.len().min(MOST.1);
-    bytes = 0;
-    for (length, input) in (0..files).map(|index| &inputs[index * inputs.len() / files]) {
-        fs::copy(input, corpus.join(input.file_name().unwrap_or_default()))?;
-        bytes += length;
+    let mut kept = Vec::new();
+    for (_, input) in (0..files).map(|index| &inputs[index * inputs.len() / files]) {
+        let name = input.file_name().unwrap_or_default().display().to_string();
+        kept.push((name, fs::read(input)?));
     }
+    corpus::write(target.name, &kept)?;
+    let bytes: usize = kept.iter().map(|(_, input)| input.len()).sum();
     println!("{:<16} {files:>6} inputs of {all}, {bytes} bytes", target.name);
     Ok(())
 }

@@ -5,9 +5,8 @@ use crate::board::Board;
 use crate::talker;
 use crate::visit::{Visit, options};
 use anyhow::{Context, Result, ensure};
-use jamlet_tests::fuzz::TARGETS;
+use jamlet_tests::fuzz::{TARGETS, corpus};
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -57,14 +56,8 @@ fn look(visit: &mut Visit<'_>, index: usize) -> Result<u64> {
 /// By name: the committed ones, then the seeds.
 fn inputs() -> Result<Vec<(String, Vec<u8>)>> {
     let target = TARGETS.iter().find(|target| target.name == "serial").context("no fuzz target serial")?;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus").join(target.name);
-    let mut inputs = Vec::new();
-    for file in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-        let file = file?;
-        inputs.push((file.file_name().display().to_string(), fs::read(file.path())?));
-    }
-    ensure!(!inputs.is_empty(), "{} is empty", folder.display());
-    inputs.sort();
+    let mut inputs = corpus::read(target.name)?;
+    ensure!(!inputs.is_empty(), "the fuzz target {} has no corpus", target.name);
     inputs.extend((target.seeds)().into_iter().enumerate().map(|(index, seed)| (format!("seed {index}"), seed)));
     Ok(inputs)
 }

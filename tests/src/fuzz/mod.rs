@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod corpus;
 pub mod image;
 pub mod inference;
 mod input;
