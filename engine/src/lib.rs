@@ -76,6 +76,7 @@ pub mod checkpoints;
 pub mod image;
 pub mod kernels;
 mod layers;
+pub mod matrix;
 pub mod model;
 pub mod sampler;
 mod session;

@@ -5,9 +5,8 @@
 //! compute from buffers that fit is compared with the portable ones, so that under valgrind nothing uninitialised may
 //! have gone into it. `JAMLET_GUARDED_CASES` says how many cases of each there are.
 
-use jamlet::image::{groups, padded_cols, tile_bytes};
 use jamlet::kernels::{Columns, Kernels, Quantized, Scan, StateScalar};
-use jamlet::model::QMatrix;
+use jamlet::matrix::{QMatrix, groups, padded_cols, tile_bytes};
 use jamlet::{Model, Options, Plan, Sampler, Session, StateWidth};
 use region::{Allocation, Protection};
 

@@ -1,8 +1,7 @@
 //! Every kernel of every instruction set that this processor has computes exactly the bits of the portable one.
 
-use jamlet::image::{encode, groups, padded_cols, tile_bytes};
 use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, StateScalar};
-use jamlet::model::QMatrix;
+use jamlet::matrix::{QMatrix, encode, groups, padded_cols, tile_bytes};
 
 /// SplitMix64.
 struct Random(u64);
@@ -489,26 +488,26 @@ fn attention() {
 #[test]
 fn a_crew_does_every_share_once() {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    let crew = jamlet::kernels::Crew::new(3, |_| std::thread::yield_now());
+    let pool = jamlet::kernels::WorkerPool::new(3, |_| std::thread::yield_now());
     let counts = [const { AtomicUsize::new(0) }; 3];
     std::thread::scope(|scope| {
         for _ in 1..3 {
-            scope.spawn(|| crew.work());
+            scope.spawn(|| pool.work());
         }
         let count = |core: usize| {
             counts[core].fetch_add(1, Ordering::Relaxed);
         };
         for round in 1..=1000 {
-            crew.run(&count);
+            pool.run(&count);
             assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == round));
         }
         // A task within a task.
-        crew.run(&|core| {
+        pool.run(&|core| {
             if core == 1 {
-                crew.run(&count);
+                pool.run(&count);
             }
         });
-        crew.dismiss();
+        pool.dismiss();
     });
     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1001));
 }

@@ -214,7 +214,8 @@ fn prompt(header: &Header, tokens: usize) -> Vec<u32> {
 /// Bytes of matrices that one token reads: of an embedding that isn't the head next to nothing, of the experts those that
 /// are chosen.
 fn weight_bytes(model: &Model<'_>) -> u64 {
-    use jamlet::model::{FfnWeights, MixerWeights, MlpWeights, QMatrix, SsmWeights};
+    use jamlet::matrix::QMatrix;
+    use jamlet::model::{FfnWeights, MixerWeights, MlpWeights, SsmWeights};
     let bytes = |matrices: &[QMatrix<'_>]| matrices.iter().map(|w| w.bytes().len() as u64).sum::<u64>();
     let mlp = |w: &MlpWeights<'_>| bytes(&[w.gate, w.up, w.down]);
     let layers = model.layers().map(|layer| {

@@ -1,6 +1,6 @@
 //! Threads as the engine's cores.
 
-use jamlet::kernels::{Crew, Kernels};
+use jamlet::kernels::{Kernels, WorkerPool};
 use std::thread;
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ fn idle(waits: u32) {
     }
 }
 
-/// Dismisses the crew, even if the work panics.
-struct Dismiss<'a>(&'a Crew);
+/// Dismisses the pool, even if the work panics.
+struct Dismiss<'a>(&'a WorkerPool);
 
 impl Drop for Dismiss<'_> {
     fn drop(&mut self) {
@@ -37,13 +37,13 @@ pub const fn heads_at_once(threads: usize) -> u32 {
 
 /// Calls `work` with `kernels` on as many threads, the caller's included.
 pub fn on_threads<R>(threads: usize, kernels: Kernels<'static>, work: impl FnOnce(Kernels<'_>) -> R) -> R {
-    let crew = Crew::new(threads.max(1), idle).worth(WORTH);
+    let pool = WorkerPool::new(threads.max(1), idle).min_parallel_bytes(WORTH);
     thread::scope(|scope| {
-        let crew = &crew;
-        let _dismiss = Dismiss(crew);
+        let pool = &pool;
+        let _dismiss = Dismiss(pool);
         for _ in 1..threads {
-            scope.spawn(|| crew.work());
+            scope.spawn(|| pool.work());
         }
-        work(kernels.on_cores(crew))
+        work(kernels.on_cores(pool))
     })
 }

@@ -1,6 +1,6 @@
 //! The int8 engine beside `transformers`: every kind of layer and every odd size, bounded attention, chunks, states.
 
-use jamlet::kernels::{Crew, Kernels};
+use jamlet::kernels::{Kernels, WorkerPool};
 use jamlet::{Eviction, Model, Options, Plan, Session, SessionError, StateWidth};
 use jamlet_tests::fixtures::{self, Fixture};
 use jamlet_tests::images::{AlignedBytes, last_logits, last_logits_on, logits, pack};
@@ -76,12 +76,12 @@ fn chunks_change_no_bit() {
 #[test]
 fn cores_change_no_bit() {
     // Three cores, which are worth waking for every byte.
-    let crew = Crew::new(3, |_| std::thread::yield_now()).worth(1);
+    let pool = WorkerPool::new(3, |_| std::thread::yield_now()).min_parallel_bytes(1);
     let differ = std::thread::scope(|scope| {
         for _ in 1..3 {
-            scope.spawn(|| crew.work());
+            scope.spawn(|| pool.work());
         }
-        let kernels = Kernels::detect().on_cores(&crew);
+        let kernels = Kernels::detect().on_cores(&pool);
         let mut differ = Vec::new();
         for name in ["attention-only", "dense-odd", "moe-in-attention"] {
             let fixture = fixtures::load(name);
@@ -97,7 +97,7 @@ fn cores_change_no_bit() {
                 }
             }
         }
-        crew.dismiss();
+        pool.dismiss();
         differ
     });
     assert!(differ.is_empty(), "on three cores: {differ:?}");

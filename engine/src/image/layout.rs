@@ -1,6 +1,7 @@
 //! Which sections an image has, in which order and shape: implied by header and layer table.
 
-use super::{Encoding, FeedForward, Header, LayerKind, Mixer, NONE_U16, Role, SIGNATURE_BYTES, features, tile_bytes};
+use super::{Encoding, FeedForward, Header, LayerKind, Mixer, NONE_U16, Role, SIGNATURE_BYTES, features};
+use crate::matrix::tile_bytes;
 
 /// A section as header and layers imply it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

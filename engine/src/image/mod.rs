@@ -72,7 +72,7 @@
 //! ## Encodings
 //!
 //! * `F32`: rows × columns, row-major.
-//! * `Q8`: int8 matrix in tiles of 8 rows, in the order in which kernels read it. The columns are padded with zeros to
+//! * `Q8` ([`crate::matrix`]): int8 matrix in tiles of 8 rows, in the order in which kernels read it. The columns are padded with zeros to
 //!   a multiple of 8 and cut into groups of the header's group size (the last may be shorter), the rows are padded to a
 //!   multiple of 8. Tile after tile, and in it group after group: the 8 rows' scales as f16, then for every 4 columns of
 //!   the group 4 bytes of each of the 8 rows. A weight is its row's scale times an int8 number q that is never −128. Odd
@@ -96,8 +96,6 @@
 //!
 //! A change that old readers would misread sets a new feature bit or a new version, and old readers refuse it by name.
 
-use core::num::NonZeroUsize;
-
 pub mod crc;
 pub mod features;
 mod header;
@@ -115,10 +113,6 @@ pub const VERSION: u32 = 1;
 pub const SECTION_ALIGN: usize = 64;
 /// The image itself must lie at an address that is a multiple of this.
 pub const IMAGE_ALIGN: usize = 16;
-/// Rows of a `Q8` tile.
-pub const TILE_ROWS: usize = 8;
-/// Columns that lie together in a `Q8` tile.
-pub const TILE_COLS: usize = 4;
 /// Length of an Ed25519 signature.
 pub const SIGNATURE_BYTES: usize = 64;
 /// "No token", "no layer", "no expert".
@@ -264,40 +258,6 @@ pub enum Encoding {
     /// Opaque bytes.
     Bytes = 3,
 }
-
-/// Columns of a `Q8` matrix after padding.
-pub const fn padded_cols(cols: usize) -> usize {
-    cols.next_multiple_of(8)
-}
-
-/// Groups in a row of a `Q8` matrix; none where a group has no columns, which [`Header::read`] refuses.
-pub const fn groups(cols: usize, group: usize) -> usize {
-    match NonZeroUsize::new(group) {
-        Some(group) => padded_cols(cols).div_ceil(group.get()),
-        None => 0,
-    }
-}
-
-/// Bytes of one 8-row tile of a `Q8` matrix.
-pub const fn tile_bytes(cols: usize, group: usize) -> usize {
-    groups(cols, group) * 2 * TILE_ROWS + TILE_ROWS * padded_cols(cols)
-}
-
-/// The four bytes that store weights of columns `4n .. 4n + 4` of a `Q8` matrix.
-pub const fn encode(weights: [i8; TILE_COLS]) -> [u8; TILE_COLS] {
-    let flipped =
-        u32::from_le_bytes([weights[0] as u8, weights[1] as u8, weights[2] as u8, weights[3] as u8]) ^ FLIPPED;
-    flipped.to_le_bytes()
-}
-
-/// The weights that [`encode`] stored.
-pub const fn decode(stored: [u8; TILE_COLS]) -> [i8; TILE_COLS] {
-    let [a, b, c, d] = (u32::from_le_bytes(stored) ^ FLIPPED).to_le_bytes();
-    [a as i8, b as i8, c as i8, d as i8]
-}
-
-/// The bits of four stored weights that are flipped: the top ones of even columns.
-pub const FLIPPED: u32 = 0x0080_0080;
 
 /// Why bytes are not an image that this crate can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

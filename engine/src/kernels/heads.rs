@@ -1,9 +1,9 @@
 //! Attention heads on several cores, each with room of its own.
 
+use super::cores::{OneCore, Shared};
 #[cfg(target_arch = "x86_64")]
-use super::Isa;
-use super::columns::Shared;
-use super::{Kernels, OneCore};
+use super::dispatch::Isa;
+use super::dispatch::Kernels;
 
 /// What one core computes heads with.
 pub(crate) struct Lane<'l> {
@@ -85,7 +85,7 @@ mod tests {
             3
         }
 
-        fn worth(&self) -> usize {
+        fn min_parallel_bytes(&self) -> usize {
             1
         }
 

@@ -20,7 +20,7 @@
 //! adding up as those of random numbers would; and since they follow from the position, every target draws the same ones. α and
 //! β (of the R₂ sequence, Roberts 2018) spread channels and states, whose errors meet in y. `state/bounded-memory.md` has figures.
 
-use super::{S4dScan, Scan};
+use super::operands::{S4dScan, Scan};
 
 /// φ − 1, 1/ρ and 1/ρ² (ρ the plastic number) times 2³².
 const GOLDEN: u32 = 0x9E37_79B9;

@@ -2,11 +2,10 @@
 //!
 //! Loops run over blocks of eight so that compilers vectorise them without changing any result.
 
+use super::cores::Columns;
 use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
-use super::tile::{Groups, activations};
-use super::{Columns, Quantized, S4dScan, Scan, StateScalar};
-use crate::image::{TILE_COLS, TILE_ROWS, decode};
-use crate::model::QMatrix;
+use super::operands::{Quantized, S4dScan, Scan, StateScalar};
+use crate::matrix::{Groups, QMatrix, TILE_COLS, TILE_ROWS, decode, half_to_f32};
 
 /// Below this a group is taken as zero: its inverse would overflow.
 pub const TINY: f32 = 1e-30;
@@ -103,9 +102,9 @@ pub fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
 #[inline(always)]
 fn tile_product(tile: &[u8], values: &[i8], scales: &[f32], x: &Quantized<'_>) -> [f32; TILE_ROWS] {
     let mut y = [0.0f32; TILE_ROWS];
-    for (index, (group, x_scale)) in Groups::new(tile, x).zip(scales).enumerate() {
+    for (index, (group, x_scale)) in Groups::new(tile, x.cols, x.group).zip(scales).enumerate() {
         let mut sums = [0i32; TILE_ROWS];
-        for (w, x) in group.weights.iter().zip(activations(values, index, x.group, group.weights)) {
+        for (w, x) in group.weights.iter().zip(fours_of_group(values, index * x.group, group.weights.len())) {
             for (sum, w) in sums.iter_mut().zip(w.as_chunks::<TILE_COLS>().0) {
                 for (w, &x) in decode(*w).into_iter().zip(x) {
                     *sum += i32::from(w) * i32::from(x);
@@ -119,10 +118,10 @@ fn tile_product(tile: &[u8], values: &[i8], scales: &[f32], x: &Quantized<'_>) -
     y
 }
 
-/// An f16 from its little-endian bytes.
+/// `count` fours of activations, those of a group that begins at column `start`; none where the row is shorter.
 #[inline(always)]
-pub fn half_to_f32(bytes: [u8; 2]) -> f32 {
-    half::f16::from_le_bytes(bytes).to_f32_const()
+pub(super) fn fours_of_group(row: &[i8], start: usize, count: usize) -> &[[i8; TILE_COLS]] {
+    row.get(start..start + TILE_COLS * count).unwrap_or(&[]).as_chunks().0
 }
 
 /// `1 / sqrt(mean of squares + ε)`.

@@ -13,8 +13,8 @@ pub(crate) use mlp::mlp;
 pub(crate) use moe::moe;
 pub(crate) use norm::normalize;
 
-use crate::image::{groups, padded_cols};
 use crate::kernels::{Kernels, Quantized};
+use crate::matrix::{groups, padded_cols};
 use crate::model::Header;
 use crate::state::Buffers;
 

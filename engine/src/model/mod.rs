@@ -2,15 +2,14 @@
 //! [`Model::parse`] said Ok.
 
 mod baked;
-mod matrix;
 mod prompt;
 
 pub use crate::image::{FeedForward, Header, LayerKind, Mixer};
 pub use baked::Baked;
-pub use matrix::QMatrix;
 pub use prompt::Prompt;
 
 use crate::image::{Image, ImageError, NONE_U32, Role, Section, features};
+use crate::matrix::QMatrix;
 use crate::tokenizer::Tokenizer;
 
 /// A checked image and its parts.

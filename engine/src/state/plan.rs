@@ -1,7 +1,8 @@
 //! How much memory a model needs, as a `const fn` of its image.
 
 use super::snapshot::AROUND;
-use crate::image::{FeedForward, Header, ImageError, Mixer, groups, padded_cols};
+use crate::image::{FeedForward, Header, ImageError, Mixer};
+use crate::matrix::{groups, padded_cols};
 
 /// How wide the state of the Mamba layers is stored between tokens. It is always computed in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use jamlet::image::{Encoding, TILE_COLS, TILE_ROWS, decode, groups, padded_cols};
+use jamlet::image::Encoding;
+use jamlet::matrix::{TILE_COLS, TILE_ROWS, decode, groups, padded_cols};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::sign;
 use std::io::Write;

@@ -1,8 +1,7 @@
 //! f32 rows to the `Q8` tiles of an image, and how much that lost.
 
 use half::f16;
-use jamlet::image::{TILE_COLS, TILE_ROWS, encode, padded_cols, tile_bytes};
-use jamlet::model::QMatrix;
+use jamlet::matrix::{QMatrix, TILE_COLS, TILE_ROWS, encode, padded_cols, tile_bytes};
 use rayon::prelude::*;
 
 /// Energy of a tensor and of its quantization error.

@@ -204,7 +204,7 @@ fn write_q8(
 ) -> Result<Noise> {
     let (_, cols) = section.shape.unwrap_or((0, 0));
     let (mut numbers, mut total) = (Vec::new(), Noise::default());
-    for rows in batches(section, jamlet::image::TILE_ROWS) {
+    for rows in batches(section, jamlet::matrix::TILE_ROWS) {
         numbers.clear();
         source.rows(section, rows, &mut numbers)?;
         if let Some(w) = numbers.iter().find(|w| w.abs() > quantize::MAX_WEIGHT) {

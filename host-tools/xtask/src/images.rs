@@ -2,10 +2,8 @@
 //! arithmetic is right, and every kind of layer is in one of them.
 
 use jamlet::image::layout::{Expected, layer_sections, model_sections};
-use jamlet::image::{
-    Encoding, FeedForward, Header, LayerKind, Mixer, Role, SECTION_ALIGN, TILE_ROWS, crc, encode, features, groups,
-    padded_cols,
-};
+use jamlet::image::{Encoding, FeedForward, Header, LayerKind, Mixer, Role, SECTION_ALIGN, crc, features};
+use jamlet::matrix::{TILE_ROWS, encode, groups, padded_cols};
 use jamlet_tools::pack;
 
 /// The fixtures by name.

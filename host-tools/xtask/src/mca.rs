@@ -79,7 +79,10 @@ fn target(text: &str) -> Option<u64> {
 /// A function's name without the compiler's hash and spelling.
 fn short(name: &str) -> String {
     let name = name.rsplit_once("::h").map_or(name, |(name, _)| name);
-    name.trim_start_matches("jamlet::kernels::").replace("_$u7b$$u7b$closure$u7d$$u7d$", "{{closure}}")
+    name.trim_start_matches("jamlet::kernels::")
+        .trim_start_matches("arm::")
+        .trim_start_matches("aarch64::")
+        .replace("_$u7b$$u7b$closure$u7d$$u7d$", "{{closure}}")
 }
 
 fn find(listing: &str) -> Vec<Loop> {

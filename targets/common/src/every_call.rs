@@ -8,7 +8,8 @@ use core::hint::black_box;
 use heapless::Vec;
 use jamlet::image::{features, layout};
 use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan};
-use jamlet::model::{FfnWeights, QMatrix};
+use jamlet::matrix::QMatrix;
+use jamlet::model::FfnWeights;
 use jamlet::state::snapshot;
 use jamlet::tokenizer::{Decoder, Encoder};
 use jamlet::{

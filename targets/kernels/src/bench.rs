@@ -2,9 +2,8 @@
 
 use alloc::{vec, vec::Vec};
 use core::fmt::{self, Write};
-use jamlet::image::{encode, groups, padded_cols, tile_bytes};
 use jamlet::kernels::{Columns, Kernels, Quantized, Scan};
-use jamlet::model::QMatrix;
+use jamlet::matrix::{QMatrix, encode, groups, padded_cols, tile_bytes};
 use jamlet_app::conformance::Marks;
 
 /// Numbers that look like activations and weights. Xorshift (Marsaglia 2003).

@@ -2,13 +2,13 @@
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
-use jamlet::kernels::{Crew, Kernels};
+use jamlet::kernels::{Kernels, WorkerPool};
 
 /// All that there are.
 pub const CORES: usize = 4;
 
 /// The four cores. One that has nothing to do sleeps until an event.
-static CREW: Crew = Crew::new(CORES, sleep).waking(wake);
+static POOL: WorkerPool = WorkerPool::new(CORES, sleep).waking(wake);
 
 /// Where cores 1 to 3 go on, once that isn't 0: boot.rs lets those wait for it that started with core 0.
 #[unsafe(no_mangle)]
@@ -35,7 +35,7 @@ pub fn start() -> Kernels<'static> {
         clean(place);
     }
     wake();
-    Kernels::detect().on_cores(&CREW)
+    Kernels::detect().on_cores(&POOL)
 }
 
 /// Writes a line of the cache back: the other cores' caches aren't on yet.
@@ -47,7 +47,7 @@ fn clean(address: usize) {
 /// Where boot.rs leads cores 1 to 3, each with the MMU on and a stack of its own.
 #[unsafe(no_mangle)]
 extern "C" fn work() {
-    CREW.work();
+    POOL.work();
 }
 
 fn sleep(_waits: u32) {

@@ -4,7 +4,8 @@
 use std::fmt::{Display, Write};
 
 use jamlet::image::{Role, crc, features};
-use jamlet::model::{FfnWeights, Mixer, MixerWeights, MlpWeights, QMatrix, SsmWeights};
+use jamlet::matrix::QMatrix;
+use jamlet::model::{FfnWeights, Mixer, MixerWeights, MlpWeights, SsmWeights};
 use jamlet::{Model, Options, Plan};
 
 use crate::images::AlignedBytes;

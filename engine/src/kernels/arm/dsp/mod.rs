@@ -28,14 +28,14 @@ mod norm;
 mod quantize;
 mod scan;
 
-pub(super) use super::portable::{dot, quantize_query, s4d_scan};
-pub(super) use activations::{softmax, softplus_bias, swiglu};
-pub(super) use attention::{scores, weighted_values};
-pub(super) use conv::conv_silu;
-pub(super) use matmul::matmul;
-pub(super) use norm::{rms_norm, rms_norm_in_place};
-pub(super) use quantize::{quantize, quantize_head};
-pub(super) use scan::scan;
+pub(in crate::kernels) use crate::kernels::portable::{dot, quantize_query, s4d_scan};
+pub(in crate::kernels) use activations::{softmax, softplus_bias, swiglu};
+pub(in crate::kernels) use attention::{scores, weighted_values};
+pub(in crate::kernels) use conv::conv_silu;
+pub(in crate::kernels) use matmul::matmul;
+pub(in crate::kernels) use norm::{rms_norm, rms_norm_in_place};
+pub(in crate::kernels) use quantize::{quantize, quantize_head};
+pub(in crate::kernels) use scan::scan;
 
 /// Tells the assembler about DSP instructions and FPU: of a whole function in assembly it doesn't know the target's features.
 #[cfg(not(dsp_optional))]
@@ -68,7 +68,7 @@ macro_rules! leave {
 }
 use leave;
 
-/// For the functions with exponentials: `t`, in a register, becomes `-2^(t / 2²³)` by [`super::math::negative_exp2`]. Takes the
+/// For the functions with exponentials: `t`, in a register, becomes `-2^(t / 2²³)` by [`crate::kernels::math::negative_exp2`]. Takes the
 /// constants that [`constants`] leaves in r4 to r9, and r10 and r11.
 macro_rules! exp {
     () => {
@@ -84,7 +84,7 @@ macro_rules! exp {
 }
 use exp;
 
-/// Loads what `EXP` needs, from the operands `c0`, `c1`, `c2`: [`super::math::EXP2`].
+/// Loads what `EXP` needs, from the operands `c0`, `c1`, `c2`: [`crate::kernels::math::EXP2`].
 macro_rules! constants {
     () => {
         "movw r4, #({c0} & 0xffff)
@@ -100,4 +100,4 @@ macro_rules! constants {
 }
 use constants;
 
-const _: () = assert!(super::math::EXP2_BIAS == 0x4080, "r9's upper half");
+const _: () = assert!(crate::kernels::math::EXP2_BIAS == 0x4080, "r9's upper half");

@@ -1,9 +1,8 @@
 //! Matrix products: how tiles and tokens are walked, for all of aarch64, and the baseline's inner loops.
 
 use super::vector::{load, load_bytes, store, widen, zip};
-use crate::image::{FLIPPED, TILE_COLS, TILE_ROWS, tile_bytes};
 use crate::kernels::{Columns, Quantized, portable};
-use crate::model::QMatrix;
+use crate::matrix::{FLIPPED, QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
 use core::arch::aarch64::*;
 use core::arch::asm;
 

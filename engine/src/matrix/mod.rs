@@ -1,9 +1,12 @@
-//! An int8 matrix in the order in which kernels read it.
+//! An int8 matrix in the order in which kernels read it: a `Q8` section of an image.
 
-use crate::image::{TILE_COLS, TILE_ROWS, decode, groups, padded_cols, tile_bytes};
-use crate::kernels::portable::half_to_f32;
+mod tile;
 
-/// A `Q8` section: see [`crate::image`] for its layout.
+pub use tile::{
+    FLIPPED, Fours, Group, Groups, TILE_COLS, TILE_ROWS, decode, encode, groups, half_to_f32, padded_cols, tile_bytes,
+};
+
+/// A `Q8` matrix: see [`crate::image`] for its layout.
 #[derive(Clone, Copy, Debug)]
 pub struct QMatrix<'m> {
     bytes: &'m [u8],
@@ -64,17 +67,12 @@ impl<'m> QMatrix<'m> {
     /// Row `row` as f32 into `out`; zeros for a row that isn't there.
     pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
         out.fill(0.0);
-        let Some(mut tile) = self.tiles().nth(row / TILE_ROWS) else { return };
+        let Some(tile) = self.tiles().nth(row / TILE_ROWS) else { return };
         let lane = row % TILE_ROWS;
-        let mut left = self.padded_cols();
-        for out in out.chunks_mut(self.group.max(1)) {
-            let width = self.group.min(left);
-            left -= width;
-            let Some((scales, rest)) = tile.split_first_chunk::<{ 2 * TILE_ROWS }>() else { return };
-            let Some((weights, rest)) = rest.split_at_checked(TILE_ROWS * width) else { return };
-            tile = rest;
+        let groups = Groups::new(tile, self.padded_cols(), self.group);
+        for (out, Group { scales, weights }) in out.chunks_mut(self.group.max(1)).zip(groups) {
             let scale = scales.as_chunks::<2>().0.get(lane).map_or(0.0, |s| half_to_f32(*s));
-            let fours = weights.as_chunks::<TILE_COLS>().0.iter().skip(lane).step_by(TILE_ROWS);
+            let fours = weights.iter().filter_map(|fours| fours.as_chunks::<TILE_COLS>().0.get(lane));
             for (out, w) in out.chunks_mut(TILE_COLS).zip(fours) {
                 for (out, w) in out.iter_mut().zip(decode(*w)) {
                     *out = f32::from(w) * scale;

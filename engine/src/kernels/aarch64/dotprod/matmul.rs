@@ -1,38 +1,14 @@
-//! aarch64 with SDOT (Cortex-A76: Raspberry Pi 5; Neoverse).
+//! Matrix products.
 
-use super::neon::{Inner, Sums, Token, product};
-use super::{Columns, Quantized};
-use crate::image::FLIPPED;
-use crate::model::QMatrix;
+use crate::kernels::aarch64::neon::{Inner, Sums, Token, product};
+use crate::kernels::{Columns, Quantized};
+use crate::matrix::{FLIPPED, QMatrix};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
-pub(super) use super::neon::{
-    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, scan, scores,
-    softmax, softplus_bias, swiglu, weighted_values,
-};
-
-/// Whether the processor has SDOT: field DP of ID_AA64ISAR0_EL1. Linux lets programs read it (it traps and emulates the
-/// access), without an operating system EL1 may; elsewhere what the program was compiled for decides.
-pub(super) fn available() -> bool {
-    #[cfg(any(target_os = "linux", target_os = "none"))]
-    {
-        let features: u64;
-        // SAFETY: reading an ID register changes nothing, and Linux and EL1 both allow it.
-        unsafe {
-            asm!("mrs {}, ID_AA64ISAR0_EL1", out(reg) features, options(pure, nomem, nostack, preserves_flags));
-        }
-        features >> 44 & 0xF == 1
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "none")))]
-    {
-        cfg!(target_feature = "dotprod")
-    }
-}
-
 /// SDOT multiplies four columns of four rows by a token's four activations: 4 columns of 8 rows take 2 SDOT, 2 EOR and a
 /// double load.
-pub(super) struct Sdot;
+pub(in crate::kernels::aarch64) struct Sdot;
 
 impl Inner for Sdot {
     #[target_feature(enable = "neon")]
@@ -261,7 +237,7 @@ impl Inner for Sdot {
 }
 
 #[target_feature(enable = "neon")]
-pub(super) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
     // SAFETY: `Kernels` uses this only where the processor was seen to have SDOT.
     unsafe { product::<Sdot>(w, x, out) }
 }

@@ -6,7 +6,7 @@ macro_rules! compiled {
     ($features:literal: $(fn $kernel:ident $(<$generic:ident>)? ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
         $(
             #[target_feature(enable = $features)]
-            pub(super) fn $kernel $(<$generic: $crate::kernels::StateScalar>)? ($($argument: $type),*) $(-> $result)? {
+            pub(in crate::kernels) fn $kernel $(<$generic: $crate::kernels::StateScalar>)? ($($argument: $type),*) $(-> $result)? {
                 $crate::kernels::portable::$kernel($($argument),*)
             }
         )*

@@ -1,10 +1,10 @@
 //! Memory that several cores write at once, each its own part.
 
-use crate::image::TILE_ROWS;
+use crate::matrix::TILE_ROWS;
 use core::marker::PhantomData;
 
 /// A slice that is cut into parts from several cores.
-pub(super) struct Shared<'a, T> {
+pub(in crate::kernels) struct Shared<'a, T> {
     start: *mut T,
     length: usize,
     lifetime: PhantomData<&'a mut [T]>,
@@ -14,7 +14,7 @@ pub(super) struct Shared<'a, T> {
 unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
 impl<'a, T> Shared<'a, T> {
-    pub(super) fn new(slice: &'a mut [T]) -> Self {
+    pub(in crate::kernels) fn new(slice: &'a mut [T]) -> Self {
         Self { start: slice.as_mut_ptr(), length: slice.len(), lifetime: PhantomData }
     }
 
@@ -23,7 +23,7 @@ impl<'a, T> Shared<'a, T> {
     /// # Safety
     /// As long as the part lives, no other part has any of its elements.
     #[expect(clippy::mut_from_ref, reason = "that is what the caller promises")]
-    pub(super) unsafe fn part(&self, first: usize, count: usize) -> &mut [T] {
+    pub(in crate::kernels) unsafe fn part(&self, first: usize, count: usize) -> &mut [T] {
         let first = first.min(self.length);
         let count = count.min(self.length - first);
         // SAFETY: inside the slice that was borrowed, and by the caller's promise nobody else's.
@@ -59,7 +59,7 @@ impl<'a> Columns<'a> {
     ///
     /// # Safety
     /// As long as the part lives, no other part has any of its columns, and nothing is done with `self`.
-    pub(super) unsafe fn part(&self, first: usize, count: usize) -> Columns<'_> {
+    pub(in crate::kernels) unsafe fn part(&self, first: usize, count: usize) -> Columns<'_> {
         let first = first.min(self.count);
         let count = count.min(self.count - first);
         // `wrapping`, because a part of no columns may begin past the end.
@@ -68,7 +68,7 @@ impl<'a> Columns<'a> {
 
     /// Eight columns from `first` on of one token, as far as there are any.
     #[cfg(feature = "narrow-state")]
-    pub(super) fn eight(&mut self, token: usize, first: usize) -> Columns<'_> {
+    pub(in crate::kernels) fn eight(&mut self, token: usize, first: usize) -> Columns<'_> {
         let inside = token < self.tokens && first < self.count;
         let start = if inside { self.start.wrapping_add(token * self.stride + first) } else { self.start };
         let count = if inside { (self.count - first).min(8) } else { 0 };
@@ -96,7 +96,7 @@ impl<'a> Columns<'a> {
     /// What [`Columns::write`] wrote; zeros where there are no columns.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) fn read(&self, token: usize, first: usize) -> [f32; TILE_ROWS] {
+    pub(in crate::kernels) fn read(&self, token: usize, first: usize) -> [f32; TILE_ROWS] {
         let mut y = [0.0; TILE_ROWS];
         if token < self.tokens && first < self.count {
             let count = (self.count - first).min(TILE_ROWS);
@@ -108,7 +108,7 @@ impl<'a> Columns<'a> {
 
     /// The columns `first .. first + count` of one token, as far as there are any.
     #[cfg(dsp)]
-    pub(super) fn row(&mut self, token: usize, first: usize, count: usize) -> &mut [f32] {
+    pub(in crate::kernels) fn row(&mut self, token: usize, first: usize, count: usize) -> &mut [f32] {
         if token >= self.tokens || first >= self.count {
             return &mut [];
         }
@@ -121,14 +121,19 @@ impl<'a> Columns<'a> {
     /// Where the columns `first .. first + count` of some tokens begin, the next token's lying [`Columns::stride`] further;
     /// `None` where not all of them are there.
     #[cfg(any(dsp, i8mm))]
-    pub(super) fn pointer(&mut self, tokens: core::ops::Range<usize>, first: usize, count: usize) -> Option<*mut f32> {
+    pub(in crate::kernels) fn pointer(
+        &mut self,
+        tokens: core::ops::Range<usize>,
+        first: usize,
+        count: usize,
+    ) -> Option<*mut f32> {
         let inside = tokens.end <= self.tokens && first + count <= self.count;
         inside.then(|| self.start.wrapping_add(tokens.start * self.stride + first))
     }
 
     /// Numbers from a token's row to the next one's.
     #[cfg(any(dsp, i8mm))]
-    pub(super) const fn stride(&self) -> usize {
+    pub(in crate::kernels) const fn stride(&self) -> usize {
         self.stride
     }
 

@@ -10,7 +10,7 @@ pub(in crate::kernels) type Eight = [float32x4_t; 2];
 
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn splat(x: f32) -> Eight {
+pub(in crate::kernels) fn splat(x: f32) -> Eight {
     [vdupq_n_f32(x); 2]
 }
 
@@ -20,7 +20,7 @@ pub(super) fn splat(x: f32) -> Eight {
 /// Eight numbers from memory.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn load(x: &[f32; 8]) -> Eight {
+pub(in crate::kernels) fn load(x: &[f32; 8]) -> Eight {
     let (low, high): (float32x4_t, float32x4_t);
     // SAFETY: 32 bytes are there.
     unsafe {
@@ -38,7 +38,7 @@ pub(super) fn load(x: &[f32; 8]) -> Eight {
 /// Eight numbers to memory.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn store(to: &mut [f32; 8], x: Eight) {
+pub(in crate::kernels) fn store(to: &mut [f32; 8], x: Eight) {
     // SAFETY: there is room for 32 bytes.
     unsafe {
         asm!(
@@ -90,19 +90,19 @@ pub(in crate::kernels) unsafe fn store_bytes<T>(to: *mut T, bytes: uint8x16_t) {
 }
 
 #[inline(always)]
-pub(super) fn map(x: Eight, f: impl Fn(float32x4_t) -> float32x4_t) -> Eight {
+pub(in crate::kernels) fn map(x: Eight, f: impl Fn(float32x4_t) -> float32x4_t) -> Eight {
     [f(x[0]), f(x[1])]
 }
 
 #[inline(always)]
-pub(super) fn zip(x: Eight, y: Eight, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> Eight {
+pub(in crate::kernels) fn zip(x: Eight, y: Eight, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> Eight {
     [f(x[0], y[0]), f(x[1], y[1])]
 }
 
 /// [`crate::kernels::portable::sum_lanes`].
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn sum_lanes(x: Eight) -> f32 {
+pub(in crate::kernels) fn sum_lanes(x: Eight) -> f32 {
     let four = vaddq_f32(x[0], x[1]);
     let two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
     vpadds_f32(two)
@@ -111,7 +111,7 @@ pub(super) fn sum_lanes(x: Eight) -> f32 {
 /// Eight numbers of the state.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn load_state<S: StateScalar>(h: &[S; 8]) -> Eight {
+pub(in crate::kernels) fn load_state<S: StateScalar>(h: &[S; 8]) -> Eight {
     if !S::HALF {
         return load(bytemuck::cast_ref(h));
     }
@@ -121,7 +121,7 @@ pub(super) fn load_state<S: StateScalar>(h: &[S; 8]) -> Eight {
 
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn store_state<S: StateScalar>(h: &mut [S; 8], value: Eight) {
+pub(in crate::kernels) fn store_state<S: StateScalar>(h: &mut [S; 8], value: Eight) {
     if !S::HALF {
         return store(bytemuck::cast_mut(h), value);
     }
@@ -143,7 +143,7 @@ pub(super) fn store_state<S: StateScalar>(h: &mut [S; 8], value: Eight) {
 /// Eight f16 to f32.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn widen(halves: uint8x16_t) -> Eight {
+pub(in crate::kernels) fn widen(halves: uint8x16_t) -> Eight {
     let (low, high): (float32x4_t, float32x4_t);
     // SAFETY: registers in, registers out.
     unsafe {
@@ -163,7 +163,7 @@ pub(super) fn widen(halves: uint8x16_t) -> Eight {
 /// is halved, which is exact: its lower bits are zeros.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn negative_exp2(t: int32x4_t) -> float32x4_t {
+pub(in crate::kernels) fn negative_exp2(t: int32x4_t) -> float32x4_t {
     let w = veorq_s32(vshlq_n_s32::<9>(t), vdupq_n_s32(i32::MIN));
     let half = vshrq_n_s32::<1>(w);
     let g = vaddq_s32(vqdmulhq_s32(half, w), vdupq_n_s32(-(1 << 30)));
@@ -178,7 +178,7 @@ pub(super) fn negative_exp2(t: int32x4_t) -> float32x4_t {
 /// [`crate::kernels::math::silu`] of four numbers.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn silu(x: float32x4_t) -> float32x4_t {
+pub(in crate::kernels) fn silu(x: float32x4_t) -> float32x4_t {
     let t = vcvtq_s32_f32(vmulq_n_f32(vabsq_f32(x), -LOG2_E));
     let negative_e = negative_exp2(t);
     let dividend = vbslq_f32(vcgtzq_f32(x), x, vmulq_f32(x, vnegq_f32(negative_e)));

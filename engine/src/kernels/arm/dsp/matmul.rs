@@ -18,9 +18,8 @@
 //! times from the cache.
 
 use super::{cpu, enter, leave};
-use crate::image::{TILE_COLS, TILE_ROWS, tile_bytes};
 use crate::kernels::{Columns, Quantized, portable};
-use crate::model::QMatrix;
+use crate::matrix::{QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
 use core::arch::{asm, naked_asm};
 use core::mem::MaybeUninit;
 use core::ops::Range;

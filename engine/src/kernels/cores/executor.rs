@@ -9,7 +9,7 @@ pub trait Executor: Sync {
     fn cores(&self) -> usize;
 
     /// Bytes that a kernel must read, once for each token, for the other cores to be worth waking.
-    fn worth(&self) -> usize {
+    fn min_parallel_bytes(&self) -> usize {
         16 << 10
     }
 
@@ -19,12 +19,12 @@ pub trait Executor: Sync {
 
 /// Which shares of a task were taken, a bit each. Without atomic instructions there is one core only.
 #[derive(Debug, Default)]
-pub(super) struct Taken(#[cfg(target_has_atomic = "ptr")] core::sync::atomic::AtomicUsize);
+pub(in crate::kernels) struct Taken(#[cfg(target_has_atomic = "ptr")] core::sync::atomic::AtomicUsize);
 
 impl Taken {
     /// Whether `share` hadn't been taken, and is now.
     #[cfg(target_has_atomic = "ptr")]
-    pub(super) fn take(&self, share: usize) -> bool {
+    pub(in crate::kernels) fn take(&self, share: usize) -> bool {
         let bit = 1usize.checked_shl(share as u32).unwrap_or(0);
         // The executor orders what the shares write; this only has to be one number.
         self.0.fetch_or(bit, core::sync::atomic::Ordering::Relaxed) & bit == 0 && bit != 0
@@ -32,7 +32,7 @@ impl Taken {
 
     /// Whether it is the only one.
     #[cfg(not(target_has_atomic = "ptr"))]
-    pub(super) fn take(&self, share: usize) -> bool {
+    pub(in crate::kernels) fn take(&self, share: usize) -> bool {
         share == 0
     }
 }

@@ -36,7 +36,7 @@ macro_rules! silu {
 }
 
 /// `x = silu(x)`.
-pub(super) fn silu(x: &mut [f32]) {
+pub(in crate::kernels) fn silu(x: &mut [f32]) {
     let (pairs, rest) = x.as_chunks_mut::<2>();
     if !pairs.is_empty() {
         // SAFETY: as many pairs are there.

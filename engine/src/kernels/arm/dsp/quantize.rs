@@ -33,7 +33,7 @@ pub(in crate::kernels) fn quantize_head(x: &[f32], out: &mut [i8]) -> f32 {
 }
 
 /// Largest magnitude, NaN not counting; and whether all numbers are finite.
-pub(super) fn largest(x: &[f32]) -> (f32, bool) {
+pub(in crate::kernels) fn largest(x: &[f32]) -> (f32, bool) {
     let (fours, rest) = x.as_chunks::<4>();
     let mut bits = 0;
     if !fours.is_empty() {

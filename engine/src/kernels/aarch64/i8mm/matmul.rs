@@ -1,35 +1,12 @@
-//! aarch64 with SMMLA beside SDOT (Armv8.6-A: Cortex-A510 and later, Neoverse V1; no Raspberry Pi up to the 5).
+//! Matrix products.
 
-use super::dotprod::{self, Sdot};
-use super::neon::{Inner, Sums, Token, WIDTH, Work, load_bytes, product, store_bytes};
-use super::{Columns, Quantized};
-use crate::image::{TILE_ROWS, tile_bytes};
-use crate::model::QMatrix;
+use crate::kernels::aarch64::dotprod::{self, Sdot};
+use crate::kernels::aarch64::neon::{Inner, Sums, Token, WIDTH, Work, load_bytes, product, store_bytes};
+use crate::kernels::{Columns, Quantized};
+use crate::matrix::{QMatrix, TILE_ROWS, tile_bytes};
 use core::arch::aarch64::*;
 use core::arch::asm;
 use core::mem::MaybeUninit;
-
-pub(super) use super::neon::{
-    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, scan, scores,
-    softmax, softplus_bias, swiglu, weighted_values,
-};
-
-/// Whether the processor has SMMLA: field I8MM of ID_AA64ISAR1_EL1, read as [`dotprod::available`] reads its own.
-pub(super) fn available() -> bool {
-    #[cfg(target_os = "linux")]
-    {
-        let features: u64;
-        // SAFETY: reading an ID register changes nothing, and Linux allows it.
-        unsafe {
-            asm!("mrs {}, ID_AA64ISAR1_EL1", out(reg) features, options(pure, nomem, nostack, preserves_flags));
-        }
-        dotprod::available() && features >> 52 & 0xF == 1
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        dotprod::available() && cfg!(target_feature = "i8mm")
-    }
-}
 
 /// Tokens whose activations are laid out for SMMLA together.
 const TOKENS: usize = 8;
@@ -285,7 +262,7 @@ unsafe fn half_tile(
 }
 
 #[target_feature(enable = "neon")]
-pub(super) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
     // SAFETY: `Kernels` uses this only where the processor was seen to have SMMLA and SDOT.
     unsafe { product::<Smmla>(w, x, out) }
 }

@@ -25,7 +25,7 @@ pub(in crate::kernels) fn scores(q: &[i16], scale: f32, keys: &[i8], key_scales:
 }
 
 /// Whether words may be loaded and stored there, pairs of them too.
-pub(super) fn aligned(numbers: &[i8]) -> bool {
+pub(in crate::kernels) fn aligned(numbers: &[i8]) -> bool {
     numbers.as_ptr().addr().is_multiple_of(4)
 }
 

@@ -1,31 +1,31 @@
 //! Cores that wait for work in a loop: threads of an operating system, or the cores of a board.
 
-use super::Executor;
+use super::executor::Executor;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A task without its lifetime.
 type Task = *const (dyn Fn(usize) + Sync);
 
-/// One core runs the session, and the others run [`Crew::work`]. Whoever is awake takes the next share of a task, so that a
+/// One core runs the session, and the others run [`WorkerPool::work`]. Whoever is awake takes the next share of a task, so that a
 /// core which isn't there, or which an operating system lets wait, holds nobody up. Handing out a task takes one store, and
 /// each share two more; nothing is locked or allocated.
 ///
 /// ```
-/// use jamlet::kernels::{Crew, Executor};
+/// use jamlet::kernels::{WorkerPool, Executor};
 ///
-/// let crew = Crew::new(2, |_| core::hint::spin_loop());
+/// let pool = WorkerPool::new(2, |_| core::hint::spin_loop());
 /// std::thread::scope(|scope| {
-///     scope.spawn(|| crew.work());
-///     crew.run(&|core| println!("share {core}"));
-///     crew.dismiss();
+///     scope.spawn(|| pool.work());
+///     pool.run(&|core| println!("share {core}"));
+///     pool.dismiss();
 /// });
 /// ```
-pub struct Crew {
+pub struct WorkerPool {
     cores: usize,
     idle: fn(u32),
     wake: fn(),
-    worth: usize,
+    min_parallel_bytes: usize,
     task: UnsafeCell<Option<Task>>,
     /// The number of the task times 256, and the next share that nobody took.
     next: AtomicUsize,
@@ -38,18 +38,18 @@ pub struct Crew {
 
 // SAFETY: `task` is written only by the one caller of `run` that set `running`, and only while no share is left; it is read
 // by who took a share, before that share is done.
-unsafe impl Sync for Crew {}
+unsafe impl Sync for WorkerPool {}
 
-impl Crew {
-    /// A crew of `cores`, at most 255, itself included. A core that waits calls `idle` with how often it did so since it last had work;
+impl WorkerPool {
+    /// A pool of `cores`, at most 255, itself included. A core that waits calls `idle` with how often it did so since it last had work;
     /// [`core::hint::spin_loop`] will do, and an operating system's yield after a while is kinder to others.
     pub const fn new(cores: usize, idle: fn(u32)) -> Self {
-        assert!(cores < TASK, "a crew has at most 255 cores");
+        assert!(cores < TASK, "a pool has at most 255 cores");
         Self {
             cores,
             idle,
             wake: || {},
-            worth: 16 << 10,
+            min_parallel_bytes: 16 << 10,
             task: UnsafeCell::new(None),
             next: AtomicUsize::new(SHARES),
             left: AtomicUsize::new(0),
@@ -64,11 +64,11 @@ impl Crew {
     }
 
     /// Leaves kernels that read fewer `bytes` than this, 16 KiB unless told otherwise, to the session's core.
-    pub const fn worth(self, bytes: usize) -> Self {
-        Self { worth: bytes, ..self }
+    pub const fn min_parallel_bytes(self, bytes: usize) -> Self {
+        Self { min_parallel_bytes: bytes, ..self }
     }
 
-    /// Works until the crew is dismissed. Every core but the session's calls this once.
+    /// Works until the pool is dismissed. Every core but the session's calls this once.
     pub fn work(&self) {
         let mut waits = 0;
         while !self.dismissed.load(Ordering::Relaxed) {
@@ -107,7 +107,7 @@ impl Crew {
         }
     }
 
-    /// Lets [`Crew::work`] return on every core. The crew can't work again.
+    /// Lets [`WorkerPool::work`] return on every core. The pool can't work again.
     pub fn dismiss(&self) {
         self.dismissed.store(true, Ordering::Relaxed);
         (self.wake)();
@@ -115,7 +115,7 @@ impl Crew {
 }
 
 /// Says that a share is done, even if it panics.
-struct Done<'a>(&'a Crew);
+struct Done<'a>(&'a WorkerPool);
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
@@ -126,7 +126,7 @@ impl Drop for Done<'_> {
 }
 
 /// Does what is left, and waits for what others took, even if a share panics.
-struct Wait<'a>(&'a Crew);
+struct Wait<'a>(&'a WorkerPool);
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
@@ -142,17 +142,17 @@ impl Drop for Wait<'_> {
     }
 }
 
-impl Executor for Crew {
+impl Executor for WorkerPool {
     fn cores(&self) -> usize {
         self.cores
     }
 
-    fn worth(&self) -> usize {
-        self.worth
+    fn min_parallel_bytes(&self) -> usize {
+        self.min_parallel_bytes
     }
 
     fn run(&self, task: &(dyn Fn(usize) + Sync)) {
-        // A second session on the same crew, or a task within a task, does all shares itself.
+        // A second session on the same pool, or a task within a task, does all shares itself.
         if self.cores <= 1 || self.running.swap(true, Ordering::Acquire) {
             (0..self.cores).for_each(task);
             return;

@@ -17,7 +17,7 @@ fn larger(most: float32x4_t, x: float32x4_t) -> float32x4_t {
 /// The largest magnitude, NaN not counting.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn max_abs(x: &[f32]) -> f32 {
+pub(in crate::kernels) fn max_abs(x: &[f32]) -> f32 {
     let (blocks, rest) = x.as_chunks::<8>();
     let mut most = splat(0.0);
     for block in blocks {
@@ -38,7 +38,7 @@ fn round(x: float32x4_t, inverse: f32) -> int32x4_t {
 /// Eight numbers to ±32767.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) fn to_i16(x: Eight, inverse: f32) -> int16x8_t {
+pub(in crate::kernels) fn to_i16(x: Eight, inverse: f32) -> int16x8_t {
     let narrow = vqmovn_high_s32(vqmovn_s32(round(x[0], inverse)), round(x[1], inverse));
     vmaxq_s16(narrow, vdupq_n_s16(-32767))
 }

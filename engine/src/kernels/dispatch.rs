@@ -1,0 +1,357 @@
+//! The kernels of the processor that runs this, spread over its cores.
+
+#[cfg(i8mm)]
+use super::aarch64::i8mm;
+#[cfg(target_arch = "aarch64")]
+use super::aarch64::{dotprod, neon};
+#[cfg(dsp)]
+use super::arm::dsp;
+use super::cores::{Columns, Executor, OneCore, Shared, Taken};
+#[cfg(feature = "narrow-state")]
+use super::int8_state;
+use super::operands::{Quantized, S4dScan, Scan, StateScalar};
+#[cfg(any(portable, feature = "heavy-hitters"))]
+use super::portable;
+#[cfg(target_arch = "x86_64")]
+use super::x86::{avx2, avx512};
+use crate::matrix::{QMatrix, TILE_ROWS};
+use core::fmt;
+use core::num::NonZeroUsize;
+
+/// The instruction sets for which there are kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Isa {
+    // Where DSP instructions are certain, flash is too small for what is never called.
+    #[cfg(portable)]
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    #[cfg(target_arch = "aarch64")]
+    Dotprod,
+    #[cfg(i8mm)]
+    I8mm,
+    #[cfg(dsp)]
+    Dsp,
+}
+
+/// Calls a kernel of the processor's instruction set.
+macro_rules! call {
+    ($isa:expr, $kernel:ident($($argument:expr),*)) => {
+        match $isa {
+            #[cfg(portable)]
+            Isa::Portable => portable::$kernel($($argument),*),
+            // SAFETY: `Kernels` holds this only where the processor was seen to have AVX2 and F16C.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2::$kernel($($argument),*) },
+            // SAFETY: `Kernels` holds this only where the processor was seen to have AVX-512 F, BW, VL and VNNI.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            // SAFETY: every aarch64 processor that this is compiled for has NEON.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => unsafe { neon::$kernel($($argument),*) },
+            // SAFETY: `Kernels` holds this only where the processor was seen to have SDOT.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => unsafe { dotprod::$kernel($($argument),*) },
+            // SAFETY: `Kernels` holds this only where the processor was seen to have SMMLA and SDOT.
+            #[cfg(i8mm)]
+            Isa::I8mm => unsafe { i8mm::$kernel($($argument),*) },
+            #[cfg(dsp)]
+            Isa::Dsp => dsp::$kernel($($argument),*),
+        }
+    };
+}
+
+/// The kernels of the processor that runs this, and its cores.
+#[derive(Clone, Copy)]
+pub struct Kernels<'e> {
+    pub(super) isa: Isa,
+    pub(super) executor: &'e dyn Executor,
+}
+
+impl fmt::Debug for Kernels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {} core(s)", self.name(), self.executor.cores())
+    }
+}
+
+impl Default for Kernels<'_> {
+    fn default() -> Self {
+        Self::detect()
+    }
+}
+
+impl<'e> Kernels<'e> {
+    const fn on(isa: Isa) -> Self {
+        Self { isa, executor: &OneCore }
+    }
+
+    /// The portable kernels, which define all others. Not there where the others are certain, on Cortex-M with DSP.
+    #[cfg(portable)]
+    pub const fn portable() -> Self {
+        Self::on(Isa::Portable)
+    }
+
+    /// The best kernels for this processor, on one core.
+    pub fn detect() -> Self {
+        #[cfg(dsp)]
+        return Self::on(Isa::Dsp);
+        #[cfg(not(dsp))]
+        Self::all().last().unwrap_or(Self::portable())
+    }
+
+    /// All kernels that this processor can run, the best last.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let all = [
+            #[cfg(portable)]
+            Some(Isa::Portable),
+            #[cfg(target_arch = "x86_64")]
+            avx2::available().then_some(Isa::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            avx512::available().then_some(Isa::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            Some(Isa::Neon),
+            #[cfg(target_arch = "aarch64")]
+            dotprod::available().then_some(Isa::Dotprod),
+            #[cfg(i8mm)]
+            i8mm::available().then_some(Isa::I8mm),
+            #[cfg(dsp)]
+            Some(Isa::Dsp),
+        ];
+        all.into_iter().flatten().map(Self::on)
+    }
+
+    /// The same kernels on other cores.
+    pub const fn on_cores(self, executor: &'e dyn Executor) -> Self {
+        Self { executor, ..self }
+    }
+
+    /// Name of the instruction set.
+    pub const fn name(&self) -> &'static str {
+        match self.isa {
+            #[cfg(portable)]
+            Isa::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => "avx512vnni",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => "dotprod",
+            #[cfg(i8mm)]
+            Isa::I8mm => "i8mm",
+            #[cfg(dsp)]
+            Isa::Dsp => "dsp",
+        }
+    }
+
+    /// Calls `part(first, count)` on every core for a share of `0..items`, or once for all where that isn't worth it.
+    fn share(&self, items: usize, bytes: usize, part: impl Fn(usize, usize) + Sync) {
+        self.share_between(usize::MAX, items, bytes, |_, first, count| part(first, count));
+    }
+
+    /// The same on at most so many cores, with the share's number: `part(share, first, count)`.
+    pub(super) fn share_between(
+        &self,
+        most: usize,
+        items: usize,
+        bytes: usize,
+        part: impl Fn(usize, usize, usize) + Sync,
+    ) {
+        let cores = self.executor.cores().min(most).min(items).min(usize::BITS as usize);
+        let cores = NonZeroUsize::new(cores).unwrap_or(NonZeroUsize::MIN);
+        if cores == NonZeroUsize::MIN
+            || bytes < self.executor.min_parallel_bytes()
+            || cfg!(not(target_has_atomic = "ptr"))
+        {
+            return part(0, 0, items);
+        }
+        // An executor is safe code, and may be wrong: a share that two had at once would be undefined behaviour.
+        let taken = Taken::default();
+        self.executor.run(&|core| {
+            if core < cores.get() && taken.take(core) {
+                let (start, end) = (items * core / cores, items * (core + 1) / cores);
+                part(core, start, end - start);
+            }
+        });
+    }
+
+    /// Quantizes one row: `values` has the padded columns, `scales` one place a group.
+    pub fn quantize(&self, x: &[f32], group: usize, values: &mut [i8], scales: &mut [f32]) {
+        call!(self.isa, quantize(x, group, values, scales));
+    }
+
+    /// `out (tokens, w.rows) = x (tokens, w.cols) · wᵀ`.
+    pub fn matmul(&self, w: &QMatrix<'_>, x: &Quantized<'_>, out: &mut [f32]) {
+        let out = Columns::new(out, w.rows());
+        self.share(w.rows().div_ceil(TILE_ROWS), w.bytes().len() * x.tokens(), |first, count| {
+            let (first, count) = (first * TILE_ROWS, count * TILE_ROWS);
+            // SAFETY: no two shares have a row of the matrix, which is a column of the output, in common.
+            let out = unsafe { out.part(first, count) };
+            call!(self.isa, matmul(&w.slice_rows(first, count), x, out));
+        });
+    }
+
+    /// Normalises one row into `out`.
+    pub fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+        call!(self.isa, rms_norm(x, weight, eps, out));
+    }
+
+    /// Normalises one row in place.
+    pub fn rms_norm_in_place(&self, x: &mut [f32], weight: &[f32], eps: f32) {
+        call!(self.isa, rms_norm_in_place(x, weight, eps));
+    }
+
+    /// `u (tokens, E)` becomes `silu(bias + Σ_k weight[k] · u[t − (K−1) + k])`; `history (K−1, E)` holds the inputs
+    /// before the chunk and is moved on. `weight` is `(K, E)`.
+    pub fn conv_silu(&self, u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
+        call!(self.isa, conv_silu(u, weight, bias, history));
+    }
+
+    /// `dt (tokens, E)` becomes `softplus(dt + bias)`.
+    pub fn softplus_bias(&self, dt: &mut [f32], bias: &[f32]) {
+        call!(self.isa, softplus_bias(dt, bias));
+    }
+
+    /// The selective scan over a chunk.
+    pub fn scan<S: StateScalar>(&self, scan: Scan<'_, S>) {
+        let Scan { u, first: offset, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
+        let (bytes, state) = (size_of_val(state), Shared::new(state));
+        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+            let (first, count) = (8 * first, 8 * count);
+            // SAFETY: no two shares have a channel in common; here and below.
+            let u = unsafe { u.part(first, count) };
+            // SAFETY: as above.
+            let state = unsafe { state.part(first * n, count * n) };
+            let (Some(a), Some(d)) = (a.get(first * n..(first + count) * n), d.get(first..first + count)) else {
+                return;
+            };
+            let scan = Scan { u, first: offset + first, dt, z, stride, bc, row, a, d, state, d_state: n };
+            call!(self.isa, scan(scan));
+        });
+    }
+
+    /// The selective scan with a state in int8, `(E / 8, 1 + N, 8)`: see [`int8_state`]. `position` is the number of tokens
+    /// before the chunk.
+    #[cfg(feature = "narrow-state")]
+    pub fn scan_int8(&self, scan: Scan<'_, i8>, position: u64) {
+        let Scan { u, first: offset, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
+        let (bytes, state) = (size_of_val(state), Shared::new(state));
+        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+            let (first, count) = (8 * first, 8 * count);
+            // SAFETY: no two shares have a channel in common; here and below.
+            let u = unsafe { u.part(first, count) };
+            // SAFETY: as above.
+            let state = unsafe { state.part(first * (n + 1), count * (n + 1)) };
+            let (Some(a), Some(d)) = (a.get(first * n..(first + count) * n), d.get(first..first + count)) else {
+                return;
+            };
+            let scan = Scan { u, first: offset + first, dt, z, stride, bc, row, a, d, state, d_state: n };
+            int8_state::scan(scan, position, |scan| call!(self.isa, scan(scan)));
+        });
+    }
+
+    /// The scan over a chunk where dt, B and C are constants.
+    pub fn s4d_scan<S: StateScalar>(&self, scan: S4dScan<'_, S>) {
+        self.share_s4d(scan, |n| n, |scan| call!(self.isa, s4d_scan(scan)));
+    }
+
+    /// The same with a state in int8, `(E / 8, 1 + N, 8)`: see [`int8_state`]. `position` is the number of tokens before the
+    /// chunk.
+    #[cfg(feature = "narrow-state")]
+    pub fn s4d_scan_int8(&self, scan: S4dScan<'_, i8>, position: u64) {
+        self.share_s4d(
+            scan,
+            |n| n + 1,
+            |scan| int8_state::s4d_scan(scan, position, |scan| call!(self.isa, s4d_scan(scan))),
+        );
+    }
+
+    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers.
+    fn share_s4d<S: Send>(
+        &self,
+        scan: S4dScan<'_, S>,
+        numbers: impl Fn(usize) -> usize + Sync,
+        step: impl Fn(S4dScan<'_, S>) + Sync,
+    ) {
+        let S4dScan { u, first: offset, z, stride, decay, b, c, d, state, d_state: n } = scan;
+        let (bytes, state) = (size_of_val(state), Shared::new(state));
+        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+            let (first, count) = (8 * first, 8 * count);
+            // SAFETY: no two shares have a channel in common; here and below.
+            let u = unsafe { u.part(first, count) };
+            // SAFETY: as above.
+            let state = unsafe { state.part(first * numbers(n), count * numbers(n)) };
+            let range = first * n..(first + count) * n;
+            let (Some(decay), Some(b), Some(c), Some(d)) =
+                (decay.get(range.clone()), b.get(range.clone()), c.get(range), d.get(first..first + count))
+            else {
+                return;
+            };
+            step(S4dScan { u, first: offset + first, z, stride, decay, b, c, d, state, d_state: n });
+        });
+    }
+
+    /// `gate = silu(gate) · up`.
+    pub fn swiglu(&self, gate: &mut [f32], up: &[f32]) {
+        call!(self.isa, swiglu(gate, up));
+    }
+
+    /// Quantizes a query head to 16 bits and returns its scale.
+    pub fn quantize_query(&self, q: &[f32], out: &mut [i16]) -> f32 {
+        call!(self.isa, quantize_query(q, out))
+    }
+
+    /// Quantizes a key or value head to 8 bits and returns its scale.
+    pub fn quantize_head(&self, x: &[f32], out: &mut [i8]) -> f32 {
+        call!(self.isa, quantize_head(x, out))
+    }
+
+    /// `scores[t] = f32(q · keys[t]) × (scale × key_scales[t])`, keys being `(slots, head_dim)`.
+    pub fn scores(&self, q: &[i16], scale: f32, keys: &[i8], key_scales: &[f32], scores: &mut [f32]) {
+        call!(self.isa, scores(q, scale, keys, key_scales, scores));
+    }
+
+    /// `x = exp(x − max x)`; returns the sum.
+    pub fn softmax(&self, x: &mut [f32]) -> f32 {
+        call!(self.isa, softmax(x))
+    }
+
+    /// Adds the attention that tokens got, `weights[t] / sum`, to their counts: see [`portable::count_attention`].
+    #[cfg(feature = "heavy-hitters")]
+    pub fn count_attention(&self, weights: &[f32], sum: f32, position: u64, counts: &mut [u16]) {
+        portable::count_attention(weights, sum, position, counts);
+    }
+
+    /// `out = (Σ_t weights[t] · value_scales[t] · values[t]) / sum`, values being `(slots, head_dim)`. The weights are
+    /// used up. See [`portable::weighted_values`] for the order and the 15-bit rounding of the weights.
+    pub fn weighted_values(&self, weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
+        call!(self.isa, weighted_values(weights, sum, values, value_scales, out));
+    }
+
+    /// The same for two heads that share their values: `(weights, sum, out)` of each.
+    pub fn weighted_values_of_two(
+        &self,
+        heads: [(&mut [f32], f32, &mut [f32]); 2],
+        values: &[i8],
+        value_scales: &[f32],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if self.isa == Isa::Avx512 {
+            // SAFETY: `Kernels` holds this only where the processor was seen to have what it takes, as in `call`.
+            return unsafe { avx512::weighted_values_of(heads, values, value_scales) };
+        }
+        for (weights, sum, out) in heads {
+            self.weighted_values(weights, sum, values, value_scales, out);
+        }
+    }
+
+    /// Dot product of two f32 vectors.
+    pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
+        call!(self.isa, dot(a, b))
+    }
+}

@@ -1,0 +1,126 @@
+//! What kernels read and write.
+
+use super::cores::Columns;
+use half::f16;
+
+/// Rows of activations, quantized for a matrix product.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantized<'a> {
+    /// `(tokens, cols)`: int8 values, never −128; `cols` is padded with zeros to a multiple of 8.
+    pub values: &'a [i8],
+    /// `(tokens, groups)`: one scale a group.
+    pub scales: &'a [f32],
+    /// Padded columns.
+    pub cols: usize,
+    /// Columns of a group; the last one may be shorter.
+    pub group: usize,
+}
+
+impl<'a> Quantized<'a> {
+    /// Rows that have both values and scales.
+    pub fn tokens(&self) -> usize {
+        (self.values.len() / self.cols.max(1)).min(self.scales.len() / self.groups())
+    }
+
+    /// Groups of a row, at least one.
+    fn groups(&self) -> usize {
+        self.cols.div_ceil(self.group.max(1)).max(1)
+    }
+
+    /// Values and scales of each token.
+    pub fn rows(&self) -> impl Iterator<Item = (&'a [i8], &'a [f32])> + use<'a> {
+        self.values.chunks_exact(self.cols.max(1)).zip(self.scales.chunks_exact(self.groups()))
+    }
+}
+
+/// What the selective scan of one chunk reads and writes, for E channels (a multiple of 8) of N states.
+pub struct Scan<'a, S> {
+    /// `(tokens, E)`: the convolved input u on entry, the gated output on return.
+    pub u: Columns<'a>,
+    /// Where these channels begin in a row of `dt` and of `z`.
+    pub first: usize,
+    /// `(tokens, stride)`: step sizes after softplus.
+    pub dt: &'a [f32],
+    /// `(tokens, stride)`: the gate.
+    pub z: &'a [f32],
+    /// Numbers in a row of `dt` and of `z`.
+    pub stride: usize,
+    /// `(tokens, row)`: a row holds dt_rank numbers, then B (N numbers), then C (N numbers).
+    pub bc: &'a [f32],
+    /// Numbers in a row of `bc`.
+    pub row: usize,
+    /// `(E / 8, N, 8)`: −exp(A_log)·log2(e).
+    pub a: &'a [f32],
+    /// `(E)`: the skip connection.
+    pub d: &'a [f32],
+    /// `(E / 8, N, 8)`: the state h.
+    pub state: &'a mut [S],
+    /// N.
+    pub d_state: usize,
+}
+
+/// What the scan of one chunk reads and writes where dt, B and C are constants of a channel, for E channels (a multiple of 8) of
+/// N states.
+pub struct S4dScan<'a, S> {
+    /// `(tokens, E)`: the convolved input u on entry, the gated output on return.
+    pub u: Columns<'a>,
+    /// Where these channels begin in a row of `z`.
+    pub first: usize,
+    /// `(tokens, stride)`: the gate.
+    pub z: &'a [f32],
+    /// Numbers in a row of `z`.
+    pub stride: usize,
+    /// `(E / 8, N, 8)`: exp(dt·A).
+    pub decay: &'a [f32],
+    /// `(E / 8, N, 8)`: dt·B.
+    pub b: &'a [f32],
+    /// `(E / 8, N, 8)`: C.
+    pub c: &'a [f32],
+    /// `(E)`: the skip connection.
+    pub d: &'a [f32],
+    /// `(E / 8, N, 8)`: the state h.
+    pub state: &'a mut [S],
+    /// N.
+    pub d_state: usize,
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for u16 {}
+}
+
+/// A number of the SSM state as it is stored between tokens: `f32`, or `u16` for the bits of a half.
+pub trait StateScalar: Copy + Send + bytemuck::Pod + sealed::Sealed {
+    /// Whether it is the half.
+    const HALF: bool;
+    /// To the f32 in which it is computed.
+    fn load(self) -> f32;
+    /// Rounded to nearest even.
+    fn store(value: f32) -> Self;
+}
+
+impl StateScalar for f32 {
+    const HALF: bool = false;
+    #[inline(always)]
+    fn load(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn store(value: f32) -> Self {
+        value
+    }
+}
+
+/// IEEE 754 half precision, as its bits: plain integers can be cut from any 2-byte aligned buffer.
+impl StateScalar for u16 {
+    const HALF: bool = true;
+    #[inline(always)]
+    fn load(self) -> f32 {
+        f16::from_bits(self).to_f32_const()
+    }
+    #[inline(always)]
+    fn store(value: f32) -> Self {
+        f16::from_f32_const(value).to_bits()
+    }
+}

@@ -1,0 +1,234 @@
+//! Matrix products.
+//!
+//! VPDPBUSD adds four products of an unsigned and a signed byte to each 32-bit sum. It wants one factor unsigned, so weights
+//! are multiplied as w + 128, and `128·Σx` is taken off at the start. One token reads a tile's eight rows eight columns at
+//! a time, so that weights come from memory as one stream; several tokens share the reading of two tiles.
+
+use super::vector::ask_ahead;
+use crate::kernels::x86::avx2;
+use crate::kernels::{Columns, Quantized};
+use crate::matrix::{FLIPPED, QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
+use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
+
+/// Tokens that go through a tile together: each has a register of sums and one of results.
+const TOKENS: usize = 8;
+/// Groups of eight tokens for which factors have room.
+const ROOM: usize = 512;
+
+/// What a group of eight tokens is multiplied with.
+#[derive(Clone, Copy)]
+struct Factors {
+    /// `−128·Σx`: what the sums begin with.
+    offsets: [i32; TOKENS],
+    scales: [f32; TOKENS],
+}
+
+type Room = [MaybeUninit<Factors>; ROOM];
+
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
+    let groups = w.groups();
+    if !avx2::fits(w, x) || groups > ROOM {
+        return avx2::matmul(w, x, out);
+    }
+    let mut room: Room = [const { MaybeUninit::uninit() }; ROOM];
+    let most = ROOM / groups * TOKENS;
+    let mut first = 0;
+    while first < x.tokens() {
+        let count = most.min(x.tokens() - first);
+        for token in 0..count {
+            prepare(x, first + token, token % TOKENS, &mut room[token / TOKENS * groups..][..groups]);
+        }
+        match count {
+            1 => one_token(w, x, first, &room, &mut out),
+            _ => tokens(w, x, (first, count), &room, &mut out),
+        }
+        first += count;
+    }
+}
+
+/// Fills in what all groups of a token are multiplied with.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+fn prepare(x: &Quantized<'_>, token: usize, lane: usize, room: &mut [MaybeUninit<Factors>]) {
+    let row = x.values.get(token * x.cols..(token + 1) * x.cols).unwrap_or(&[]);
+    let scales = x.scales.get(token * room.len()..).unwrap_or(&[]);
+    for ((group, &scale), room) in row.chunks(x.group).zip(scales).zip(room) {
+        let offset = -128 * group.iter().map(|&x| i32::from(x)).sum::<i32>();
+        let factors = room.as_mut_ptr();
+        // SAFETY: inside the place for factors.
+        unsafe {
+            (&raw mut (*factors).offsets).cast::<i32>().add(lane).write(offset);
+            (&raw mut (*factors).scales).cast::<f32>().add(lane).write(scale);
+        }
+    }
+}
+
+/// What makes w + 128 of stored weights: those of even columns are stored so.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn flip() -> __m512i {
+    _mm512_set1_epi32((FLIPPED ^ 0x8080_8080) as i32)
+}
+
+/// One token through all tiles.
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn one_token(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Room, out: &mut Columns<'_>) {
+    let size = tile_bytes(w.cols(), w.group());
+    for tile in 0..w.rows().div_ceil(TILE_ROWS) {
+        let mut y = _mm256_setzero_ps();
+        // SAFETY: the matrix has so many tiles of this size, the activations so many tokens of this size (`fits`), and the
+        // factors of all groups were prepared.
+        unsafe {
+            let mut groups = w.bytes().as_ptr().add(tile * size);
+            let mut x_at = x.values.as_ptr().add(token * x.cols);
+            let mut factors: *const Factors = room.as_ptr().cast();
+            let mut left = x.cols;
+            while left > 0 {
+                let width = x.group.min(left);
+                let scales = avx2::scales(&*groups.cast());
+                let weights = groups.add(2 * TILE_ROWS);
+                let mut sums = _mm512_zextsi256_si512(_mm256_set1_epi32((*factors).offsets[0]));
+                if width == 32 {
+                    for line in 0..4 {
+                        ask_ahead(groups.wrapping_add(64 * line).cast());
+                    }
+                    for at in 0..4 {
+                        eight_columns(weights.add(64 * at), x_at.add(8 * at), &mut sums);
+                    }
+                } else {
+                    for at in 0..width / 8 {
+                        ask_ahead(groups.wrapping_add(64 * at).cast());
+                        eight_columns(weights.add(64 * at), x_at.add(8 * at), &mut sums);
+                    }
+                }
+                let sum = _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums));
+                let scale = _mm256_mul_ps(scales, _mm256_set1_ps((*factors).scales[0]));
+                y = _mm256_add_ps(y, _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale));
+                groups = weights.add(TILE_ROWS * width);
+                x_at = x_at.add(width);
+                factors = factors.add(1);
+                left -= width;
+            }
+        }
+        out.write(token, tile * TILE_ROWS, &avx2::to_array(y));
+    }
+}
+
+/// Adds eight columns' products: of the first four to the lower eight sums, of the others to the upper ones.
+///
+/// # Safety
+/// 64 bytes of weights and 8 of x must be there.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+unsafe fn eight_columns(weights: *const u8, x: *const i8, sums: &mut __m512i) {
+    // Of the eight bytes that every lane gets, the first four in the lower two, the others in the upper two.
+    const LOWER: i32 = 0x0302_0100;
+    const UPPER: i32 = 0x0706_0504;
+    let spread = _mm512_inserti64x4::<1>(_mm512_set1_epi32(LOWER), _mm256_set1_epi32(UPPER));
+    // SAFETY: the caller's promise.
+    let (weights, x) = unsafe { (_mm512_loadu_si512(weights.cast()), x.cast::<i64>().read_unaligned()) };
+    let x = _mm512_shuffle_epi8(_mm512_set1_epi64(x), spread);
+    *sums = _mm512_dpbusd_epi32(*sums, _mm512_xor_si512(weights, flip()), x);
+}
+
+/// `count` tokens from `first` on through all tiles. A pair of tiles stays in the first-level cache for all of them.
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, (first, count): (usize, usize), room: &Room, out: &mut Columns<'_>) {
+    let (tiles, size) = (w.rows().div_ceil(TILE_ROWS), tile_bytes(w.cols(), w.group()));
+    for tile in (0..tiles).step_by(2) {
+        // A last tile without another is its own.
+        let other = (tile + 1).min(tiles - 1);
+        let mut token = 0;
+        while token < count {
+            let factors = room.as_ptr().wrapping_add(token / TOKENS * w.groups()).cast();
+            let lane = token % TOKENS;
+            // SAFETY: both tiles are in the matrix and as many tokens in the activations (`fits`), and factors were prepared
+            // for all of these: eight, four, two or one at a time begin at a multiple of as many.
+            token += unsafe {
+                let tiles = [tile, other].map(|tile| w.bytes().as_ptr().add(tile * size));
+                let out = (&mut *out, [tile, other], first + token);
+                match count - token {
+                    8.. => pair::<8>(tiles, x, factors, lane, out),
+                    4.. => pair::<4>(tiles, x, factors, lane, out),
+                    2.. => pair::<2>(tiles, x, factors, lane, out),
+                    _ => pair::<1>(tiles, x, factors, lane, out),
+                }
+            };
+        }
+    }
+}
+
+/// `T` tokens through two tiles; returns `T`.
+///
+/// # Safety
+/// Two tiles for the activations' columns and groups, `T` tokens from `out.2` on, and factors of all groups for the lanes
+/// `lane .. lane + T` must be there.
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+unsafe fn pair<const T: usize>(
+    [mut a, mut b]: [*const u8; 2],
+    x: &Quantized<'_>,
+    mut factors: *const Factors,
+    lane: usize,
+    (out, tiles, first): (&mut Columns<'_>, [usize; 2], usize),
+) -> usize {
+    let mut y = [_mm512_setzero_ps(); T];
+    let mut column = 0;
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let x_at = x.values.as_ptr().add(first * x.cols);
+        while column < x.cols {
+            let width = x.group.min(x.cols - column);
+            let halves = [a, b].map(|tile| _mm_loadu_si128(tile.cast()));
+            let scales = _mm512_cvtph_ps(_mm256_set_m128i(halves[1], halves[0]));
+            (a, b) = (a.add(2 * TILE_ROWS), b.add(2 * TILE_ROWS));
+            let (offsets, x_scales) = (&(*factors).offsets, &(*factors).scales);
+            let mut sums = [_mm512_setzero_si512(); T];
+            for (token, sum) in sums.iter_mut().enumerate() {
+                *sum = _mm512_set1_epi32(*offsets.get_unchecked(lane + token));
+            }
+            if width == 32 {
+                for at in 0..8 {
+                    four_columns([a.add(32 * at), b.add(32 * at)], x_at.add(column + 4 * at), x.cols, &mut sums);
+                }
+            } else {
+                for at in 0..width / TILE_COLS {
+                    four_columns([a.add(32 * at), b.add(32 * at)], x_at.add(column + 4 * at), x.cols, &mut sums);
+                }
+            }
+            for (token, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
+                let scale = _mm512_mul_ps(scales, _mm512_set1_ps(*x_scales.get_unchecked(lane + token)));
+                *y = _mm512_add_ps(*y, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale));
+            }
+            (a, b) = (a.add(TILE_ROWS * width), b.add(TILE_ROWS * width));
+            factors = factors.add(1);
+            column += width;
+        }
+    }
+    for (token, y) in y.into_iter().enumerate() {
+        let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(y)));
+        out.write(first + token, tiles[0] * TILE_ROWS, &avx2::to_array(_mm512_castps512_ps256(y)));
+        if tiles[1] > tiles[0] {
+            out.write(first + token, tiles[1] * TILE_ROWS, &avx2::to_array(upper));
+        }
+    }
+    T
+}
+
+/// Adds four columns' products of two tiles.
+///
+/// # Safety
+/// 32 bytes of both tiles and 4 of every token's x, `stride` apart, must be there.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+unsafe fn four_columns<const T: usize>([a, b]: [*const u8; 2], x: *const i8, stride: usize, sums: &mut [__m512i; T]) {
+    // SAFETY: the caller's promise.
+    let (a, b) = unsafe { (_mm256_loadu_si256(a.cast()), _mm256_loadu_si256(b.cast())) };
+    let weights = _mm512_xor_si512(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b), flip());
+    for (token, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: as above.
+        let x = unsafe { x.add(token * stride).cast::<i32>().read_unaligned() };
+        *sum = _mm512_dpbusd_epi32(*sum, weights, _mm512_set1_epi32(x));
+    }
+}

@@ -1,0 +1,91 @@
+//! A tile of a `Q8` matrix: eight rows, group after group. [`crate::image`] specifies the format.
+
+use core::num::NonZeroUsize;
+
+/// Rows of a `Q8` tile.
+pub const TILE_ROWS: usize = 8;
+/// Columns that lie together in a `Q8` tile.
+pub const TILE_COLS: usize = 4;
+
+/// Columns of a `Q8` matrix after padding.
+pub const fn padded_cols(cols: usize) -> usize {
+    cols.next_multiple_of(8)
+}
+
+/// Groups in a row of a `Q8` matrix; none where a group has no columns, which [`crate::image::Header::read`] refuses.
+pub const fn groups(cols: usize, group: usize) -> usize {
+    match NonZeroUsize::new(group) {
+        Some(group) => padded_cols(cols).div_ceil(group.get()),
+        None => 0,
+    }
+}
+
+/// Bytes of one 8-row tile of a `Q8` matrix.
+pub const fn tile_bytes(cols: usize, group: usize) -> usize {
+    groups(cols, group) * 2 * TILE_ROWS + TILE_ROWS * padded_cols(cols)
+}
+
+/// The four bytes that store weights of columns `4n .. 4n + 4` of a `Q8` matrix.
+pub const fn encode(weights: [i8; TILE_COLS]) -> [u8; TILE_COLS] {
+    let flipped =
+        u32::from_le_bytes([weights[0] as u8, weights[1] as u8, weights[2] as u8, weights[3] as u8]) ^ FLIPPED;
+    flipped.to_le_bytes()
+}
+
+/// The weights that [`encode`] stored.
+pub const fn decode(stored: [u8; TILE_COLS]) -> [i8; TILE_COLS] {
+    let [a, b, c, d] = (u32::from_le_bytes(stored) ^ FLIPPED).to_le_bytes();
+    [a as i8, b as i8, c as i8, d as i8]
+}
+
+/// The bits of four stored weights that are flipped: the top ones of even columns.
+pub const FLIPPED: u32 = 0x0080_0080;
+
+/// Four columns of a tile's eight rows.
+pub type Fours = [u8; TILE_ROWS * TILE_COLS];
+
+/// One group of a tile: the columns whose weights share a scale in each row.
+pub struct Group<'m> {
+    /// f16 scale of each row.
+    pub scales: &'m [u8; 2 * TILE_ROWS],
+    /// The weights, four columns at a time.
+    pub weights: &'m [Fours],
+}
+
+/// The groups of a tile of padded `cols`.
+pub struct Groups<'m> {
+    rest: &'m [u8],
+    cols: usize,
+    group: usize,
+}
+
+impl<'m> Groups<'m> {
+    /// The groups of the tile at the start of `tile`, of a matrix with `cols` columns (with padding) in groups of `group`.
+    #[inline(always)]
+    pub fn new(tile: &'m [u8], cols: usize, group: usize) -> Self {
+        Self { rest: tile, cols, group }
+    }
+}
+
+impl<'m> Iterator for Groups<'m> {
+    type Item = Group<'m>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Group<'m>> {
+        let width = self.group.min(self.cols);
+        if width == 0 {
+            return None;
+        }
+        let (scales, rest) = self.rest.split_first_chunk()?;
+        let (weights, rest) = rest.split_at_checked(TILE_ROWS * width)?;
+        self.rest = rest;
+        self.cols -= width;
+        Some(Group { scales, weights: weights.as_chunks().0 })
+    }
+}
+
+/// A weight's scale, an f16, from its little-endian bytes.
+#[inline(always)]
+pub fn half_to_f32(bytes: [u8; 2]) -> f32 {
+    half::f16::from_le_bytes(bytes).to_f32_const()
+}
