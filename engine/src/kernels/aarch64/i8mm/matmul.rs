@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use crate::kernels::aarch64::dotprod::{self, Sdot};
+use crate::kernels::aarch64::dotprod::Sdot;
 use crate::kernels::aarch64::neon::{Inner, Sums, Token, WIDTH, Work, load_bytes, product, store_bytes};
 use crate::kernels::{Columns, Quantized};
 use crate::matrix::{QMatrix, TILE_ROWS, tile_bytes};
