@@ -5,39 +5,22 @@
 //! window ([`Plan`]): firmware that links has the memory that it needs, for a text of any length.
 //!
 //! ```
-//! use jamlet::tokenizer::{Decoder, Encoder};
-//! use jamlet::{Beams, Grounding, Model, Options, Session};
+//! use jamlet::summary::{Memory, SummaryOptions, Summarizer};
+//! use jamlet::{Model, Options, Session};
 //!
-//! fn summarize(image: &[u8], workspace: &mut [u8], text: &str, mut print: impl FnMut(&str)) -> Option<()> {
-//!     let model = Model::parse(image).ok()?; // checked once; nothing behind it can fail or panic
-//!     let tokenizer = model.tokenizer()?;
-//!     let mut session = Session::new(&model, Options::window(256).beams(2), workspace).ok()?;
+//! fn summarize(image: &[u8], workspace: &mut [u8], text: &str) -> Result<(), Box<dyn std::error::Error>> {
+//!     let model = Model::parse(image)?; // checked once; nothing behind it can fail or panic
+//!     let session = Session::new(&model, Options::window(256).beams(2), workspace)?;
+//!     let mut memory = Memory::<2, 256>::new();
+//!     let mut summarizer = Summarizer::new(session, &mut memory, SummaryOptions::new())?;
 //!
-//!     // Prefill: the text may come in pieces, from a serial port say, and be as long as it likes.
-//!     if !session.start_baked() {
-//!         for id in model.opening() {
-//!             session.feed(&[id]).ok()?;
-//!         }
-//!     }
-//!     let mut encoder = Encoder::<512>::new(tokenizer);
-//!     let mut grounding = Grounding::new(); // remembers which words the text has
-//!     encoder.feed(text.as_bytes(), |id| _ = session.feed(&[id]));
-//!     encoder.finish(|id| _ = session.feed(&[id]));
-//!     grounding.feed(text.as_bytes());
-//!     grounding.finish();
-//!     for id in model.prompt().suffix() {
-//!         session.feed(&[id]).ok()?;
-//!     }
-//!
-//!     // Decode: the better of two summaries, with names from the text.
-//!     let mut beams = Beams::<2>::new(64);
-//!     while beams.step(&mut session, Some(&grounding)).ok()? {}
-//!     let mut decoder = Decoder::new(tokenizer, true);
-//!     beams.tokens().for_each(|id| decoder.push(id, &mut print));
-//!     decoder.finish(print);
-//!     Some(())
+//!     // The text may come in pieces, from a serial port say, and be as long as it likes.
+//!     let mut print = |piece: &str| print!("{piece}");
+//!     summarizer.feed(text.as_bytes(), &mut print)?;
+//!     summarizer.finish(&mut print)?;
+//!     Ok(())
 //! }
-//! # assert!(summarize(&[], &mut [], "", |_| ()).is_none());
+//! # assert!(summarize(&[], &mut [], "").is_err());
 //! ```
 //!
 //! On a board, image and workspace are statics, and the linker proves that they fit:
@@ -50,9 +33,10 @@
 //!
 //! # From top to bottom
 //!
-//! Most users need only [`Model`], [`Session`], [`Beams`] or [`Sampler`], and [`tokenizer`]. Below them, each module uses only those
-//! that follow it:
+//! Most users need only [`Model`], [`Session`] and [`summary`]; other uses of a model [`Sampler`] and [`tokenizer`]. Below them,
+//! each module uses only those that follow it:
 //!
+//! * [`summary`]: from the bytes of a text to its summary, everything in between.
 //! * [`beams`]: a few summaries side by side, of which the most probable is kept.
 //! * [`checkpoints`]: going back in a run, in memory of the caller.
 //! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets, `snapshot` and `restore` carry it elsewhere.
@@ -81,6 +65,7 @@ pub mod model;
 pub mod sampler;
 mod session;
 pub mod state;
+pub mod summary;
 pub mod tokenizer;
 
 pub use beams::Beams;
@@ -90,3 +75,4 @@ pub use model::Model;
 pub use sampler::{Grounding, Sampler, SamplerOptions};
 pub use session::{Session, SessionError};
 pub use state::{Aligned, Eviction, Options, Plan, PlanError, RestoreError, SnapshotError, StateWidth, Workspace};
+pub use summary::{Summarizer, SummaryOptions};

@@ -17,5 +17,6 @@ pub mod prompts;
 pub mod reference;
 pub mod score;
 pub mod sign;
+pub mod summary;
 pub mod text;
 pub mod workspace;

@@ -32,7 +32,7 @@ fn run(model: &Model<'_>, options: Options) -> (Vec<u32>, u64) {
     let saved = if session.start_baked() { session.position() } else { 0 };
     session.reset();
     text::begin(&mut session).expect("tokens");
-    text::feed(&mut session, &mut &b"A tool that reads logs."[..], None, |_| ()).expect("tokens");
+    text::feed(&mut session, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
     (bits(&mut session), saved)
 }
 
@@ -63,7 +63,7 @@ fn a_session_starts_from_it_with_the_same_bits() {
             let mut session = Session::new(&plain_model, options, memory.get_mut()).expect("a session");
             assert!(!session.start_baked(), "nothing was baked into this one");
             session.feed(&tokens).expect("tokens");
-            text::feed(&mut session, &mut &b"A tool that reads logs."[..], None, |_| ()).expect("tokens");
+            text::feed(&mut session, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
             let (found, saved) = run(&model, options);
             assert!(found == bits(&mut session), "{options:?}");
             let made_for = Options { chunk: options.chunk, ..made_for(&model) };

@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use jamlet::{Grounding, Sampler, SamplerOptions, Session};
+use jamlet::{Sampler, SamplerOptions, Session, SummaryOptions};
 use jamlet_tools::endless::StandardInput;
-use jamlet_tools::text::{self, Decoding, Search};
-use jamlet_tools::{memory, progress};
+use jamlet_tools::summary::How;
+use jamlet_tools::{memory, progress, text};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read, StdoutLock, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -42,17 +42,16 @@ pub struct SamplerArgs {
 
 impl SamplerArgs {
     /// For any text.
-    pub fn plain(&self) -> Decoding {
-        Decoding::ungrounded(self.sampler(&SamplerOptions::greedy()))
+    pub fn plain(&self) -> Sampler {
+        self.sampler(&SamplerOptions::greedy())
     }
 
-    /// For the best of `beams` summaries, with words that the text has unless `ungrounded`.
-    pub fn summary(&self, beams: u32, ungrounded: bool) -> Decoding {
-        let search = match beams {
-            1 => Search::Sample(Box::new(self.sampler(&SamplerOptions::summary()))),
-            _ => Search::Beams,
-        };
-        Decoding { search, grounding: (!ungrounded).then(Grounding::new) }
+    /// For summaries of at most `limit` tokens, with words that the text has unless `ungrounded`.
+    pub fn how(&self, beams: u32, limit: usize, ungrounded: bool) -> How {
+        How {
+            options: SummaryOptions::new().limit(limit).grounded(!ungrounded),
+            sampler: (beams == 1).then(|| self.sampler(&SamplerOptions::summary())),
+        }
     }
 
     /// Whether summaries are written as without any of these.
@@ -109,7 +108,7 @@ pub struct Answer {
 /// the answer to standard output as it comes, unless `quiet`.
 pub fn answer(
     session: &mut Session<'_, '_>,
-    decoding: &mut Decoding,
+    sampler: &mut Sampler,
     input: &mut dyn Read,
     template: bool,
     limit: usize,
@@ -122,62 +121,86 @@ pub fn answer(
         session.feed(&[bos])?;
     }
     let bar = progress::tokens("reading");
-    let fed = text::feed(session, input, decoding.grounding.as_mut(), |tokens| progress::set_tokens(&bar, tokens));
+    let fed = text::feed(session, input, |tokens| progress::set_tokens(&bar, tokens));
     bar.finish_and_clear();
     fed?;
     if template {
         text::ask(session)?;
     }
     let prefill_seconds = start.elapsed().as_secs_f64();
-    write(session, decoding, template, limit, quiet, prefill_seconds)
+    write(session, sampler, template, limit, quiet, prefill_seconds)
 }
 
 /// Writes the answer to what `session` has read to standard output as it comes, unless `quiet`.
 pub fn write(
     session: &mut Session<'_, '_>,
-    decoding: &mut Decoding,
+    sampler: &mut Sampler,
     template: bool,
     limit: usize,
     quiet: bool,
     prefill_seconds: f64,
 ) -> Result<Answer> {
     let start = Instant::now();
-    let mut out = std::io::stdout().lock();
-    let terminal = out.is_terminal();
-    let (mut written, mut begun) = (String::new(), false);
-    let mut failed = None;
+    let mut out = Output::new(quiet);
+    let mut begun = false;
     let prompt_tokens = session.position();
-    let tokens = text::generate(session, decoding, limit, |part| {
+    let tokens = text::generate(session, sampler, limit, |part| {
         // A tokenizer may put a space before the first word.
         let part = if template && !begun { part.trim_start() } else { part };
         begun |= !part.is_empty();
-        if quiet {
-            written.push_str(part);
+        out.put(part)
+    })?;
+    Ok(Answer {
+        text: out.finish()?,
+        prompt_tokens,
+        tokens,
+        prefill_seconds,
+        decode_seconds: start.elapsed().as_secs_f64(),
+        workspace_bytes: session.plan().bytes(),
+        peak_rss_bytes: memory::peak(),
+    })
+}
+
+/// Where an answer goes as it comes: standard output, or where that is to have JSON, memory.
+pub struct Output {
+    out: StdoutLock<'static>,
+    terminal: bool,
+    kept: Option<String>,
+    failed: Option<std::io::Error>,
+}
+
+impl Output {
+    /// Standard output, unless `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        let out = std::io::stdout().lock();
+        Self { terminal: out.is_terminal(), out, kept: quiet.then(String::new), failed: None }
+    }
+
+    /// The next piece. Breaks where nobody reads on.
+    pub fn put(&mut self, part: &str) -> ControlFlow<()> {
+        if let Some(kept) = &mut self.kept {
+            kept.push_str(part);
             return ControlFlow::Continue(());
         }
-        let part = if terminal { printable(part) } else { part.into() };
-        match out.write_all(part.as_bytes()).and_then(|()| out.flush()) {
+        let part = if self.terminal { printable(part) } else { part.into() };
+        match self.out.write_all(part.as_bytes()).and_then(|()| self.out.flush()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
-                failed = Some(error);
+                self.failed = Some(error);
                 ControlFlow::Break(())
             }
         }
-    })?;
-    if !quiet && failed.is_none() {
-        failed = writeln!(out).err();
     }
-    match failed {
-        Some(error) => Err(error).context("writing to standard output"),
-        None => Ok(Answer {
-            text: written,
-            prompt_tokens,
-            tokens,
-            prefill_seconds,
-            decode_seconds: start.elapsed().as_secs_f64(),
-            workspace_bytes: session.plan().bytes(),
-            peak_rss_bytes: memory::peak(),
-        }),
+
+    /// Ends the line. Returns what was kept.
+    pub fn finish(mut self) -> Result<String> {
+        if self.kept.is_none() && self.failed.is_none() {
+            self.failed = writeln!(self.out).err();
+        }
+        match self.failed {
+            Some(error) => Err(error).context("writing to standard output"),
+            None => Ok(self.kept.unwrap_or_default()),
+        }
     }
 }
 

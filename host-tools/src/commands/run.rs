@@ -5,12 +5,12 @@ use super::{PlanArgs, ThreadsArgs, print_json, print_json_line};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::kernels::Kernels;
-use jamlet::{Checkpoints, Model, Session};
+use jamlet::{Checkpoints, Model, Sampler, Session};
 use jamlet_tools::cores::{heads_at_once, on_threads};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::progress;
 use jamlet_tools::prompts::Prompts;
-use jamlet_tools::text::{self, Decoding};
+use jamlet_tools::text;
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Read};
@@ -58,23 +58,23 @@ impl Run {
         let model = file.model()?;
         let mut workspace =
             HostWorkspace::new(&model, self.plan.options().heads_at_once(heads_at_once(self.threads.count())))?;
-        let mut decoding = self.sampler.plain();
+        let mut sampler = self.sampler.plain();
         on_threads(self.threads.count(), Kernels::detect(), |kernels| {
             let mut session = workspace.session_on(&model, kernels)?;
             if self.interactive {
-                return self.interact(&mut session, &mut decoding);
+                return self.interact(&mut session, &mut sampler);
             }
             let mut text: Box<dyn Read + '_> = match &self.prompt {
                 Some(prompt) => Box::new(prompt.as_bytes()),
                 None => input(self.file.as_deref())?,
             };
-            let answer = answer(&mut session, &mut decoding, &mut text, self.template, self.max_tokens, self.json)?;
+            let answer = answer(&mut session, &mut sampler, &mut text, self.template, self.max_tokens, self.json)?;
             if self.json { print_json(&answer) } else { Ok(()) }
         })
     }
 
     /// Prompts that begin alike: a text, and every line of standard input behind it.
-    fn interact(&self, session: &mut Session<'_, '_>, decoding: &mut Decoding) -> Result<()> {
+    fn interact(&self, session: &mut Session<'_, '_>, sampler: &mut Sampler) -> Result<()> {
         let begin = match (&self.prompt, &self.file) {
             (Some(prompt), _) => prompt.clone(),
             (None, Some(file)) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
@@ -91,8 +91,8 @@ impl Run {
             let reused = prompts.read(session, &tokens, |tokens| bar.set_position(tokens));
             bar.finish_and_clear();
             let (reused, seconds) = (reused?, start.elapsed().as_secs_f64());
-            decoding.reset();
-            let answer = write(session, decoding, self.template, self.max_tokens, self.json, seconds)?;
+            sampler.reset();
+            let answer = write(session, sampler, self.template, self.max_tokens, self.json, seconds)?;
             if self.json {
                 print_json_line(&Turn { reused_tokens: reused, answer })?;
             } else if terminal {

@@ -51,8 +51,8 @@ impl Score {
         pairs.truncate(self.limit.unwrap_or(usize::MAX));
         let bar = progress::count("summarizing", pairs.len() as u64);
         let beams = self.beams.count(&self.sampler, self.max_tokens)?;
-        let (options, decoding) = (self.plan.options().beams(beams), self.sampler.summary(beams, self.ungrounded));
-        let scored = summarize(&model, options, &decoding, self.max_tokens, &pairs, || bar.inc(1));
+        let how = self.sampler.how(beams, self.max_tokens, self.ungrounded);
+        let scored = summarize(&model, self.plan.options().beams(beams), &how, &pairs, || bar.inc(1));
         bar.finish_and_clear();
         let scored = scored?;
         if let Some(path) = &self.summaries {

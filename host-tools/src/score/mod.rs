@@ -9,7 +9,7 @@ pub use faults::Faults;
 pub use rouge::Rouge;
 pub use stem::stem;
 
-use crate::text::{self, Decoding};
+use crate::summary::{self, How};
 use crate::workspace::HostWorkspace;
 use anyhow::{Context, Result, ensure};
 use jamlet::{Model, Options};
@@ -92,14 +92,12 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
 pub fn summarize(
     model: &Model<'_>,
     options: Options,
-    decoding: &Decoding,
-    limit: usize,
+    how: &How,
     pairs: &[Pair],
     tick: impl Fn() + Sync,
 ) -> Result<Vec<Scored>> {
-    let one = |workspace: &mut HostWorkspace, (index, pair): (usize, &Pair)| -> Result<Scored> {
-        let mut session = workspace.session(model)?;
-        let summary = text::summarize(&mut session, &mut decoding.clone(), &pair.text, limit)?;
+    let one = |workspace: &mut HostWorkspace, memory: &mut _, (index, pair): (usize, &Pair)| -> Result<Scored> {
+        let (summary, _) = summary::summarize(workspace.session(model)?, memory, how, &pair.text)?;
         tick();
         Ok(Scored {
             index,
@@ -113,8 +111,10 @@ pub fn summarize(
         .par_iter()
         .enumerate()
         .map_init(
-            || HostWorkspace::new(model, options),
-            |workspace, pair| one(workspace.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?, pair),
+            || (HostWorkspace::new(model, options), summary::memory()),
+            |(workspace, memory), pair| {
+                one(workspace.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?, memory, pair)
+            },
         )
         .collect()
 }

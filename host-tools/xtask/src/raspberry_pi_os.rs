@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use jamlet::Options;
 use jamlet::beams::DEFAULT_BEAMS;
 use jamlet_tools::image_file::ImageFile;
-use jamlet_tools::text::{self, Decoding};
+use jamlet_tools::summary::{self, How};
 use jamlet_tools::workspace::HostWorkspace;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,9 +62,10 @@ fn summary(text: &Path) -> Result<String> {
     let file = ImageFile::open(None)?;
     let model = file.model()?;
     let mut workspace = HostWorkspace::new(&model, Options::default().beams(DEFAULT_BEAMS))?;
-    let mut session = workspace.session(&model)?;
     let text = std::fs::read_to_string(text).with_context(|| text.display().to_string())?;
-    text::summarize(&mut session, &mut Decoding::summary(), &text, 64)
+    let mut how = How::new();
+    how.options = how.options.limit(64);
+    Ok(summary::summarize(workspace.session(&model)?, &mut summary::memory(), &how, &text)?.0)
 }
 
 fn build() -> Result<PathBuf> {

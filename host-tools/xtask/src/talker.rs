@@ -5,11 +5,10 @@ use crate::images::Random;
 use anyhow::{Context, Result};
 use jamlet::image::layout::Expected;
 use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, features};
-use jamlet::state::MAX_BEAMS;
-use jamlet::tokenizer::Decoder;
-use jamlet::{Beams, Grounding, Model, Options, Plan, Session};
+use jamlet::{Model, Options, Plan, Session, Summarizer, SummaryOptions};
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
 use jamlet_tools::pack::{Blobs, Source, prompt_section, write};
+use jamlet_tools::summary;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -79,30 +78,21 @@ pub fn answer(image: &[u8], options: Options, text: &[u8], most: u64) -> Result<
 pub fn answer_in_parts(image: &[u8], options: Options, parts: &[&[u8]], most: u64) -> Result<(usize, u64, String)> {
     let image = Aligned::copy(image);
     let model = Model::parse(image.bytes()).map_err(anyhow::Error::msg)?;
-    let tokenizer = model.tokenizer().context("the image has no tokenizer")?;
     let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), options).map_err(anyhow::Error::msg)?.bytes());
-    let mut session = Session::new(&model, options, workspace.bytes_mut()).map_err(anyhow::Error::msg)?;
-    let mut tokens: Vec<u32> = model.opening().collect();
-    // In one piece, so that nothing depends on how the text arrived.
-    let mut encoder = jamlet::tokenizer::Encoder::<4096>::new(tokenizer);
-    let mut grounding = Grounding::new();
-    for part in parts {
-        grounding.feed(part);
-        encoder.feed(part, |token| tokens.push(token));
-        encoder.finish(|token| tokens.push(token));
+    let session = Session::new(&model, options, workspace.bytes_mut()).map_err(anyhow::Error::msg)?;
+    let mut memory = summary::memory();
+    let mut summarizer = Summarizer::new(session, &mut memory, SummaryOptions::new().limit(most as usize))?;
+    let mut text = String::new();
+    let mut listener = |piece: &str| text.push_str(piece);
+    for (number, part) in parts.iter().enumerate() {
+        summarizer.feed(part, &mut listener)?;
+        if number + 1 < parts.len() {
+            summarizer.flush(&mut listener)?;
+            summarizer.resumed();
+        }
     }
-    grounding.finish();
-    if parts.len() > 1 {
-        grounding.miss();
-    }
-    tokens.extend(model.prompt().suffix());
-    session.feed(&tokens).map_err(anyhow::Error::msg)?;
-    let mut decoder = Decoder::new(tokenizer, true);
-    let (mut beams, mut summary) = (Beams::<{ MAX_BEAMS as usize }>::new(most as usize), String::new());
-    while beams.step(&mut session, Some(&grounding)).map_err(anyhow::Error::msg)? {}
-    let written = beams.tokens().map(|token| decoder.push(token, |text| summary.push_str(text))).count() as u64;
-    decoder.finish(|text| summary.push_str(text));
-    Ok((tokens.len(), written, summary))
+    let answer = summarizer.finish(&mut listener)?;
+    Ok((answer.read as usize, answer.written, text))
 }
 
 /// Bytes as byte-level tokenizers write them: printable ones as themselves, the others as letters from U+0100 on.
