@@ -38,7 +38,7 @@
 //!
 //! * [`summary`]: from the bytes of a text to its summary, everything in between.
 //! * [`beams`]: a few summaries side by side, of which the most probable is kept.
-//! * [`checkpoints`]: going back in a run, in memory of the caller.
+//! * [`rewind`]: going back in a run, in memory of the caller.
 //! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets, `snapshot` and `restore` carry it elsewhere.
 //! * [`Sampler`]: from logits to a token, without ever holding all logits; [`Grounding`]: with names from the text alone.
 //! * [`tokenizer`]: text to ids and back, streaming, read from the image.
@@ -56,12 +56,12 @@
 compile_error!("images are little-endian and read in place");
 
 pub mod beams;
-pub mod checkpoints;
 pub mod image;
 pub mod kernels;
 mod layers;
 pub mod matrix;
 pub mod model;
+pub mod rewind;
 pub mod sampler;
 mod session;
 pub mod state;
@@ -69,9 +69,9 @@ pub mod summary;
 pub mod tokenizer;
 
 pub use beams::Beams;
-pub use checkpoints::Checkpoints;
 pub use image::ImageError;
 pub use model::Model;
+pub use rewind::RewindPoints;
 pub use sampler::{Grounding, Sampler, SamplerOptions};
 pub use session::{Session, SessionError};
 pub use state::{Aligned, Eviction, Options, Plan, PlanError, RestoreError, SnapshotError, StateWidth, Workspace};

@@ -5,8 +5,8 @@ use crate::layers::{self, Pass};
 use crate::model::{FfnWeights, MixerWeights, Model};
 use crate::sampler::{Grounding, Sampler};
 use crate::state::cache::Cache;
-use crate::state::snapshot::{self, Memory, Place, RestoreError, SnapshotError};
-use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError, Spare};
+use crate::state::snapshot::{self, Progress, RestoreError, SnapshotError, SnapshotView};
+use crate::state::{Arena, BeamStates, Buffers, MambaState, Options, Plan, PlanError};
 use core::convert::Infallible;
 
 /// Why a session can't do what was asked.
@@ -65,7 +65,7 @@ pub struct Session<'m, 'w> {
     buffers: Buffers<'w>,
     mamba: MambaState<'w>,
     cache: Cache<'w>,
-    spare: Spare<'w>,
+    beam_states: BeamStates<'w>,
     /// Tokens that were fed.
     position: u64,
     /// Row of the residual stream that holds the last token, if one does.
@@ -103,9 +103,20 @@ impl<'m, 'w> Session<'m, 'w> {
         let header = model.header();
         let mamba = MambaState::carve(&mut arena, &plan);
         let cache = Cache::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
-        let spare = Spare::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
+        let beam_states = BeamStates::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
         let buffers = Buffers::carve(&mut arena, &plan);
-        Ok(Self { model: *model, plan, kernels, buffers, mamba, cache, spare, position: 0, last: None, pending: None })
+        Ok(Self {
+            model: *model,
+            plan,
+            kernels,
+            buffers,
+            mamba,
+            cache,
+            beam_states,
+            position: 0,
+            last: None,
+            pending: None,
+        })
     }
 
     /// The model that runs.
@@ -205,7 +216,7 @@ impl<'m, 'w> Session<'m, 'w> {
         let mut first = 0;
         while first < head.rows() {
             let rows = head.slice_rows(first, block);
-            let logits = layers::first(b.logits, rows.rows());
+            let logits = layers::take_prefix(b.logits, rows.rows());
             k.matmul(&rows, &input, logits);
             sink(first, logits);
             first += block;
@@ -222,8 +233,8 @@ impl<'m, 'w> Session<'m, 'w> {
     /// # Errors
     /// [`SnapshotError::TooSmall`], which says the size needed.
     pub fn snapshot(&mut self, out: &mut [u8]) -> Result<usize, SnapshotError> {
-        let place = Place { position: self.position, sampled: self.pending, output: false };
-        self.save_into(place, out)
+        let progress = Progress { position: self.position, sampled: self.pending, output: false };
+        self.save_into(progress, out)
     }
 
     /// As [`Session::snapshot`], with what the logits after the last token are computed from: the session that restores it
@@ -234,8 +245,8 @@ impl<'m, 'w> Session<'m, 'w> {
     /// [`SnapshotError::TooSmall`], which says the size needed.
     pub fn snapshot_with_logits(&mut self, out: &mut [u8]) -> Result<usize, SnapshotError> {
         self.feed_pending();
-        let place = Place { position: self.position, sampled: None, output: self.last.is_some() };
-        self.save_into(place, out)
+        let progress = Progress { position: self.position, sampled: None, output: self.last.is_some() };
+        self.save_into(progress, out)
     }
 
     /// As [`Session::snapshot`], into anything that takes bytes: `put` gets them piece by piece. Returns the length, which
@@ -244,19 +255,19 @@ impl<'m, 'w> Session<'m, 'w> {
     /// # Errors
     /// Those of `put`.
     pub fn snapshot_to<E>(&mut self, put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
-        let place = Place { position: self.position, sampled: self.pending, output: false };
-        self.memory(None).save(place, put)
+        let progress = Progress { position: self.position, sampled: self.pending, output: false };
+        self.snapshot_view(None).save(progress, put)
     }
 
     /// Bytes that [`Session::snapshot`] takes now.
     pub fn snapshot_length(&mut self) -> u64 {
-        let place = Place { position: self.position, sampled: self.pending, output: false };
-        self.memory(None).length(place)
+        let progress = Progress { position: self.position, sampled: self.pending, output: false };
+        self.snapshot_view(None).length(progress)
     }
 
     /// As [`Session::snapshot`], without a token that was sampled and not fed.
-    pub(crate) fn checkpoint(&mut self, out: &mut [u8]) -> Result<usize, SnapshotError> {
-        self.save_into(Place { position: self.position, sampled: None, output: false }, out)
+    pub(crate) fn save_for_rewind(&mut self, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        self.save_into(Progress { position: self.position, sampled: None, output: false }, out)
     }
 
     /// As if the token that was sampled and not fed hadn't been sampled.
@@ -270,28 +281,28 @@ impl<'m, 'w> Session<'m, 'w> {
         self.position
     }
 
-    /// Copies the state to place `spare` of [`Options::beams`] − 1, where it stays.
-    pub(crate) fn copy_to(&mut self, spare: usize) {
+    /// Copies the state to place `place` of [`Options::beams`] − 1, where it stays.
+    pub(crate) fn copy_to(&mut self, place: usize) {
         self.feed_pending();
-        self.spare.copy(spare, self.position, &mut self.mamba, &mut self.cache);
+        self.beam_states.copy(place, self.position, &mut self.mamba, &mut self.cache);
     }
 
-    /// Exchanges the state with the one in place `spare`, which has seen `position` tokens. There are no logits then until
+    /// Exchanges the state with the one in place `place`, which has seen `position` tokens. There are no logits then until
     /// something is fed.
-    pub(crate) fn exchange(&mut self, spare: usize, position: u64) {
+    pub(crate) fn exchange(&mut self, place: usize, position: u64) {
         self.feed_pending();
         // Of both, all that either has.
         let longer = self.position.max(position);
-        self.spare.exchange(spare, longer, &mut self.mamba, &mut self.cache);
+        self.beam_states.exchange(place, longer, &mut self.mamba, &mut self.cache);
         self.cache.seek(position);
         (self.position, self.last) = (position, None);
     }
 
-    fn save_into(&mut self, place: Place, out: &mut [u8]) -> Result<usize, SnapshotError> {
-        let mut memory = self.memory(self.last);
-        let (needed, found) = (memory.length(place) as usize, out.len());
+    fn save_into(&mut self, progress: Progress, out: &mut [u8]) -> Result<usize, SnapshotError> {
+        let mut view = self.snapshot_view(self.last);
+        let (needed, found) = (view.length(progress) as usize, out.len());
         let mut rest = out.get_mut(..needed).ok_or(SnapshotError::TooSmall { needed, found })?;
-        let Ok(_) = memory.save(place, |bytes| {
+        let Ok(_) = view.save(progress, |bytes| {
             // `needed` is the sum of all pieces, so there is always room.
             if let Some((place, tail)) = core::mem::take(&mut rest).split_at_mut_checked(bytes.len()) {
                 place.copy_from_slice(bytes);
@@ -330,23 +341,23 @@ impl<'m, 'w> Session<'m, 'w> {
         length: u64,
         mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), RestoreError<E>> {
-        let mut memory = self.memory(Some(0));
-        let place = memory.check(length, &mut read)?;
-        if let Err(error) = memory.load(place, read) {
+        let mut view = self.snapshot_view(Some(0));
+        let progress = view.check(length, &mut read)?;
+        if let Err(error) = view.load(progress, read) {
             self.reset();
             return Err(RestoreError::Read(error));
         }
-        self.position = place.position;
-        (self.last, self.pending) = (place.output.then_some(0), place.sampled);
+        self.position = progress.position;
+        (self.last, self.pending) = (progress.output.then_some(0), progress.sampled);
         Ok(())
     }
 
     /// What a snapshot holds, the last token being in row `row` of the residual stream.
-    fn memory(&mut self, row: Option<usize>) -> Memory<'_, 'w> {
+    fn snapshot_view(&mut self, row: Option<usize>) -> SnapshotView<'_, 'w> {
         let (identity, header) = (self.model.identity(), self.model.header());
         let (hidden, vocab) = (header.hidden as usize, header.vocab);
         let row = row.and_then(|row| self.buffers.residual.get_mut(row * hidden..(row + 1) * hidden));
-        Memory {
+        SnapshotView {
             plan: &self.plan,
             identity,
             vocab,

@@ -52,6 +52,6 @@ fn snapshots() {
 #[test]
 fn a_workspace_is_zeroed_memory_on_a_multiple_of_16() {
     let mut workspace = Workspace::<33>::default();
-    assert_eq!(workspace.bytes(), [0; 33]);
-    assert!(workspace.bytes().as_ptr().addr().is_multiple_of(16));
+    assert_eq!(workspace.as_mut_bytes(), [0; 33]);
+    assert!(workspace.as_mut_bytes().as_ptr().addr().is_multiple_of(16));
 }

@@ -1,23 +1,23 @@
 //! Prompts one after the other, each read only from about where it differs from the one before.
 
 use anyhow::Result;
-use jamlet::{Checkpoints, Session};
+use jamlet::{RewindPoints, Session};
 
-/// Tokens between two checkpoints.
+/// Tokens between two points.
 const EVERY: usize = 64;
 
 /// A session, what it has read, and states to go back to.
 #[derive(Debug)]
 pub struct Prompts<'b> {
-    checkpoints: Checkpoints<'b>,
+    points: RewindPoints<'b>,
     /// The prompt that was read last.
     before: Vec<u32>,
 }
 
 impl<'b> Prompts<'b> {
     /// Nothing was read.
-    pub fn new(checkpoints: Checkpoints<'b>) -> Self {
-        Self { checkpoints, before: Vec::new() }
+    pub fn new(points: RewindPoints<'b>) -> Self {
+        Self { points, before: Vec::new() }
     }
 
     /// Has `session` read `tokens` and nothing else, and returns how many of them it had read already. At least one is read
@@ -29,7 +29,7 @@ impl<'b> Prompts<'b> {
         let common = self.before.iter().zip(tokens).take_while(|(a, b)| a == b).count();
         let common = common.min(tokens.len().saturating_sub(1));
         // Nobody knows what was read after `before`; what is decoded goes on from there.
-        let reused = self.checkpoints.rewind(session, common as u64) as usize;
+        let reused = self.points.rewind(session, common as u64) as usize;
         self.before.clear();
         let mut read = reused;
         while read < tokens.len() {
@@ -42,7 +42,7 @@ impl<'b> Prompts<'b> {
             read = end;
             tick(read as u64);
             if read < tokens.len() {
-                self.checkpoints.keep(session);
+                self.points.keep(session);
             }
         }
         self.before.extend(tokens);

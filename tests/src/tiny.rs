@@ -1,7 +1,7 @@
 //! The smallest images of every kind of layer: a few thousand bytes each, so that a fuzzer can take millions.
 
 use anyhow::Result;
-use jamlet::image::layout::Expected;
+use jamlet::image::layout::SectionSpec;
 use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, SIGNATURE_BYTES, features};
 use jamlet::{Model, Options, Plan, Session};
 use jamlet_tools::pack::{self, Blobs, Source};
@@ -22,7 +22,7 @@ impl Weights {
 }
 
 impl Source for Weights {
-    fn rows(&mut self, section: &Expected, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+    fn rows(&mut self, section: &SectionSpec, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()> {
         let cols = section.shape.map_or(0, |(_, cols)| cols as usize);
         for _ in 0..rows.len() * cols {
             out.push(match section.role {
@@ -34,7 +34,7 @@ impl Source for Weights {
         Ok(())
     }
 
-    fn name(&self, section: &Expected) -> String {
+    fn name(&self, section: &SectionSpec) -> String {
         format!("{:?}", section.role)
     }
 }

@@ -246,7 +246,7 @@ impl Header {
                 _ => Ok(()),
             }
         }
-        const fn first(checks: &[(&'static str, u32)]) -> Result<(), ImageError> {
+        const fn all_positive(checks: &[(&'static str, u32)]) -> Result<(), ImageError> {
             let mut i = 0;
             while i < checks.len() {
                 if let Err(error) = positive(checks[i].0, checks[i].1) {
@@ -257,14 +257,16 @@ impl Header {
             Ok(())
         }
         let mixer = match kind.mixer {
-            Mixer::Mamba => first(&[
+            Mixer::Mamba => all_positive(&[
                 ("d_inner", self.d_inner),
                 ("d_state", self.d_state),
                 ("d_conv", self.d_conv),
                 ("dt_rank", self.dt_rank),
             ]),
-            Mixer::S4d => first(&[("d_inner", self.d_inner), ("d_state", self.d_state), ("d_conv", self.d_conv)]),
-            Mixer::Attention => first(&[
+            Mixer::S4d => {
+                all_positive(&[("d_inner", self.d_inner), ("d_state", self.d_state), ("d_conv", self.d_conv)])
+            }
+            Mixer::Attention => all_positive(&[
                 ("num_attention_heads", self.heads),
                 ("num_key_value_heads", self.kv_heads),
                 ("head_dim", self.head_dim),
@@ -287,7 +289,7 @@ impl Header {
         }
         match kind.ffn {
             FeedForward::None => Ok(()),
-            FeedForward::Mlp => first(&[("intermediate_size", self.intermediate)]),
+            FeedForward::Mlp => all_positive(&[("intermediate_size", self.intermediate)]),
             FeedForward::Moe => {
                 if self.top_k > self.experts {
                     return Err(ImageError::Field {
@@ -297,7 +299,7 @@ impl Header {
                         max: self.experts as u64,
                     });
                 }
-                first(&[
+                all_positive(&[
                     ("intermediate_size", self.intermediate),
                     ("num_experts", self.experts),
                     ("num_experts_per_tok", self.top_k),

@@ -5,7 +5,7 @@ use crate::matrix::tile_bytes;
 
 /// A section as header and layers imply it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
+pub struct SectionSpec {
     /// What it holds.
     pub role: Role,
     /// Its layer, or [`NONE_U16`].
@@ -18,7 +18,7 @@ pub struct Expected {
     pub shape: Option<(u32, u32)>,
 }
 
-impl Expected {
+impl SectionSpec {
     /// Length in bytes, where header and layers imply it.
     pub fn bytes(&self, header: &Header) -> Option<u64> {
         let (rows, cols) = self.shape?;
@@ -121,19 +121,19 @@ fn shape(header: &Header, role: Role) -> (Encoding, Option<(u32, u32)>) {
     (encoding, Some((rows, cols)))
 }
 
-fn expected(header: &Header, role: Role, layer: u16, expert: u16) -> Expected {
+fn expected(header: &Header, role: Role, layer: u16, expert: u16) -> SectionSpec {
     let (encoding, shape) = shape(header, role);
-    Expected { role, layer, expert, encoding, shape }
+    SectionSpec { role, layer, expert, encoding, shape }
 }
 
 /// The sections of the model as a whole, which come first.
-pub fn model_sections(header: &Header) -> impl Iterator<Item = Expected> + '_ {
+pub fn model_sections(header: &Header) -> impl Iterator<Item = SectionSpec> + '_ {
     let roles = MODEL.into_iter().filter(|&role| present(header, role));
     roles.map(|role| expected(header, role, NONE_U16, NONE_U16))
 }
 
 /// The sections of one layer: mixer, then feed-forward part, then its experts.
-pub fn layer_sections(header: &Header, layer: u16, kind: LayerKind) -> impl Iterator<Item = Expected> + '_ {
+pub fn layer_sections(header: &Header, layer: u16, kind: LayerKind) -> impl Iterator<Item = SectionSpec> + '_ {
     let mixer: &[Role] = match kind.mixer {
         Mixer::Mamba => &MAMBA,
         Mixer::Attention => &ATTENTION,

@@ -1,7 +1,7 @@
 //! The checked view of an image's sections.
 
 use super::header::{u16_at, u32_at, u64_at};
-use super::layout::{Expected, layer_sections, model_sections};
+use super::layout::{SectionSpec, layer_sections, model_sections};
 use super::{Encoding, Header, IMAGE_ALIGN, ImageError, LayerKind, Role, SECTION_ALIGN, SIGNATURE_BYTES, crc, field};
 
 /// An image whose structure was checked: header, layers, section table and padding.
@@ -148,7 +148,7 @@ impl<'m> Image<'m> {
     }
 
     /// All sections in the order of the file, with what each one is.
-    pub fn sections(&self) -> impl Iterator<Item = (Expected, Section<'m>)> + '_ {
+    pub fn sections(&self) -> impl Iterator<Item = (SectionSpec, Section<'m>)> + '_ {
         let layers = (0..self.header.layers).filter_map(|index| Some((index, self.layer(index)?)));
         let layers = layers.flat_map(|(index, kind)| layer_sections(&self.header, index as u16, kind));
         let all = model_sections(&self.header).chain(layers);
@@ -173,7 +173,7 @@ struct Walk<'a, 'm> {
 }
 
 impl Walk<'_, '_> {
-    fn check(&mut self, expected: &Expected) -> Result<(), ImageError> {
+    fn check(&mut self, expected: &SectionSpec) -> Result<(), ImageError> {
         let (index, header) = (self.index, &self.image.header);
         let wrong = |name, found, expected| Err(ImageError::Section { index, name, found, expected });
         if index >= header.sections {

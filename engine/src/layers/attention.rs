@@ -6,7 +6,7 @@
 //! out      = o_proj(Σ_t a[t]·v[t])
 //! ```
 
-use super::{Pass, add_rows, first, normalize, quantize_rows};
+use super::{Pass, add_rows, normalize, quantize_rows, take_prefix};
 use crate::kernels::{Kernels, Lanes};
 use crate::model::AttentionWeights;
 use crate::state::cache::{Cache, Head};
@@ -33,10 +33,10 @@ pub(crate) fn attention(
     let shared = NonZeroUsize::new(heads / kv_heads.max(1)).unwrap_or(NonZeroUsize::MIN);
     let b = &mut *pass.buffers;
     let [queries, mixed, _] = &mut b.wide;
-    let (queries, mixed) = (first(queries, tokens * q_width), first(mixed, tokens * q_width));
+    let (queries, mixed) = (take_prefix(queries, tokens * q_width), take_prefix(mixed, tokens * q_width));
     let (keys, values) =
-        first(b.narrow, 2 * tokens * kv_width).split_at_mut_checked(tokens * kv_width).unwrap_or_default();
-    let residual = first(b.residual, tokens * norm.len());
+        take_prefix(b.narrow, 2 * tokens * kv_width).split_at_mut_checked(tokens * kv_width).unwrap_or_default();
+    let residual = take_prefix(b.residual, tokens * norm.len());
 
     let input = normalize(k, residual, (norm, header.eps), group, b.normed, (&mut *b.quant_in.0, &mut *b.quant_in.1));
     k.matmul(&w.q, &input, queries);
@@ -79,7 +79,7 @@ pub(crate) fn attention(
             #[cfg(not(feature = "heavy-hitters"))]
             let _ = counts;
             let k = lane.kernels;
-            let query = first(lane.query, dim);
+            let query = take_prefix(lane.query, dim);
             // Leaves exp(score − max) in `scores`, and returns their sum.
             let mut attend = |q: &[f32], scores: &mut [f32]| {
                 let q_scale = k.quantize_query(q, query) * scale;
@@ -89,9 +89,9 @@ pub(crate) fn attention(
             let queries = queries.get(index * unit * dim..).unwrap_or(&[]);
             let mut outputs = queries.chunks_exact(dim.max(1)).zip(mixed.chunks_exact_mut(dim.max(1)));
             let (scores, others) = lane.scores.split_at_mut_checked(slots).unwrap_or_default();
-            let scores = first(scores, used);
+            let scores = take_prefix(scores, used);
             if pairs && let (Some((q, out)), Some((other_q, other))) = (outputs.next(), outputs.next()) {
-                let others = first(others, used);
+                let others = take_prefix(others, used);
                 let (sum, other_sum) = (attend(q, scores), attend(other_q, others));
                 let two = [(scores, sum, out), (others, other_sum, other)];
                 return k.weighted_values_of_two(two, values, value_scales);
@@ -109,7 +109,7 @@ pub(crate) fn attention(
     }
 
     let mixed = quantize_rows(k, mixed, q_width, q_width, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
-    let out = first(b.wide[2], residual.len());
+    let out = take_prefix(b.wide[2], residual.len());
     k.matmul(&w.o, &mixed, out);
     add_rows(residual, out);
 }

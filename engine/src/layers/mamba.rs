@@ -13,7 +13,7 @@
 //!
 //! In S4D, dt, B and C are constants of a channel, so exp(dt·A) and dt·B are too: the image has them ready.
 
-use super::{Pass, add_bias, add_rows, first, normalize, quantize_rows};
+use super::{Pass, add_bias, add_rows, normalize, quantize_rows, take_prefix};
 use crate::kernels::{Columns, S4dScan, Scan};
 use crate::model::{MambaWeights, S4dWeights, SsmWeights};
 use crate::state::StateWidth;
@@ -35,8 +35,8 @@ pub(crate) fn mamba(
     let row = rank + 2 * n;
     let b = &mut *pass.buffers;
     let [x, z, dt] = &mut b.wide;
-    let (x, z, dt) = (first(x, tokens * e), first(z, tokens * e), first(dt, tokens * e));
-    let residual = first(b.residual, tokens * norm.len());
+    let (x, z, dt) = (take_prefix(x, tokens * e), take_prefix(z, tokens * e), take_prefix(dt, tokens * e));
+    let residual = take_prefix(b.residual, tokens * norm.len());
 
     let input = normalize(k, residual, (norm, eps), group, b.normed, (&mut *b.quant_in.0, &mut *b.quant_in.1));
     k.matmul(&w.in_x, &input, x);
@@ -53,7 +53,7 @@ pub(crate) fn mamba(
     match &w.ssm {
         SsmWeights::Selective(s) => {
             let convolved = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
-            let selective = first(b.narrow, tokens * row);
+            let selective = take_prefix(b.narrow, tokens * row);
             k.matmul(&s.x_proj, &convolved, selective);
             let [dt_norm, b_norm, c_norm] = s.norms;
             for row in selective.chunks_exact_mut(row.max(1)) {
@@ -94,7 +94,7 @@ pub(crate) fn mamba(
     }
 
     let gated = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
-    let out = first(b.wide[2], residual.len());
+    let out = take_prefix(b.wide[2], residual.len());
     k.matmul(&w.out, &gated, out);
     add_rows(residual, out);
     add_bias(residual, w.out_bias);

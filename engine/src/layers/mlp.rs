@@ -1,6 +1,6 @@
 //! SwiGLU (Shazeer 2020): `down(silu(gate(x)) · up(x))`.
 
-use super::{Pass, add_rows, first, normalize, quantize_rows};
+use super::{Pass, add_rows, normalize, quantize_rows, take_prefix};
 use crate::kernels::{Kernels, Quantized};
 use crate::model::MlpWeights;
 use crate::state::Buffers;
@@ -12,7 +12,7 @@ pub(crate) fn mlp(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MlpWeights<'_>) {
     let group = header.group as usize;
     let b = &mut *pass.buffers;
     let Buffers { residual, normed, quant_in, quant_mid, wide, .. } = b;
-    let residual = first(residual, tokens * norm.len());
+    let residual = take_prefix(residual, tokens * norm.len());
     let input = normalize(k, residual, (norm, header.eps), group, normed, (&mut *quant_in.0, &mut *quant_in.1));
     let out = swiglu(k, w, &input, (&mut *quant_mid.0, &mut *quant_mid.1), wide);
     add_rows(residual, out);
@@ -27,8 +27,8 @@ pub(super) fn swiglu<'b>(
     [gate, up, out]: &'b mut [&mut [f32]; 3],
 ) -> &'b [f32] {
     let (tokens, width) = (input.tokens(), w.gate.rows());
-    let (gate, up) = (first(gate, tokens * width), first(up, tokens * width));
-    let out = first(out, tokens * w.down.rows());
+    let (gate, up) = (take_prefix(gate, tokens * width), take_prefix(up, tokens * width));
+    let out = take_prefix(out, tokens * w.down.rows());
     k.matmul(&w.gate, input, gate);
     k.matmul(&w.up, input, up);
     k.swiglu(gate, up);

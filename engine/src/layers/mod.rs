@@ -31,7 +31,7 @@ pub(crate) struct Pass<'a, 'w> {
 }
 
 /// The first `count` elements; shorter only if the plan were wrong.
-pub(crate) fn first<T>(buffer: &mut [T], count: usize) -> &mut [T] {
+pub(crate) fn take_prefix<T>(buffer: &mut [T], count: usize) -> &mut [T] {
     let count = count.min(buffer.len());
     buffer.split_at_mut_checked(count).map_or(&mut [], |(head, _)| head)
 }
@@ -53,7 +53,7 @@ impl<'q> Rows<'q> {
     ) -> Self {
         // At least one group, so that rows without columns do no harm.
         let (cols, groups) = (padded_cols(cols).max(8), groups(cols, group).max(1));
-        Self { values: first(values, tokens * cols), scales: first(scales, tokens * groups), cols, group }
+        Self { values: take_prefix(values, tokens * cols), scales: take_prefix(scales, tokens * groups), cols, group }
     }
 
     /// Every row's place for values and scales.
@@ -63,10 +63,14 @@ impl<'q> Rows<'q> {
     }
 
     /// The first `tokens` rows.
-    pub(crate) fn first(self, tokens: usize) -> Quantized<'q> {
+    pub(crate) fn take_prefix(self, tokens: usize) -> Quantized<'q> {
         let groups = groups(self.cols, self.group).max(1);
-        Self { values: first(self.values, tokens * self.cols), scales: first(self.scales, tokens * groups), ..self }
-            .done()
+        Self {
+            values: take_prefix(self.values, tokens * self.cols),
+            scales: take_prefix(self.scales, tokens * groups),
+            ..self
+        }
+        .done()
     }
 
     /// All rows.

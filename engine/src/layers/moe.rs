@@ -5,7 +5,7 @@
 //! are added to a token in order of the experts' numbers, whatever the chunk.
 
 use super::mlp::swiglu;
-use super::{Pass, Rows, first};
+use super::{Pass, Rows, take_prefix};
 use crate::model::MoeWeights;
 use crate::state::Buffers;
 
@@ -17,10 +17,10 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
     let (experts, top_k) = (header.experts as usize, header.top_k as usize);
     let Buffers { residual, normed, quant_in, quant_mid, quant_routed, wide, scores, routed, routes, .. } =
         &mut *pass.buffers;
-    let residual = first(residual, tokens * hidden);
+    let residual = take_prefix(residual, tokens * hidden);
     let (chosen, gathered) = routed.split_at_mut((tokens * top_k).min(routed.len()));
     let mut input = Rows::new(tokens, hidden, group, (&mut *quant_in.0, &mut *quant_in.1));
-    let scores = first(scores, experts);
+    let scores = take_prefix(scores, experts);
     let choices = chosen.chunks_exact_mut(top_k.max(1)).zip(routes.chunks_exact_mut(top_k.max(1)));
     for ((x, (chosen, weights)), (values, scales)) in
         residual.chunks_exact(hidden.max(1)).zip(choices).zip(input.iter_mut())
@@ -53,7 +53,7 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
         if count == 0 {
             continue;
         }
-        let input = shared.first(count);
+        let input = shared.take_prefix(count);
         let out = swiglu(k, &w.experts.get(expert.into()), &input, (&mut *quant_mid.0, &mut *quant_mid.1), wide);
         for (&token, out) in gathered.iter().zip(out.chunks_exact(hidden.max(1))) {
             let token = usize::from(token);

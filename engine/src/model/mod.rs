@@ -111,7 +111,7 @@ impl<'m> Model<'m> {
     fn layer(&self, index: u32) -> Option<Layer<'m>> {
         let kind = self.image.layer(index)?;
         let (biases, norms) = (self.header().has(features::PROJ_BIAS), !self.header().has(features::PLAIN_MAMBA));
-        let mut read = Reader { model: self, next: self.image.first_section(index) };
+        let mut read = LayerReader { model: self, next: self.image.first_section(index) };
         let mixer_norm = read.floats();
         let mixer = match kind.mixer {
             Mixer::Mamba | Mixer::S4d => MixerWeights::Mamba(MambaWeights {
@@ -163,12 +163,12 @@ impl<'m> Model<'m> {
 }
 
 /// Reads a layer's sections in their order.
-struct Reader<'a, 'm> {
+struct LayerReader<'a, 'm> {
     model: &'a Model<'m>,
     next: u32,
 }
 
-impl<'m> Reader<'_, 'm> {
+impl<'m> LayerReader<'_, 'm> {
     fn section(&mut self) -> Section<'m> {
         let section = self.model.image.section(self.next);
         self.next = self.next.wrapping_add(1);
@@ -338,6 +338,6 @@ impl<'m> Experts<'m> {
     pub fn get(&self, index: usize) -> MlpWeights<'m> {
         let there = index < self.model.header().experts as usize;
         let next = if there { self.first.wrapping_add(3 * index as u32) } else { NONE_U32 };
-        Reader { model: &self.model, next }.mlp()
+        LayerReader { model: &self.model, next }.mlp()
     }
 }

@@ -199,7 +199,7 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
 }
 
 /// What is saved.
-pub(crate) struct Memory<'a, 'w> {
+pub(crate) struct SnapshotView<'a, 'w> {
     pub plan: &'a Plan,
     /// Identity of the model.
     pub identity: u32,
@@ -213,7 +213,7 @@ pub(crate) struct Memory<'a, 'w> {
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Progress {
     /// Tokens that were fed.
     pub position: u64,
     /// A token that was sampled and not fed.
@@ -222,11 +222,11 @@ pub(crate) struct Place {
     pub output: bool,
 }
 
-impl Memory<'_, '_> {
+impl SnapshotView<'_, '_> {
     /// Bytes of a snapshot.
-    pub(crate) fn length(&mut self, place: Place) -> u64 {
+    pub(crate) fn length(&mut self, progress: Progress) -> u64 {
         let mut length = AROUND as u64;
-        let Ok(()) = self.visit(place, |part| {
+        let Ok(()) = self.visit(progress, |part| {
             length += part.len() as u64;
             Ok::<_, Infallible>(())
         });
@@ -234,10 +234,10 @@ impl Memory<'_, '_> {
     }
 
     /// Gives all parts of the state to `part`, in the order of the format.
-    fn visit<E>(&mut self, place: Place, mut part: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+    fn visit<E>(&mut self, progress: Progress, mut part: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
         part(cast_slice_mut(self.mamba.conv))?;
         part(self.mamba.ssm)?;
-        let used = place.position.min(self.cache.slots as u64) as usize;
+        let used = progress.position.min(self.cache.slots as u64) as usize;
         let (dim, heads) = (self.cache.head_dim, self.cache.kv_heads);
         for layer in 0..self.plan.attention_layers as usize {
             for head in 0..heads {
@@ -251,7 +251,7 @@ impl Memory<'_, '_> {
                 part(cast_slice_mut(head.counts.get_mut(..used).unwrap_or(&mut [])))?;
             }
         }
-        if place.output { part(cast_slice_mut(self.residual)) } else { Ok(()) }
+        if progress.output { part(cast_slice_mut(self.residual)) } else { Ok(()) }
     }
 
     /// What the options say that a snapshot must agree with, in the order of the header.
@@ -272,10 +272,10 @@ impl Memory<'_, '_> {
         [("window", o.window), ("sinks", o.sinks), ("state width", width), ("recent", recent)]
     }
 
-    fn header(&self, place: Place, length: u64) -> [u32; HEADER_WORDS] {
+    fn header(&self, progress: Progress, length: u64) -> [u32; HEADER_WORDS] {
         let [a, b, c, d, e, f, g, h] = MAGIC;
         let [window, sinks, width, recent] = self.options().map(|(_, value)| value);
-        let Place { position, sampled, output } = place;
+        let Progress { position, sampled, output } = progress;
         [
             u32::from_le_bytes([a, b, c, d]),
             u32::from_le_bytes([e, f, g, h]),
@@ -295,14 +295,18 @@ impl Memory<'_, '_> {
     }
 
     /// Gives a snapshot to `put`, piece by piece, and returns its length.
-    pub(crate) fn save<E>(&mut self, place: Place, mut put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
-        let length = self.length(place);
-        let header = self.header(place, length).map(u32::to_le_bytes);
+    pub(crate) fn save<E>(
+        &mut self,
+        progress: Progress,
+        mut put: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let length = self.length(progress);
+        let header = self.header(progress, length).map(u32::to_le_bytes);
         let header = header.as_flattened();
         let mut sum = crc::digest();
         sum.update(header);
         put(header)?;
-        self.visit(place, |part| {
+        self.visit(progress, |part| {
             sum.update(part);
             put(part)
         })?;
@@ -315,15 +319,15 @@ impl Memory<'_, '_> {
         &mut self,
         length: u64,
         read: &mut impl FnMut(u64, &mut [u8]) -> Result<(), E>,
-    ) -> Result<Place, RestoreError<E>> {
+    ) -> Result<Progress, RestoreError<E>> {
         if length < AROUND as u64 {
             let found = length as usize;
             return Err(SnapshotError::TooSmall { needed: AROUND, found }.into());
         }
         let mut header = [[0; 4]; HEADER_WORDS];
         read(0, header.as_flattened_mut()).map_err(RestoreError::Read)?;
-        let (place, said) = self.read_header(header.map(u32::from_le_bytes))?;
-        let expected = self.length(place);
+        let (progress, said) = self.read_header(header.map(u32::from_le_bytes))?;
+        let expected = self.length(progress);
         for found in [said, length] {
             if found != expected {
                 return Err(SnapshotError::Length { expected, found }.into());
@@ -344,27 +348,27 @@ impl Memory<'_, '_> {
         if stored != computed {
             return Err(SnapshotError::Crc { stored, computed }.into());
         }
-        Ok(place)
+        Ok(progress)
     }
 
     /// Takes the state from a snapshot that was checked.
     pub(crate) fn load<E>(
         &mut self,
-        place: Place,
+        progress: Progress,
         mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut offset = HEADER as u64;
-        self.visit(place, |part| {
+        self.visit(progress, |part| {
             let at = offset;
             offset += part.len() as u64;
             read(at, part)
         })?;
-        self.cache.seek(place.position);
+        self.cache.seek(progress.position);
         Ok(())
     }
 
     /// Where the run stood, and the snapshot's length.
-    fn read_header(&self, header: [u32; HEADER_WORDS]) -> Result<(Place, u64), SnapshotError> {
+    fn read_header(&self, header: [u32; HEADER_WORDS]) -> Result<(Progress, u64), SnapshotError> {
         let [magic @ .., version, identity, a, b, c, d, low, high, length, length_high, sampled, output] = header;
         let right = MAGIC.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
         if !magic.into_iter().eq(right) {
@@ -393,6 +397,6 @@ impl Memory<'_, '_> {
                 return Err(SnapshotError::Field { name, found, max });
             }
         }
-        Ok((Place { position, sampled, output: output == 1 }, long(length, length_high)))
+        Ok((Progress { position, sampled, output: output == 1 }, long(length, length_high)))
     }
 }

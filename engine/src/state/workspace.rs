@@ -16,7 +16,7 @@ impl<const N: usize> Workspace<N> {
     }
 
     /// The bytes to give to [`crate::Session::new`].
-    pub const fn bytes(&mut self) -> &mut [u8] {
+    pub const fn as_mut_bytes(&mut self) -> &mut [u8] {
         &mut self.0
     }
 }

@@ -5,7 +5,7 @@ use super::{PlanArgs, ThreadsArgs, print_json, print_json_line};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::kernels::Kernels;
-use jamlet::{Checkpoints, Model, Sampler, Session};
+use jamlet::{Model, RewindPoints, Sampler, Session};
 use jamlet_tools::cores::{heads_at_once, on_threads};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::progress;
@@ -80,8 +80,8 @@ impl Run {
             (None, Some(file)) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
             (None, None) => String::new(),
         };
-        let mut memory = vec![0; Checkpoints::bytes(session.plan(), self.checkpoints)];
-        let mut prompts = Prompts::new(Checkpoints::new(session.plan(), &mut memory));
+        let mut memory = vec![0; RewindPoints::bytes(session.plan(), self.checkpoints)];
+        let mut prompts = Prompts::new(RewindPoints::new(session.plan(), &mut memory));
         let terminal = std::io::stderr().is_terminal();
         for line in std::io::stdin().lock().lines() {
             let line = line.context("standard input")?;

@@ -2,7 +2,7 @@
 
 use super::writer::{Summed, table, tables};
 use anyhow::{Context, Result};
-use jamlet::image::layout::Expected;
+use jamlet::image::layout::SectionSpec;
 use jamlet::image::{Header, Image, LayerKind, Role};
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,7 +15,7 @@ use std::io::Write;
 pub fn rewrite(image: &Image<'_>, features: u32, replaced: &[(Role, &[u8])], out: &mut dyn Write) -> Result<()> {
     let mut header = Header { features, ..*image.header() };
     let layers: Vec<LayerKind> = (0..header.layers).filter_map(|index| image.layer(index)).collect();
-    let place = |section: &Expected| (section.role as u16, section.layer, section.expert);
+    let place = |section: &SectionSpec| (section.role as u16, section.layer, section.expert);
     let mut contents: HashMap<_, &[u8]> = image.sections().map(|(is, section)| (place(&is), section.bytes)).collect();
     for (role, bytes) in replaced {
         contents.insert((*role as u16, u16::MAX, u16::MAX), *bytes);

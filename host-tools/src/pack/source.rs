@@ -4,7 +4,7 @@ use super::writer::Source;
 use crate::hf::config::Family;
 use crate::hf::{Matrix, Projection, WeightId, Weights};
 use anyhow::Result;
-use jamlet::image::layout::Expected;
+use jamlet::image::layout::SectionSpec;
 use jamlet::image::{NONE_U16, Role};
 use std::f64::consts::LOG2_E;
 use std::ops::Range;
@@ -39,7 +39,7 @@ impl<'a> Folder<'a> {
     }
 
     /// The tensor of a section, and how it is rearranged; `None` for one that isn't made of a tensor.
-    fn origin(&self, section: &Expected) -> Option<(WeightId, Shape)> {
+    fn origin(&self, section: &SectionSpec) -> Option<(WeightId, Shape)> {
         use WeightId as W;
         let l = usize::from(section.layer);
         let c = self.weights.config();
@@ -120,7 +120,7 @@ impl<'a> Folder<'a> {
     }
 }
 
-fn projection(section: &Expected, which: Projection) -> WeightId {
+fn projection(section: &SectionSpec, which: Projection) -> WeightId {
     let layer = usize::from(section.layer);
     match section.expert {
         NONE_U16 => WeightId::Mlp(layer, which),
@@ -129,7 +129,7 @@ fn projection(section: &Expected, which: Projection) -> WeightId {
 }
 
 impl Source for Folder<'_> {
-    fn rows(&mut self, section: &Expected, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+    fn rows(&mut self, section: &SectionSpec, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
         let Some((id, shape)) = self.origin(section) else { return Ok(()) };
         let matrix = self.weights.matrix(id).clone();
         let cols = section.shape.map_or(0, |(_, cols)| cols as usize);
@@ -164,7 +164,7 @@ impl Source for Folder<'_> {
         Ok(())
     }
 
-    fn name(&self, section: &Expected) -> String {
+    fn name(&self, section: &SectionSpec) -> String {
         let Some((id, shape)) = self.origin(section) else {
             return format!("{:?}", section.role).to_lowercase();
         };

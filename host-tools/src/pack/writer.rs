@@ -2,7 +2,7 @@
 
 use super::quantize::{self, Noise};
 use anyhow::{Context, Result, bail, ensure};
-use jamlet::image::layout::{Expected, layer_sections, model_sections};
+use jamlet::image::layout::{SectionSpec, layer_sections, model_sections};
 use jamlet::image::{
     Encoding, FeedForward, Header, LayerKind, MAGIC, Mixer, NONE_U32, Role, SECTION_ALIGN, VERSION, field,
 };
@@ -14,9 +14,9 @@ pub trait Source {
     ///
     /// # Errors
     /// What can't be read, with its name and file.
-    fn rows(&mut self, section: &Expected, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()>;
+    fn rows(&mut self, section: &SectionSpec, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()>;
     /// The name of a section's tensor, for the report.
-    fn name(&self, section: &Expected) -> String;
+    fn name(&self, section: &SectionSpec) -> String;
 }
 
 /// Sections with a format of their own.
@@ -36,7 +36,7 @@ pub struct Written {
     /// The tensor's name.
     pub name: String,
     /// Its section.
-    pub section: Expected,
+    pub section: SectionSpec,
     /// Its bytes in the image.
     pub bytes: u64,
     /// What quantization lost; `None` where nothing was quantized.
@@ -90,11 +90,11 @@ pub fn write(
 }
 
 /// Sections with offset and length, and the length of the image.
-pub(super) type Table = (Vec<(Expected, u64, u64)>, u64);
+pub(super) type Table = (Vec<(SectionSpec, u64, u64)>, u64);
 
 /// The table of an image whose sections of free length have the length that `length_of` says.
 pub(super) fn table(header: &mut Header, layers: &[LayerKind], length_of: &dyn Fn(Role) -> usize) -> Result<Table> {
-    let mut sections: Vec<Expected> = model_sections(header).collect();
+    let mut sections: Vec<SectionSpec> = model_sections(header).collect();
     for (index, &kind) in layers.iter().enumerate() {
         sections.extend(layer_sections(header, index as u16, kind));
     }
@@ -124,7 +124,7 @@ fn blob(blobs: &Blobs, role: Role) -> &[u8] {
 }
 
 /// Header, layer table and section table of an image whose `entries` are its sections with their offsets and lengths.
-pub fn tables(h: &Header, layers: &[LayerKind], entries: &[(Expected, u64, u64)]) -> Vec<u8> {
+pub fn tables(h: &Header, layers: &[LayerKind], entries: &[(SectionSpec, u64, u64)]) -> Vec<u8> {
     let mut bytes = vec![0u8; h.tables_end()];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
     put(0, &MAGIC);
@@ -185,7 +185,7 @@ pub fn tables(h: &Header, layers: &[LayerKind], entries: &[(Expected, u64, u64)]
     bytes
 }
 
-fn write_f32(section: &Expected, source: &mut dyn Source, out: &mut Summed<'_>) -> Result<()> {
+fn write_f32(section: &SectionSpec, source: &mut dyn Source, out: &mut Summed<'_>) -> Result<()> {
     let mut numbers = Vec::new();
     for rows in batches(section, 1) {
         numbers.clear();
@@ -196,7 +196,7 @@ fn write_f32(section: &Expected, source: &mut dyn Source, out: &mut Summed<'_>) 
 }
 
 fn write_q8(
-    section: &Expected,
+    section: &SectionSpec,
     group: usize,
     source: &mut dyn Source,
     out: &mut Summed<'_>,
@@ -219,7 +219,7 @@ fn write_q8(
 }
 
 /// The section's rows in batches of about [`BATCH`] numbers, a multiple of `step` rows each.
-fn batches(section: &Expected, step: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+fn batches(section: &SectionSpec, step: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
     let (rows, cols) = section.shape.unwrap_or((0, 0));
     let (rows, batch) = (rows as usize, (BATCH / (cols as usize).max(1)).max(1).next_multiple_of(step));
     (0..rows).step_by(batch).map(move |first| first..(first + batch).min(rows))

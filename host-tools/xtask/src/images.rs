@@ -1,7 +1,7 @@
 //! Small images with random weights, the same on every machine: what a target computes with them shows whether its
 //! arithmetic is right, and every kind of layer is in one of them.
 
-use jamlet::image::layout::{Expected, layer_sections, model_sections};
+use jamlet::image::layout::{SectionSpec, layer_sections, model_sections};
 use jamlet::image::{Encoding, FeedForward, Header, LayerKind, Mixer, Role, SECTION_ALIGN, crc, features};
 use jamlet::matrix::{TILE_ROWS, encode, groups, padded_cols};
 use jamlet_tools::pack;
@@ -106,7 +106,7 @@ impl Random {
 
 fn build(mut header: Header, layers: &[LayerKind], seed: u64) -> Vec<u8> {
     header.layers = layers.len() as u32;
-    let mut sections: Vec<Expected> = model_sections(&header).collect();
+    let mut sections: Vec<SectionSpec> = model_sections(&header).collect();
     for (index, &kind) in layers.iter().enumerate() {
         sections.extend(layer_sections(&header, index as u16, kind));
     }
@@ -120,7 +120,7 @@ fn build(mut header: Header, layers: &[LayerKind], seed: u64) -> Vec<u8> {
         content(&header, section, &mut random, &mut image);
         let length = image.len() - offset;
         let shape = section.shape.or(Some((1, length as u32)));
-        entries.push((Expected { shape, ..*section }, offset as u64, length as u64));
+        entries.push((SectionSpec { shape, ..*section }, offset as u64, length as u64));
     }
     image.resize(image.len().next_multiple_of(4), 0);
     header.length = image.len() as u64 + 4;
@@ -138,7 +138,7 @@ pub fn seal(image: &mut [u8]) {
     }
 }
 
-fn content(header: &Header, section: &Expected, random: &mut Random, image: &mut Vec<u8>) {
+fn content(header: &Header, section: &SectionSpec, random: &mut Random, image: &mut Vec<u8>) {
     let (rows, cols) = section.shape.unwrap_or((0, 0));
     let (rows, cols) = (rows as usize, cols as usize);
     match (section.encoding, section.role) {

@@ -3,7 +3,7 @@
 use crate::aligned::Aligned;
 use crate::images::Random;
 use anyhow::{Context, Result};
-use jamlet::image::layout::Expected;
+use jamlet::image::layout::SectionSpec;
 use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, features};
 use jamlet::{Model, Options, Plan, Session, Summarizer, SummaryOptions};
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
@@ -133,7 +133,7 @@ fn tokenizer_json() -> serde_json::Value {
 }
 
 impl Source for Random {
-    fn rows(&mut self, section: &Expected, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+    fn rows(&mut self, section: &SectionSpec, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()> {
         let cols = section.shape.map_or(0, |(_, cols)| cols as usize);
         let (low, high) = match section.role {
             Role::MambaA => (-12.0, -0.5),
@@ -146,7 +146,7 @@ impl Source for Random {
         Ok(())
     }
 
-    fn name(&self, section: &Expected) -> String {
+    fn name(&self, section: &SectionSpec) -> String {
         format!("{:?}", section.role)
     }
 }

@@ -13,7 +13,7 @@ use jamlet::model::FfnWeights;
 use jamlet::state::snapshot;
 use jamlet::tokenizer::{Decoder, Encoder};
 use jamlet::{
-    Beams, Checkpoints, Eviction, Grounding, Model, Options, Plan, Sampler, SamplerOptions, Session, StateWidth,
+    Beams, Eviction, Grounding, Model, Options, Plan, RewindPoints, Sampler, SamplerOptions, Session, StateWidth,
 };
 
 /// Memory whose content the compiler doesn't know.
@@ -134,10 +134,10 @@ fn remember(session: &mut Session<'_, '_>, out: &mut [u8]) {
     black_box(session.restore_from(black_box(0), read).is_ok());
     black_box(snapshot::made_for(out));
     let plan = *session.plan();
-    let mut checkpoints = Checkpoints::new(&plan, out);
-    checkpoints.keep(session);
-    checkpoints.positions().for_each(|position| _ = black_box(position));
-    black_box(checkpoints.rewind(session, black_box(9)));
+    let mut points = RewindPoints::new(&plan, out);
+    points.keep(session);
+    points.positions().for_each(|position| _ = black_box(position));
+    black_box(points.rewind(session, black_box(9)));
     black_box((session.position(), session.plan(), session.model().header().vocab));
     session.reset();
 }

@@ -55,7 +55,7 @@ fn serve(plan: Plan, mut serial: Pl011) -> core::fmt::Result {
     let _ = app::serve(
         image,
         plan.options,
-        workspace.bytes(),
+        workspace.as_mut_bytes(),
         &mut app::Memory::<{ DEFAULT_BEAMS as usize }>::new(),
         serial,
         Pi { kernels: cores::start() },

@@ -43,6 +43,6 @@ fn main() -> ! {
     #[cfg(feature = "persist")]
     let extras = EXTRAS.keeping(store.as_mut().ok());
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, board, extras);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, port, board, extras);
     rest()
 }

@@ -38,6 +38,6 @@ fn main() -> ! {
     #[cfg(feature = "persist")]
     let extras = EXTRAS.keeping(store.as_mut());
     // This port never fails, and never ends.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, uart, board, extras);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, uart, board, extras);
     rest()
 }

@@ -27,6 +27,6 @@ fn main() -> ! {
     // SAFETY: the address of UART 0 on this board; nothing else uses it.
     let uart = unsafe { Uart::new(UART0) };
     // This port never fails, and never ends.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, uart, board, EXTRAS);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, uart, board, EXTRAS);
     rest()
 }

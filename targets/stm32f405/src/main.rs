@@ -31,6 +31,6 @@ fn main() -> ! {
     #[cfg(not(feature = "emulated"))]
     let Ok(port) = hardware::start(BUFFERS) else { rest() };
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, port, CortexBoard::start(CORE_HERTZ), EXTRAS);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, port, CortexBoard::start(CORE_HERTZ), EXTRAS);
     rest()
 }

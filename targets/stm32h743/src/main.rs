@@ -34,7 +34,7 @@ fn main() -> ! {
         rest()
     };
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.bytes(), MEMORY, Uart(uart), board, EXTRAS);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, Uart(uart), board, EXTRAS);
     rest()
 }
 

@@ -18,7 +18,9 @@ extern "C" fn start() -> ! {
             case.options = case.options.heads_at_once(cores::CORES as u32);
             let bytes = Plan::new(case.image, case.options).map_or(0, |plan| plan.bytes());
             match memory::Workspace::new(bytes) {
-                Some(mut workspace) => run_with(&case, workspace.bytes(), cores::start(), &mut Hints, &mut serial),
+                Some(mut workspace) => {
+                    run_with(&case, workspace.as_mut_bytes(), cores::start(), &mut Hints, &mut serial)
+                }
                 None => writeln!(serial, "error no room for a workspace of {bytes} bytes"),
             }
         }

@@ -6,7 +6,7 @@ use super::workspace::{Arena, MambaState};
 use bytemuck::{cast_slice_mut, try_cast_slice_mut};
 
 /// As many states as [`Options::beams`](crate::Options::beams) asks for, less one.
-pub(crate) struct Spare<'w> {
+pub(crate) struct BeamStates<'w> {
     /// `(place, ...)`.
     mamba: MambaState<'w>,
     /// Its layers are `(place, attention layer)`.
@@ -14,7 +14,7 @@ pub(crate) struct Spare<'w> {
     attention_layers: usize,
 }
 
-impl<'w> Spare<'w> {
+impl<'w> BeamStates<'w> {
     pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan, kv_heads: usize, head_dim: usize) -> Self {
         // The same sizes, for more layers.
         let places = u64::from(plan.options.beams).saturating_sub(1);
@@ -83,15 +83,15 @@ fn swap<T>(one: &mut [T], other: &mut [T]) {
 
 /// The first `used` slots of a head, as bytes.
 fn pieces(head: Head<'_>, used: usize, dim: usize) -> [&mut [u8]; 5] {
-    fn first<T: bytemuck::Pod>(slice: &mut [T], count: usize) -> &mut [u8] {
+    fn prefix_bytes<T: bytemuck::Pod>(slice: &mut [T], count: usize) -> &mut [u8] {
         cast_slice_mut(slice.get_mut(..count).unwrap_or(&mut []))
     }
     [
-        first(head.keys, used * dim),
-        first(head.values, used * dim),
-        first(head.key_scales, used),
-        first(head.value_scales, used),
-        first(head.counts, used),
+        prefix_bytes(head.keys, used * dim),
+        prefix_bytes(head.values, used * dim),
+        prefix_bytes(head.key_scales, used),
+        prefix_bytes(head.value_scales, used),
+        prefix_bytes(head.counts, used),
     ]
 }
 

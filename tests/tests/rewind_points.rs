@@ -1,6 +1,6 @@
-//! Going back in a run: from a checkpoint, a session goes on as one that never read anything else.
+//! Going back in a run: from a rewind point, a session goes on as one that never read anything else.
 
-use jamlet::{Checkpoints, Model, Options, Plan, Sampler, Session, StateWidth};
+use jamlet::{Model, Options, Plan, RewindPoints, Sampler, Session, StateWidth};
 use jamlet_tests::fixtures;
 use jamlet_tests::images::{AlignedBytes, pack};
 use jamlet_tools::prompts::Prompts;
@@ -30,30 +30,30 @@ fn a_rewound_session_goes_on_as_a_fresh_one() {
             let plan = Plan::new(image.get(), options).expect("a plan");
             let mut memory = AlignedBytes::zeros(plan.bytes());
             let mut session = Session::new(&model, options, memory.get_mut()).expect(name);
-            let mut slots = vec![0xAA; Checkpoints::bytes(&plan, 4)];
-            let mut checkpoints = Checkpoints::new(&plan, &mut slots);
-            assert_eq!(checkpoints.positions().count(), 0);
+            let mut slots = vec![0xAA; RewindPoints::bytes(&plan, 4)];
+            let mut points = RewindPoints::new(&plan, &mut slots);
+            assert_eq!(points.positions().count(), 0);
 
             let tokens = &fixture.tokens;
             for piece in tokens[..60].chunks(6) {
                 session.feed(piece).expect("tokens");
-                checkpoints.keep(&mut session);
+                points.keep(&mut session);
             }
             session.next(&mut Sampler::greedy()).expect("a token that is never fed");
-            let kept: Vec<u64> = checkpoints.positions().collect();
+            let kept: Vec<u64> = points.positions().collect();
             assert_eq!(kept.len(), 4);
             for to in [60, 59, 41, 23, 7, 1, 0] {
-                let at = checkpoints.rewind(&mut session, to);
+                let at = points.rewind(&mut session, to);
                 let best = kept.iter().copied().filter(|&p| p <= to).max().unwrap_or(0);
                 assert_eq!((at, session.position()), (best, best), "{name}: back to {to}");
-                assert!(checkpoints.positions().all(|p| p <= to), "the future is forgotten");
+                assert!(points.positions().all(|p| p <= to), "the future is forgotten");
                 let (mut told, rest) = (tokens[..at as usize].to_vec(), &tokens[50..64]);
                 session.feed(rest).expect("tokens");
                 told.extend(rest);
                 assert!(bits(&mut session) == fresh(&model, options, &told), "{name}: on from {at}");
             }
             // No slots: everything is read again.
-            let mut none = Checkpoints::new(&plan, &mut []);
+            let mut none = RewindPoints::new(&plan, &mut []);
             none.keep(&mut session);
             assert_eq!((none.rewind(&mut session, 3), session.position()), (0, 0));
         }
@@ -68,22 +68,22 @@ fn going_back_costs_in_proportion_to_how_far() {
     let plan = Plan::new(image.get(), options).expect("a plan");
     let mut memory = AlignedBytes::zeros(plan.bytes());
     let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
-    let mut slots = vec![0; Checkpoints::bytes(&plan, 8)];
-    let mut checkpoints = Checkpoints::new(&plan, &mut slots);
+    let mut slots = vec![0; RewindPoints::bytes(&plan, 8)];
+    let mut points = RewindPoints::new(&plan, &mut slots);
     let piece = [5; 64];
     let mut worst = 0.0f64;
     while session.position() < 20_000 {
         session.feed(&piece).expect("tokens");
-        checkpoints.keep(&mut session);
+        points.keep(&mut session);
         let now = session.position();
         for to in (1..now).step_by(17) {
-            let best = checkpoints.positions().filter(|&p| p <= to).max().unwrap_or(0);
+            let best = points.positions().filter(|&p| p <= to).max().unwrap_or(0);
             let (again, back) = (to - best, now - to);
             worst = worst.max((again as f64 - 64.0) / back as f64);
             assert!(again <= 64 + 4 * back, "back from {now} to {to}: {again} tokens again");
         }
     }
-    let mut kept: Vec<u64> = checkpoints.positions().collect();
+    let mut kept: Vec<u64> = points.positions().collect();
     kept.sort_unstable();
     println!("after {} tokens: {kept:?}; at most 64 + {worst:.2} d tokens again", session.position());
 }
@@ -97,8 +97,8 @@ fn a_changed_prompt_is_read_from_where_it_differs() {
     let plan = Plan::new(image.get(), options).expect("a plan");
     let mut memory = AlignedBytes::zeros(plan.bytes());
     let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
-    let mut slots = vec![0; Checkpoints::bytes(&plan, 6)];
-    let mut prompts = Prompts::new(Checkpoints::new(&plan, &mut slots));
+    let mut slots = vec![0; RewindPoints::bytes(&plan, 6)];
+    let mut prompts = Prompts::new(RewindPoints::new(&plan, &mut slots));
     let vocab = model.header().vocab;
     let mut random = 1u32;
     let mut draw = |below: usize| {

@@ -1,23 +1,23 @@
-//! Checkpoints: saved states of a run, to go back to.
+//! Rewind points: saved states of a run, to go back to.
 //!
 //! An attention cache can forget its last tokens; the state of a Mamba layer can't. So a prompt that was changed in the middle
 //! has to be read from the beginning again, unless the state somewhere before the change was kept:
 //!
 //! ```
-//! # use jamlet::{Checkpoints, Session, SessionError};
+//! # use jamlet::{RewindPoints, Session, SessionError};
 //! /// Reads `tokens` in place of `before`, which was read already: only from about where the two differ.
 //! fn reread(
 //!     session: &mut Session<'_, '_>,
-//!     checkpoints: &mut Checkpoints<'_>,
+//!     points: &mut RewindPoints<'_>,
 //!     before: &[u32],
 //!     tokens: &[u32],
 //! ) -> Result<(), SessionError> {
 //!     let common = before.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-//!     let mut read = checkpoints.rewind(session, common as u64) as usize;
+//!     let mut read = points.rewind(session, common as u64) as usize;
 //!     for piece in tokens[read..].chunks(64) {
 //!         session.feed(piece)?;
 //!         read += piece.len();
-//!         checkpoints.keep(session);
+//!         points.keep(session);
 //!     }
 //!     Ok(())
 //! }
@@ -26,39 +26,39 @@
 //! There is a fixed number of slots, in memory of the caller. When all are taken, the one goes whose loss costs least: those
 //! that stay lie the closer together the nearer they are to the present, about in a geometric series. So going back by `d`
 //! tokens means reading a number of tokens again that is proportional to `d`, however long the text is: with 8 slots and a
-//! checkpoint every 64 tokens, it is at most 64 + 4·d up to a text of 20,000 tokens (`tests/tests/checkpoints.rs`).
+//! rewind point every 64 tokens, it is at most 64 + 4·d up to a text of 20,000 tokens (`tests/tests/rewind_points.rs`).
 
 use crate::session::Session;
 use crate::state::{Plan, snapshot};
 
 /// Slots for states of one run, see the [module](self).
 #[derive(Debug)]
-pub struct Checkpoints<'b> {
+pub struct RewindPoints<'b> {
     /// Slot after slot: a snapshot, or nothing where the first byte is zero.
     memory: &'b mut [u8],
     /// Bytes of a slot.
     slot: usize,
 }
 
-impl<'b> Checkpoints<'b> {
-    /// Bytes of memory for `count` checkpoints of sessions with this plan.
+impl<'b> RewindPoints<'b> {
+    /// Bytes of memory for `count` points of sessions with this plan.
     pub const fn bytes(plan: &Plan, count: usize) -> usize {
         plan.snapshot_bytes() * count
     }
 
     /// As many empty slots as fit `memory`; none is no error, but then every rewind begins anew.
     pub fn new(plan: &Plan, memory: &'b mut [u8]) -> Self {
-        let mut checkpoints = Self { memory, slot: plan.snapshot_bytes() };
-        checkpoints.clear();
-        checkpoints
+        let mut points = Self { memory, slot: plan.snapshot_bytes() };
+        points.clear();
+        points
     }
 
-    /// Numbers of tokens after which there is a checkpoint, in no order.
+    /// Numbers of tokens after which there is a rewind point, in no order.
     pub fn positions(&self) -> impl Iterator<Item = u64> + '_ {
         self.snapshots().flatten()
     }
 
-    /// Forgets all. To be called where the session reads something else without [`Checkpoints::rewind`], as after
+    /// Forgets all. To be called where the session reads something else without [`RewindPoints::rewind`], as after
     /// [`Session::reset`].
     pub fn clear(&mut self) {
         self.slots().for_each(empty);
@@ -71,12 +71,12 @@ impl<'b> Checkpoints<'b> {
         let victim = self.victim(position);
         let Some(slot) = self.slots().nth(victim) else { return };
         empty(slot);
-        // A slot has room for any state of its plan. Another plan's sessions are the caller's mistake, and have no checkpoints.
-        let _ = session.checkpoint(slot);
+        // A slot has room for any state of its plan. Another plan's sessions are the caller's mistake, and have no points.
+        let _ = session.save_for_rewind(slot);
     }
 
-    /// Takes the session back to the last checkpoint at or before `position`, or to the beginning, and returns where it is
-    /// then: the caller feeds the tokens from there on. Checkpoints after `position` are forgotten.
+    /// Takes the session back to the last rewind point at or before `position`, or to the beginning, and returns where it is
+    /// then: the caller feeds the tokens from there on. Points after `position` are forgotten.
     pub fn rewind(&mut self, session: &mut Session<'_, '_>, position: u64) -> u64 {
         self.forget_after(position);
         session.forget_sampled();
@@ -108,8 +108,8 @@ impl<'b> Checkpoints<'b> {
         self.slots().filter(|slot| snapshot::position(slot).is_some_and(|p| p > position)).for_each(empty);
     }
 
-    /// The slot that a checkpoint at `now` takes: that of the same position, or an empty one, or the one that is missed least.
-    /// A checkpoint bridges the gap between the one before it and the one after it; the wider that is for its distance from
+    /// The slot that a rewind point at `now` takes: that of the same position, or an empty one, or the one that is missed least.
+    /// A rewind point bridges the gap between the one before it and the one after it; the wider that is for its distance from
     /// the present, the more it is worth.
     fn victim(&self, now: u64) -> usize {
         if let Some(index) = self.snapshots().position(|position| position == Some(now)) {
