@@ -31,23 +31,33 @@
 //! static WORKSPACE: StaticCell<Workspace<{ PLAN.bytes() }>> = StaticCell::new();
 //! ```
 //!
+//! # Features
+//!
+//! | feature | by default | adds |
+//! |---|---|---|
+//! | `narrow-state` | yes | [`StateWidth::F16`] and [`StateWidth::I8`]: states of the Mamba layers in two bytes or one |
+//! | `heavy-hitters` | yes | [`Eviction::HeavyHitters`]: an attention cache that keeps the tokens that were attended to most |
+//! | `dsp` | no | kernels for ARMv8-M cores with DSP instructions (Cortex-M33); ARMv7E-M cores always use theirs |
+//! | `portable` | no | the portable kernels also where those with DSP instructions are certain to run: for tests |
+//!
 //! # From top to bottom
 //!
-//! Most users need only [`Model`], [`Session`] and [`summary`]; other uses of a model [`Sampler`] and [`tokenizer`]. Below them,
-//! each module uses only those that follow it:
+//! Most users need only [`Model`], [`Session`] and [`summary`]; other uses of a model [`Sampler`] and [`tokenizer`]. Each module
+//! uses only those that follow it:
 //!
 //! * [`summary`]: from the bytes of a text to its summary, everything in between.
 //! * [`beams`]: a few summaries side by side, of which the most probable is kept.
 //! * [`rewind`]: going back in a run, in memory of the caller.
 //! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets, `snapshot` and `restore` carry it elsewhere.
 //! * [`Sampler`]: from logits to a token, without ever holding all logits; [`Grounding`]: with names from the text alone.
-//! * [`tokenizer`]: text to ids and back, streaming, read from the image.
 //! * `layers`: Mamba, attention, MLP and mixture of experts, each readable beside its paper.
 //! * [`state`]: the memory plan, the workspace and how it is divided, the attention cache.
 //! * [`model`]: the weights of an image by name and shape.
 //! * [`image`]: the format, and the checks that make everything above infallible.
+//! * [`tokenizer`]: text to ids and back, streaming, read from the image.
 //! * [`kernels`]: all arithmetic, with the contract that makes it bit-identical on every target. The only module that knows
 //!   about processors, and the only place for `unsafe`.
+//! * [`matrix`]: the quantized matrix, in the order in which kernels read it.
 #![no_std]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,6 +1,5 @@
 //! How much memory a model needs, as a `const fn` of its image.
 
-use super::snapshot::AROUND;
 use crate::image::{FeedForward, Header, ImageError, Mixer};
 use crate::matrix::{groups, padded_cols};
 
@@ -212,7 +211,7 @@ pub struct Parts {
     pub conv: usize,
     /// Attention caches.
     pub cache: usize,
-    /// The same of all beams but one.
+    /// States, convolution inputs and caches of every beam after the first.
     pub beams: usize,
     /// What one chunk is computed in.
     pub scratch: usize,
@@ -398,24 +397,13 @@ impl Plan {
     }
 
     /// One beam's.
-    const fn state_bytes(&self) -> u64 {
+    pub(super) const fn state_bytes(&self) -> u64 {
         self.ssm_bytes() + self.conv_bytes() + self.cache_bytes()
     }
 
     /// Bytes of the whole workspace.
     pub const fn bytes(&self) -> usize {
         self.total() as usize
-    }
-
-    /// Bytes that suffice for [`crate::Session::snapshot`], whatever was fed: those of the state, and 60.
-    pub const fn snapshot_bytes(&self) -> usize {
-        // Parts are padded here and not there.
-        AROUND + self.state_bytes() as usize
-    }
-
-    /// Bytes that suffice for [`crate::Session::snapshot_with_logits`], whatever was fed.
-    pub const fn snapshot_with_logits_bytes(&self) -> usize {
-        self.snapshot_bytes() + 4 * self.normed as usize
     }
 
     /// The same bytes, by part.

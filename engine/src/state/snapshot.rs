@@ -52,11 +52,24 @@ const LENGTH: usize = 40;
 /// Bytes of the checksum.
 const CRC: usize = 4;
 /// Bytes of a snapshot beside the state.
-pub(crate) const AROUND: usize = HEADER + CRC;
+const AROUND: usize = HEADER + CRC;
 /// "No token" in the header.
 const NO_TOKEN: u32 = u32::MAX;
 /// Bytes that are looked at together where a checksum is computed.
 const PIECE: usize = 64;
+
+impl Plan {
+    /// Bytes that suffice for [`crate::Session::snapshot`], whatever was fed: those of the state, and 60.
+    pub const fn snapshot_bytes(&self) -> usize {
+        // Parts are padded here and not there.
+        AROUND + self.state_bytes() as usize
+    }
+
+    /// Bytes that suffice for [`crate::Session::snapshot_with_logits`], whatever was fed.
+    pub const fn snapshot_with_logits_bytes(&self) -> usize {
+        self.snapshot_bytes() + 4 * self.normed as usize
+    }
+}
 
 /// Why a state can't be saved or restored. The session is then as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
