@@ -100,6 +100,8 @@ def fixed(rows: list[dict], encoder: Encoder, tokens_per_batch: int) -> list[Bat
 class Epoch(IterableDataset):
     """One pass over the training pairs in random order, one pair for each text and summary drawn."""
 
+    window = SORT_WINDOW
+
     def __init__(self, rows: list[dict], encoder: Encoder, names: Names | None, *, tokens_per_batch: int,
                  rename: float, bpe_dropout: float, seed: int):
         self.rows, self.encoder, self.names = rows, encoder, names
@@ -113,12 +115,19 @@ class Epoch(IterableDataset):
         text = lay_out(text, self.rng)
         return self.encoder(text, summary, drop=self.rng.random() < self.bpe_dropout)
 
-    def __iter__(self):
+    def drawn(self) -> list[dict]:
+        """The rows of this pass, in random order."""
         rows = [row for row in self.rows for _ in range(REPEATS[row["kind"]])]
         self.rng.shuffle(rows)
-        rows = capped(rows, PER_SOURCE)
-        for start in range(0, len(rows), SORT_WINDOW):
-            pairs = sorted((self.encode(row) for row in rows[start : start + SORT_WINDOW]), key=length)
+        return capped(rows, PER_SOURCE)
+
+    def collate(self, pairs: list) -> Batch:
+        return collate(pairs)
+
+    def __iter__(self):
+        rows = self.drawn()
+        for start in range(0, len(rows), self.window):
+            pairs = sorted((self.encode(row) for row in rows[start : start + self.window]), key=length)
             batches = list(grouped(pairs, self.tokens_per_batch))
             self.rng.shuffle(batches)
-            yield from map(collate, batches)
+            yield from map(self.collate, batches)
