@@ -24,7 +24,7 @@ from batches import Encoder, fixed, load
 from keep import TEXT_SHARE
 from train import MODELS, SAVE_SECONDS, VALIDATION_PAIRS, Loss, Run, yield_core
 
-TEXT_WEIGHT = 0.2  # loss on the text's tokens, a summary's being 1
+TEXT_WEIGHT = 0.05  # loss on a token of the text, of a summary being 1; there are twenty times as many
 # How many rows of a kind one pass has at most. Some kinds have many rows that are much alike.
 SENTENCES = 800
 SENTENCE_CAPS = {"win32": 500, "windows-drivers": 500, "senate-lead": 700, "powershell-cmdlets": 300, "office-cmdlets": 300,

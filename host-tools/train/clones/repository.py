@@ -19,6 +19,12 @@ class Repository:
         if self.git is None:
             raise FileNotFoundError(f"{base}: no clone of https://github.com/{name}")
 
+    def __eq__(self, other):
+        return isinstance(other, Repository) and self.git == other.git
+
+    def __hash__(self):
+        return hash(self.git)
+
     def run(self, *command: str, stdin: str = "") -> bytes:
         command = ["git", "--git-dir", str(self.git), *command]
         return subprocess.run(command, input=stdin.encode(), stdout=subprocess.PIPE, check=True).stdout
