@@ -1,5 +1,6 @@
 //! Baked prompts: the state after a fixed prefix, in the image.
 
+use crate::destination::Destination;
 use crate::image_file::ImageFile;
 use crate::mapped::Mapped;
 use crate::pack;
@@ -40,14 +41,15 @@ pub fn bake(
     }
     anyhow::ensure!(!tokens.is_empty(), "nothing to bake: neither the prompt nor the text has a token");
     let section = section(&model, &tokens, options, |read| tick(read, tokens.len() as u64))?;
-    let mut file = pack::draft(out)?;
+    let destination = Destination::new(out, [])?;
+    let mut file = destination.draft()?;
     let mut writer = pack::Blocks::new(file.as_file_mut());
     let wanted = model.header().features & !features::SIGNED | features::BAKED;
     pack::rewrite(model.image(), wanted, &[(Role::Baked, &section)], &mut writer)?;
     writer.flush().with_context(|| out.display().to_string())?;
     drop(writer);
     check(file.path(), options)?;
-    pack::publish(file, out)?;
+    destination.publish(file)?;
     Ok(Baked { tokens: tokens.len(), bytes: section.len() })
 }
 

@@ -1,36 +1,52 @@
-//! Images as the commands get them: a file, or the default model that is built in.
+//! Images as the commands get them: a file, or a model that is built in.
 
 use crate::mapped::Mapped;
 use anyhow::{Context, Result};
 use jamlet::{Model, include_image};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The model that `summarize` and `run` use where none is named.
-static DEFAULT: &[u8] = include_image!("../models/pico.jamlet");
+static PICO: &[u8] = include_image!("../models/pico.jamlet");
+static NANO: &[u8] = include_image!("../models/nano.jamlet");
+
+/// The models that are built in by name; the first one is used where none is named. A file with such a name is `./NAME`.
+pub static BUILT_IN: [(&str, &[u8]); 2] = [("pico", PICO), ("nano", NANO)];
 
 /// An image's bytes, wherever they lie.
 #[derive(Debug)]
 pub struct ImageFile {
     name: String,
+    path: Option<PathBuf>,
     bytes: Bytes,
 }
 
 #[derive(Debug)]
 enum Bytes {
     Mapped(Mapped),
-    BuiltIn,
+    BuiltIn(&'static [u8]),
 }
 
 impl ImageFile {
-    /// The image at `path`, or the built-in one. It isn't checked yet.
+    /// The image at `path`, the built-in model of that name, or the first one of them for none. It isn't checked yet.
     ///
     /// # Errors
     /// When the file can't be read.
     pub fn open(path: Option<&Path>) -> Result<Self> {
-        Ok(match path {
-            Some(path) => Self { name: path.display().to_string(), bytes: Bytes::Mapped(Mapped::open(path)?) },
-            None => Self { name: "built-in model".into(), bytes: Bytes::BuiltIn },
-        })
+        let [default, ..] = &BUILT_IN;
+        let named = |path: &Path| BUILT_IN.iter().find(|(name, _)| path == Path::new(name));
+        if let Some((name, bytes)) = path.map_or(Some(default), named) {
+            return Ok(Self { name: format!("built-in model {name}"), path: None, bytes: Bytes::BuiltIn(bytes) });
+        }
+        let path = path.unwrap_or(Path::new(""));
+        let mapped = Mapped::open(path).map_err(|error| match path.exists() || path.components().count() > 1 {
+            true => error,
+            false => error.context(format!("neither a file nor one of the built-in models {}", names())),
+        })?;
+        Ok(Self { name: path.display().to_string(), path: Some(path.into()), bytes: Bytes::Mapped(mapped) })
+    }
+
+    /// The file, where it is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// The path, or what to call the built-in model.
@@ -42,7 +58,7 @@ impl ImageFile {
     pub fn bytes(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Mapped(map) => map,
-            Bytes::BuiltIn => DEFAULT,
+            Bytes::BuiltIn(bytes) => bytes,
         }
     }
 
@@ -53,4 +69,9 @@ impl ImageFile {
     pub fn model(&self) -> Result<Model<'_>> {
         Model::parse_with(self.bytes(), crc32fast::hash).with_context(|| self.name.clone())
     }
+}
+
+/// The names of the built-in models, for messages.
+fn names() -> String {
+    BUILT_IN.map(|(name, _)| name).join(" and ")
 }

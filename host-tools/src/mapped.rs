@@ -15,9 +15,12 @@ impl Mapped {
     /// # Errors
     /// When it can't be opened or mapped; the path is named.
     pub fn open(path: &Path) -> Result<Self> {
+        // Before it is opened: that waits where a pipe has no writer. And of a folder, some systems open a file and refuse to map it
+        // with a riddle.
+        let found = std::fs::metadata(path).with_context(|| path.display().to_string())?;
+        anyhow::ensure!(!found.is_dir(), "{}: a folder; an image file was expected", path.display());
+        anyhow::ensure!(found.is_file(), "{}: not a file; an image is mapped, so it has to be one", path.display());
         let file = File::open(path).with_context(|| path.display().to_string())?;
-        // Of a folder, some systems open a file and refuse to map it with a riddle.
-        anyhow::ensure!(!file.metadata()?.is_dir(), "{}: a folder; an image file was expected", path.display());
         // SAFETY: a mapped file must not shrink or change while it is read. Images are replaced by renaming a new file
         // over them (see `pack`), which leaves the mapped one alone; whoever overwrites one in place while it runs gets
         // wrong numbers or a bus error, as with any mapped program or library.

@@ -5,6 +5,7 @@
 //! $ openssl pkey -in key.pem -pubout -out public.pem
 //! ```
 
+use crate::destination::Destination;
 use crate::mapped::Mapped;
 use crate::pack;
 use anyhow::{Context, Result, bail};
@@ -68,7 +69,8 @@ fn hex(text: &str) -> Option<[u8; 32]> {
 /// # Errors
 /// What goes wrong in reading or writing.
 pub fn sign(image: &Image<'_>, key: &SigningKey, out: &Path) -> Result<()> {
-    let mut file = pack::draft(out)?;
+    let destination = Destination::new(out, [])?;
+    let mut file = destination.draft()?;
     let mut writer = pack::Blocks::new(file.as_file_mut());
     let unsigned = [0; SIGNATURE_BYTES];
     let signed_features = image.header().features | features::SIGNED;
@@ -92,7 +94,7 @@ pub fn sign(image: &Image<'_>, key: &SigningKey, out: &Path) -> Result<()> {
         let file = file.as_file_mut();
         file.seek(SeekFrom::Start(at as u64)).and_then(|_| file.write_all(bytes)).context("writing the signature")?;
     }
-    pack::publish(file, out)
+    destination.publish(file)
 }
 
 /// Checks the image's signature.

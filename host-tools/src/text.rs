@@ -28,10 +28,10 @@ pub fn tokenizer<'m>(model: &Model<'m>) -> Result<Tokenizer<'m>> {
 ///
 /// # Errors
 /// When the image has no tokenizer.
-pub fn encode(model: &Model<'_>, text: &str) -> Result<Vec<u32>> {
+pub fn encode(model: &Model<'_>, text: impl AsRef<[u8]>) -> Result<Vec<u32>> {
     let mut encoder = Encoder::<WINDOW>::new(tokenizer(model)?);
     let mut ids = Vec::new();
-    encoder.feed(text.as_bytes(), |id| ids.push(id));
+    encoder.feed(text.as_ref(), |id| ids.push(id));
     encoder.finish(|id| ids.push(id));
     Ok(ids)
 }

@@ -1,51 +1,11 @@
 //! The `jamlet` command as a user or script meets it: output, errors, exit codes, pipes.
 
+mod tool;
+
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-
-fn jamlet() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_jamlet"));
-    command.stdin(Stdio::null());
-    command
-}
-
-fn output(arguments: &[&str]) -> Output {
-    jamlet().args(arguments).output().expect("jamlet")
-}
-
-/// Standard output of a run that must succeed and must not complain.
-fn ok(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {complaints}");
-    assert_eq!(complaints, "", "no progress bar in a pipe");
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// What a run that must fail says.
-fn error(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-    String::from_utf8(output.stderr).expect("UTF-8")
-}
-
-fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).expect("JSON")
-}
-
-fn root(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
-
-/// A text in the manner of those that the default model was trained on.
-fn sample() -> PathBuf {
-    root("tests/texts/tidewatch.txt")
-}
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tool::{error, jamlet, json, ok, output, root, sample, text};
 
 #[test]
 fn a_text_is_summarized_by_the_built_in_model() {
@@ -95,7 +55,7 @@ fn any_bytes_are_a_text() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("text");
     let long_line: Vec<u8> = b"no end of a line ".iter().copied().cycle().take(20_000).collect();
-    for bytes in [&b""[..], b"\xff\xfe\x00\x80abc\xf0\x9f", "\u{1F469}\u{200D}\u{1F4BB}".as_bytes(), &long_line] {
+    for bytes in [&b"a"[..], b"\xff\xfd\x80abc\xf0\x9f", "\u{1F469}\u{200D}\u{1F4BB}".as_bytes(), &long_line] {
         std::fs::write(&file, bytes).expect("a file");
         ok(&["summarize", text(&file), "-n", "4"]);
     }
@@ -353,18 +313,18 @@ fn a_prompt_is_baked_and_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let (image, prompt) = (folder.path().join("baked.jamlet"), folder.path().join("prompt"));
     std::fs::write(&prompt, "A tool of this distribution: ").expect("a file");
-    let said = ok(&["bake", "-p", text(&prompt), "--window", "256", "-o", text(&image)]);
+    let said = ok(&["bake", "-p", text(&prompt), "--window", "192", "-o", text(&image)]);
     assert!(said.contains("tokens baked in"), "{said}");
     ok(&["verify", text(&image)]);
     let report = json(&ok(&["inspect", text(&image), "--json"]));
-    assert_eq!((&report["baked"]["window"], &report["baked"]["sinks"]), (&256.into(), &4.into()));
+    assert_eq!((&report["baked"]["window"], &report["baked"]["sinks"]), (&192.into(), &4.into()));
     assert!(report["baked"]["text"].as_str().expect("a text").contains("of this distribution"), "{report}");
-    assert!(ok(&["inspect", text(&image)]).contains("tokens baked in, for window 256"));
-    assert!(ok(&["plan", text(&image), "--window", "256"]).contains("starts from a baked prompt"));
+    assert!(ok(&["inspect", text(&image)]).contains("tokens baked in, for window 192"));
+    assert!(ok(&["plan", text(&image), "--window", "192"]).contains("starts from a baked prompt"));
     assert!(ok(&["plan", text(&image)]).contains("made for other options"));
     // From the state, or by reading the same tokens: the same summary, of a text that isn't the plain model's.
     let summarize =
         |window: &str| ok(&["summarize", text(&sample()), "-m", text(&image), "--window", window, "-n", "9"]);
-    assert_eq!(summarize("256"), summarize("255"), "a text shorter than both windows");
+    assert_eq!(summarize("192"), summarize("191"), "a text shorter than both windows");
     assert!(error(&["bake", "-p", "/nowhere", "-o", text(&image)]).contains("/nowhere"));
 }

@@ -119,7 +119,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self::window(512)
+        Self::window(256)
     }
 }
 

@@ -1,24 +1,23 @@
 //! `jamlet bench`.
 
-use super::{PlanArgs, print_json, size};
+use super::image::ImageArgs;
+use super::{PlanArgs, positive, print_json, size, threads};
 use anyhow::Result;
 use clap::Args;
 use jamlet_tools::bench::{Plan, Report, measure};
-use jamlet_tools::image_file::ImageFile;
 use serde::Serialize;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Measures speed: tokens a second, and how much of the memory's bandwidth that takes
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// The image [default: the built-in model]
-    image: Option<PathBuf>,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Numbers of threads
-    #[arg(long, value_delimiter = ',', default_value = "1,2")]
-    threads: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_value = "1,2", value_parser = threads)]
+    threads: Vec<u8>,
     /// Tokens that prefill reads together
     #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
     chunks: Vec<u32>,
@@ -26,13 +25,13 @@ pub struct Bench {
     #[arg(long, value_delimiter = ',', default_value = "0,1000")]
     depths: Vec<usize>,
     /// Tokens of the prompt
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_parser = positive)]
     prompt: usize,
     /// Tokens to decode
-    #[arg(short = 'n', long, default_value_t = 64)]
+    #[arg(short = 'n', long, default_value_t = 64, value_parser = positive)]
     tokens: usize,
     /// Times that all is measured; the fastest counts
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = positive)]
     repeat: usize,
     #[command(flatten)]
     plan: PlanArgs,
@@ -44,16 +43,16 @@ pub struct Bench {
 impl Bench {
     /// Measures, and prints the figures.
     pub fn run(&self) -> Result<()> {
-        let file = ImageFile::open(self.image.as_deref())?;
+        let file = self.image.open()?;
         let model = file.model()?;
         let plan = Plan {
-            threads: self.threads.clone(),
+            threads: self.threads.iter().map(|&count| count.into()).collect(),
             chunks: self.chunks.clone(),
             depths: self.depths.clone(),
             prompt: self.prompt,
             tokens: self.tokens,
             repeat: self.repeat,
-            options: self.plan.options(),
+            options: self.plan.options()?,
         };
         let first_token = model.tokenizer().and_then(|_| self.first_token()).map(|time| time.as_secs_f64());
         let report = Figures { first_token_seconds: first_token, report: measure(&model, &plan)? };
@@ -66,7 +65,7 @@ impl Bench {
         let run = || {
             let mut command = Command::new(&program);
             command.args(["run", "--threads", "1", "--max-tokens", "1", "a"]);
-            if let Some(image) = &self.image {
+            if let Some(image) = self.image.path() {
                 command.arg("--model").arg(image);
             }
             let start = Instant::now();

@@ -1,11 +1,12 @@
 //! `jamlet eval`.
 
+use super::image::ImageArgs;
 use super::{EvictionArgs, State, ThreadsArgs, print_json};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::{Model, Options};
 use jamlet_tools::eval::{Report, Side, compare, documents, whole};
-use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::input;
 use jamlet_tools::progress;
 use jamlet_tools::reference::Reference;
 use jamlet_tools::text::encode;
@@ -15,8 +16,8 @@ use std::path::PathBuf;
 /// Measures what quantization and bounded memory cost: perplexity and divergence
 #[derive(Args, Debug)]
 pub struct Eval {
-    /// The image [default: the built-in model]
-    image: Option<PathBuf>,
+    #[command(flatten)]
+    image: ImageArgs,
     /// The Hugging Face folder that the image was packed from, to be computed in f32 [default: the image itself, with a state in
     /// f32 and a window that holds the longest document]
     #[arg(long, value_name = "HF_DIR")]
@@ -51,7 +52,7 @@ pub struct Eval {
 impl Eval {
     /// Compares, and prints the figures.
     pub fn run(&self) -> Result<()> {
-        let file = ImageFile::open(self.image.as_deref())?;
+        let file = self.image.open()?;
         let model = file.model()?;
         let reference = self.reference.as_deref().map(Reference::load).transpose()?;
         let texts = self.texts(&model)?;
@@ -60,7 +61,7 @@ impl Eval {
         let whole = whole(&texts);
         let window = self.window.unwrap_or(whole);
         let options = Options::window(window).sinks(self.sinks).state(self.state.width());
-        let ours = Side::Engine(&model, options.eviction(self.eviction.eviction(window)));
+        let ours = Side::Engine(&model, options.eviction(self.eviction.eviction(window)?));
         let theirs = match &reference {
             Some(reference) => Side::Reference(reference),
             None => Side::Engine(&model, Options::window(whole)),
@@ -76,7 +77,7 @@ impl Eval {
     fn texts(&self, model: &Model<'_>) -> Result<Vec<Vec<u32>>> {
         let (bos, context) = (model.header().bos, self.context.max(2));
         if let Some(path) = &self.tokens {
-            let lines = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let lines = input::read(path)?;
             let document = |(number, line)| {
                 serde_json::from_str(line).with_context(|| format!("{}: line {}", path.display(), number + 1))
             };
@@ -84,8 +85,7 @@ impl Eval {
             return Ok(texts.iter().flat_map(|tokens| documents(tokens, bos, context)).collect());
         }
         let Some(path) = &self.text else { return Ok(Vec::new()) };
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Ok(documents(&encode(model, &text)?, bos, context))
+        Ok(documents(&encode(model, input::read(path)?)?, bos, context))
     }
 }
 

@@ -1,88 +1,28 @@
-//! What `run` and `summarize` share: how tokens are chosen, where texts come from, where answers go.
+//! What `run` and `summarize` share: how tokens are chosen, where answers go.
 
+use super::sampling::SamplerArgs;
 use anyhow::{Context, Result};
-use clap::Args;
 use jamlet::{Sampler, SamplerOptions, Session, SummaryOptions};
-use jamlet_tools::endless::StandardInput;
 use jamlet_tools::summary::How;
 use jamlet_tools::{memory, progress, text};
 use serde::Serialize;
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{IsTerminal, Read, StdoutLock, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::time::Instant;
-
-/// How tokens are chosen.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct SamplerArgs {
-    /// 0 always takes the most probable token
-    #[arg(long, default_value_t = 0.0)]
-    temperature: f32,
-    /// Only the so many most probable tokens, at most 64; 0 for 64
-    #[arg(long, default_value_t = 0)]
-    top_k: usize,
-    /// Only the most probable tokens that together have this probability
-    #[arg(long, default_value_t = 1.0)]
-    top_p: f32,
-    /// Only tokens with at least this share of the best one's probability
-    #[arg(long, default_value_t = 0.0)]
-    min_p: f32,
-    /// Makes tokens that were chosen before less probable; 1 is off
-    #[arg(long, default_value_t = 1.0)]
-    repetition_penalty: f32,
-    /// No sequence of so many tokens twice; 0 is off [default: 0 in run, 2 in summarize]
-    #[arg(long)]
-    no_repeat_ngram: Option<usize>,
-    /// The same seed gives the same tokens, on every board
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-}
 
 impl SamplerArgs {
     /// For any text.
-    pub fn plain(&self) -> Sampler {
-        self.sampler(&SamplerOptions::greedy())
+    pub fn plain(&self) -> Result<Sampler> {
+        Ok(Sampler::new(self.options(&SamplerOptions::greedy())?))
     }
 
     /// For summaries of at most `limit` tokens, with words that the text has unless `ungrounded`.
-    pub fn how(&self, beams: u32, limit: usize, ungrounded: bool) -> How {
-        How {
-            options: SummaryOptions::new().limit(limit).grounded(!ungrounded),
-            sampler: (beams == 1).then(|| self.sampler(&SamplerOptions::summary())),
-        }
+    pub fn how(&self, beams: u32, limit: usize, ungrounded: bool) -> Result<How> {
+        let sampler = || self.options(&SamplerOptions::summary()).map(Sampler::new);
+        let options = SummaryOptions::new().limit(limit).grounded(!ungrounded);
+        Ok(How { options, sampler: (beams == 1).then(sampler).transpose()? })
     }
-
-    /// Whether summaries are written as without any of these.
-    pub fn is_default(&self) -> bool {
-        self.options(&SamplerOptions::summary()) == SamplerOptions::summary()
-    }
-
-    fn sampler(&self, default: &SamplerOptions) -> Sampler {
-        Sampler::new(self.options(default))
-    }
-
-    /// As the engine has them.
-    fn options(&self, default: &SamplerOptions) -> SamplerOptions {
-        SamplerOptions {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            repetition_penalty: self.repetition_penalty,
-            no_repeat_ngram: self.no_repeat_ngram.unwrap_or(default.no_repeat_ngram),
-            seed: self.seed,
-        }
-    }
-}
-
-/// A file, or standard input for none and for `-`: there Ctrl-C ends the text.
-pub fn input(path: Option<&Path>) -> Result<Box<dyn Read>> {
-    Ok(match path {
-        Some(path) if path != Path::new("-") => Box::new(File::open(path).with_context(|| path.display().to_string())?),
-        _ => Box::new(StandardInput::open()?),
-    })
 }
 
 /// What a run took, for `--json`.

@@ -1,5 +1,6 @@
 //! `jamlet inspect`.
 
+use super::image::ImageArgs;
 use super::{print_json, size};
 use anyhow::Result;
 use clap::Args;
@@ -12,13 +13,12 @@ use jamlet_tools::text;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Shows what an image holds
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// The image [default: the built-in model]
-    image: Option<PathBuf>,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -60,7 +60,7 @@ struct BakedPrompt {
 impl Inspect {
     /// Checks the image and prints its parts.
     pub fn run(&self) -> Result<()> {
-        let file = ImageFile::open(self.image.as_deref())?;
+        let file = self.image.open()?;
         let report = report(&file, &file.model()?);
         if self.json {
             return print_json(&report);

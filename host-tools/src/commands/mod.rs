@@ -4,10 +4,12 @@ pub mod bake;
 pub mod bench;
 pub mod eval;
 pub mod generate;
+pub mod image;
 pub mod inspect;
 pub mod pack;
 pub mod plan;
 pub mod run;
+pub mod sampling;
 pub mod score;
 pub mod sign;
 pub mod summarize;
@@ -15,10 +17,11 @@ pub mod verify;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use generate::SamplerArgs;
 use jamlet::beams::{DEFAULT_BEAMS, MAX_SUMMARY};
 use jamlet::state::MAX_BEAMS;
 use jamlet::{Eviction, Options, StateWidth};
+use jamlet_tools::prose::Format;
+use sampling::SamplerArgs;
 use serde::Serialize;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -28,7 +31,7 @@ use std::thread::available_parallelism;
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ThreadsArgs {
     /// Threads that compute; the result is the same for any number [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<u8>,
 }
 
@@ -40,8 +43,36 @@ impl ThreadsArgs {
     }
 }
 
+/// A number of threads, from an argument.
+pub fn threads(argument: &str) -> Result<u8, String> {
+    argument.parse().ok().filter(|count| *count > 0).ok_or_else(|| "1 to 255 would be right".into())
+}
+
+/// A number that isn't 0, from an argument.
+pub fn positive(argument: &str) -> Result<usize, String> {
+    argument.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number from 1 on would be right".into())
+}
+
+/// What a text is written in.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct FormatArgs {
+    /// What the text is written in; its prose is summarized
+    #[arg(long, value_enum, default_value = "auto")]
+    format: Format,
+    /// Take the text as it is, markup and all: the same as --format raw
+    #[arg(long, conflicts_with = "format")]
+    raw: bool,
+}
+
+impl FormatArgs {
+    /// The one that was asked for.
+    pub fn format(&self) -> Format {
+        if self.raw { Format::Raw } else { self.format }
+    }
+}
+
 /// How wide the state of Mamba layers is stored.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum State {
     /// 4 bytes a number, no loss.
     F32,
@@ -63,7 +94,7 @@ impl State {
 }
 
 /// Which tokens attention sees, beside the sinks.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Evict {
     /// The most recent ones.
     Window,
@@ -72,7 +103,7 @@ pub enum Evict {
 }
 
 /// Which tokens the attention cache keeps.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvictionArgs {
     /// Which tokens attention sees, beside the sinks
     #[arg(long, value_enum, default_value = "window")]
@@ -84,10 +115,23 @@ pub struct EvictionArgs {
 
 impl EvictionArgs {
     /// As the engine has it, for a window.
-    pub fn eviction(&self, window: u32) -> Eviction {
-        match self.eviction {
-            Evict::Window => Eviction::Window,
-            Evict::HeavyHitters => Eviction::HeavyHitters { recent: self.recent.unwrap_or(window.div_ceil(2)) },
+    ///
+    /// # Errors
+    /// For a number of recent tokens where nothing else is kept anyway.
+    pub fn eviction(&self, window: u32) -> Result<Eviction> {
+        match (self.eviction, self.recent) {
+            (Evict::Window, Some(recent)) => {
+                bail!(
+                    "recent is {recent}, which does nothing without --eviction heavy-hitters: a window is recent tokens alone"
+                )
+            }
+            (Evict::Window, None) => Ok(Eviction::Window),
+            (Evict::HeavyHitters, Some(recent)) if recent == 0 || recent > window => {
+                bail!("recent is {recent}; 1 to {window}, the window, would be right")
+            }
+            (Evict::HeavyHitters, recent) => {
+                Ok(Eviction::HeavyHitters { recent: recent.unwrap_or(window.div_ceil(2)) })
+            }
         }
     }
 }
@@ -95,9 +139,9 @@ impl EvictionArgs {
 /// What a session remembers, and how much it computes at once.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PlanArgs {
-    /// Tokens that attention sees, beside the sinks
-    #[arg(long, default_value_t = 512)]
-    window: u32,
+    /// Tokens that attention sees, beside the sinks [default: 256, as on boards]
+    #[arg(long)]
+    window: Option<u32>,
     /// First tokens that attention sees for ever (attention sinks)
     #[arg(long, default_value_t = 4)]
     sinks: u32,
@@ -113,9 +157,23 @@ pub struct PlanArgs {
 
 impl PlanArgs {
     /// As the engine has them.
-    pub fn options(&self) -> Options {
-        let eviction = self.eviction.eviction(self.window);
-        Options::window(self.window).sinks(self.sinks).chunk(self.chunk).state(self.state.width()).eviction(eviction)
+    ///
+    /// # Errors
+    /// For an option that does nothing beside the others.
+    pub fn options(&self) -> Result<Options> {
+        let window = self.window.unwrap_or(Options::default().window);
+        let eviction = self.eviction.eviction(window)?;
+        let options = Options::window(window).sinks(self.sinks).chunk(self.chunk);
+        Ok(options.state(self.state.width()).eviction(eviction))
+    }
+
+    /// Whether none of them was asked for.
+    pub fn is_default(&self) -> bool {
+        let eviction = EvictionArgs { eviction: Evict::Window, recent: None };
+        let default = Options::default();
+        self.window.is_none()
+            && (self.sinks, self.chunk, self.state) == (default.sinks, default.chunk, State::F32)
+            && self.eviction == eviction
     }
 }
 
@@ -131,7 +189,7 @@ pub struct BeamsArgs {
 impl BeamsArgs {
     /// Their number for summaries of at most `max_tokens`, where tokens are chosen by `sampler` otherwise.
     pub fn count(&self, sampler: &SamplerArgs, max_tokens: usize) -> Result<u32> {
-        let single = !sampler.is_default() || max_tokens > MAX_SUMMARY;
+        let single = !sampler.is_default()? || max_tokens > MAX_SUMMARY;
         match (self.beams, single) {
             (Some(beams @ 2..), true) => bail!(
                 "--beams {beams} keeps the most probable summary of at most {MAX_SUMMARY} tokens; --temperature and the other options of \
@@ -146,7 +204,11 @@ impl BeamsArgs {
 
 /// Prints `value` as JSON, for scripts.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    write_json(&mut std::io::stdout().lock(), value)
+}
+
+/// Writes `value` as JSON to `out`.
+pub fn write_json(mut out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
     Ok(())
@@ -186,7 +248,11 @@ pub fn bar(part: u64, whole: u64, width: usize) -> String {
 
 /// Lines of label, bytes and bar, as long as the largest of them demands.
 pub fn print_bars(parts: &[(String, u64)]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    write_bars(&mut std::io::stdout().lock(), parts)
+}
+
+/// As [`print_bars`], to `out`.
+pub fn write_bars(out: &mut dyn Write, parts: &[(String, u64)]) -> Result<()> {
     let largest = parts.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
     let label = parts.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
     for (name, bytes) in parts {

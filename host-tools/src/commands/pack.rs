@@ -1,9 +1,10 @@
 //! `jamlet pack`.
 
 use super::bake::bake_into;
-use super::{PlanArgs, print_bars, print_json, size};
-use anyhow::{Context, Result, bail};
+use super::{PlanArgs, size, write_bars, write_json};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use jamlet_tools::destination::{Destination, files_in};
 use jamlet_tools::hf::Weights;
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
 use jamlet_tools::image_file::ImageFile;
@@ -11,7 +12,6 @@ use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed};
 use jamlet_tools::progress;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Packs a Hugging Face Jamba folder into one int8 image
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub struct Pack {
     /// Folder with config.json, safetensors and tokenizer
     folder: PathBuf,
-    /// Where the image goes [default: the folder's name with .jamlet]
+    /// Where the image goes; `-` is standard output [default: the folder's name with .jamlet]
     #[arg(short, long, value_name = "IMAGE")]
     output: Option<PathBuf>,
     /// Columns of a matrix that share a scale: a multiple of 8
@@ -62,19 +62,34 @@ impl Pack {
     /// Packs, and says what came of it.
     pub fn run(&self) -> Result<()> {
         let weights = Weights::open(&self.folder)?;
-        let output = self.output.clone().unwrap_or_else(|| default_output(&self.folder));
+        ensure!(
+            self.bake.is_some() || self.plan.is_default(),
+            "--window, --sinks, --chunk, --state and --eviction do nothing without --bake: they are options of sessions"
+        );
+        let output = self.destination()?;
+        // What is baked is baked into a finished image, which nobody is to take for the wanted one.
+        let draft = self.bake.as_ref().map(|_| output.draft()).transpose()?;
+        let packed_to = draft.as_ref().map_or(output.path(), |draft| draft.path());
         let blobs = self.blobs(&weights)?;
         let bar = progress::bytes("packing");
-        let packed = pack::pack(&weights, &blobs, Options { group: self.group }, &output, |done, all| {
+        let packed = pack::pack(&weights, &blobs, Options { group: self.group }, packed_to, |done, all| {
             bar.set_length(all);
             bar.set_position(done);
         });
         bar.finish_and_clear();
         self.report(&output, &packed?)?;
         match &self.bake {
-            Some(prompt) => bake_into(&ImageFile::open(Some(&output))?, Some(prompt), self.plan.options(), &output),
+            Some(prompt) => bake_into(&ImageFile::open(Some(packed_to))?, Some(prompt), self.plan.options()?, &output),
             None => Ok(()),
         }
+    }
+
+    /// Where the image goes: over none of the folder's files, unless it is an image.
+    fn destination(&self) -> Result<Destination> {
+        let output = self.output.clone().unwrap_or_else(|| default_output(&self.folder));
+        let files = files_in(&self.folder)?;
+        let inputs = files.iter().filter(|file| file.extension().is_none_or(|extension| extension != "jamlet"));
+        Destination::new(&output, inputs.chain(&self.bake).map(PathBuf::as_path))
     }
 
     /// Tokenizer, prompt and provenance.
@@ -108,7 +123,7 @@ impl Pack {
         Ok(Blobs { tokenizer, prompt: pack::prompt_section(&prompt), provenance: provenance.to_string().into_bytes() })
     }
 
-    fn report(&self, output: &Path, packed: &Packed) -> Result<()> {
+    fn report(&self, output: &Destination, packed: &Packed) -> Result<()> {
         let mut kinds = BTreeMap::new();
         for section in &packed.sections {
             *kinds.entry(pack::kind(section.section.role)).or_insert(0) += section.bytes;
@@ -120,16 +135,16 @@ impl Pack {
             .collect();
         quantized.sort_by(|a, b| a.snr_db.total_cmp(&b.snr_db));
         let report = Report {
-            image: output.display().to_string(),
+            image: output.name(),
             bytes: packed.length,
             parameters: packed.parameters,
             bytes_by_kind: kinds,
             quantized,
         };
         if self.json {
-            return print_json(&report);
+            return write_json(&mut output.report(), &report);
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = output.report();
         writeln!(
             out,
             "{}: {} ({} parameters, {:.2} bits each)\n",
@@ -140,7 +155,7 @@ impl Pack {
         )?;
         let mut parts: Vec<(String, u64)> = report.bytes_by_kind.iter().map(|(k, b)| ((*k).into(), *b)).collect();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        print_bars(&parts)?;
+        write_bars(&mut out, &parts)?;
         let shown = if self.all { report.quantized.len() } else { 10 };
         writeln!(out, "\nsignal to noise of {} quantized tensors, worst first", report.quantized.len())?;
         for tensor in report.quantized.iter().take(shown) {

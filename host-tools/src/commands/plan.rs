@@ -1,24 +1,23 @@
 //! `jamlet plan`.
 
+use super::image::ImageArgs;
 use super::{PlanArgs, print_bars, print_json, size};
 use anyhow::Result;
 use clap::Args;
 use jamlet::beams::DEFAULT_BEAMS;
 use jamlet::{Model, Options, Plan};
 use jamlet_tools::boards::{BOARDS, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
-use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::pack::kind;
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Shows the flash and RAM that a model takes, and which boards it fits
 #[derive(Args, Debug)]
 pub struct PlanCommand {
-    /// The image [default: the built-in model]
-    image: Option<PathBuf>,
+    #[command(flatten)]
+    image: ImageArgs,
     #[command(flatten)]
     plan: PlanArgs,
     /// Summaries that are written side by side; each needs memory for its state
@@ -51,9 +50,9 @@ struct Report {
 impl PlanCommand {
     /// Plans, and draws.
     pub fn run(&self) -> Result<()> {
-        let file = ImageFile::open(self.image.as_deref())?;
+        let file = self.image.open()?;
         let model = file.model()?;
-        let options = self.plan.options().beams(self.beams);
+        let options = self.plan.options()?.beams(self.beams);
         let plan = Plan::new(file.bytes(), options)?;
         let parts = plan.parts();
         let mut kinds = BTreeMap::new();

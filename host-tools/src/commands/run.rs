@@ -1,30 +1,32 @@
 //! `jamlet run`.
 
-use super::generate::{Answer, SamplerArgs, answer, input, write};
-use super::{PlanArgs, ThreadsArgs, print_json, print_json_line};
+use super::generate::{Answer, answer, write};
+use super::image::ModelArgs;
+use super::sampling::SamplerArgs;
+use super::{PlanArgs, ThreadsArgs, positive, print_json, print_json_line};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::kernels::Kernels;
 use jamlet::{Model, RewindPoints, Sampler, Session};
 use jamlet_tools::cores::{heads_at_once, on_threads};
-use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::input::{Input, check_whole};
 use jamlet_tools::progress;
 use jamlet_tools::prompts::Prompts;
 use jamlet_tools::text;
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
-use std::io::{BufRead, IsTerminal, Read};
+use std::ffi::OsString;
+use std::io::{BufRead, Cursor, IsTerminal};
 use std::path::PathBuf;
 use std::time::Instant;
 
 /// Continues a text token by token
 #[derive(Args, Debug)]
 pub struct Run {
-    /// The image [default: the built-in model]
-    #[arg(short, long, value_name = "IMAGE")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    image: ModelArgs,
     /// The text to continue [default: standard input]
-    prompt: Option<String>,
+    prompt: Option<OsString>,
     /// A file with the text
     #[arg(short, long, value_name = "FILE", conflicts_with = "prompt")]
     file: Option<PathBuf>,
@@ -38,7 +40,7 @@ pub struct Run {
     #[arg(short, long)]
     template: bool,
     /// Most tokens to write
-    #[arg(short = 'n', long, default_value_t = 128)]
+    #[arg(short = 'n', long, default_value_t = 128, value_parser = positive)]
     max_tokens: usize,
     #[command(flatten)]
     plan: PlanArgs,
@@ -54,39 +56,52 @@ pub struct Run {
 impl Run {
     /// Reads, then writes.
     pub fn run(&self) -> Result<()> {
-        let file = ImageFile::open(self.model.as_deref())?;
+        let file = self.image.open()?;
         let model = file.model()?;
         let mut workspace =
-            HostWorkspace::new(&model, self.plan.options().heads_at_once(heads_at_once(self.threads.count())))?;
-        let mut sampler = self.sampler.plain();
+            HostWorkspace::new(&model, self.plan.options()?.heads_at_once(heads_at_once(self.threads.count())))?;
+        let mut sampler = self.sampler.plain()?;
         on_threads(self.threads.count(), Kernels::detect(), |kernels| {
             let mut session = workspace.session_on(&model, kernels)?;
             if self.interactive {
                 return self.interact(&mut session, &mut sampler);
             }
-            let mut text: Box<dyn Read + '_> = match &self.prompt {
-                Some(prompt) => Box::new(prompt.as_bytes()),
-                None => input(self.file.as_deref())?,
-            };
+            let mut text = self.text()?;
             let answer = answer(&mut session, &mut sampler, &mut text, self.template, self.max_tokens, self.json)?;
             if self.json { print_json(&answer) } else { Ok(()) }
         })
     }
 
+    /// The text to continue.
+    fn text(&self) -> Result<Input> {
+        match &self.prompt {
+            Some(prompt) => Input::new("the prompt".into(), Box::new(Cursor::new(prompt.as_encoded_bytes().to_vec()))),
+            None => Input::open(self.file.as_deref()),
+        }
+    }
+
     /// Prompts that begin alike: a text, and every line of standard input behind it.
     fn interact(&self, session: &mut Session<'_, '_>, sampler: &mut Sampler) -> Result<()> {
         let begin = match (&self.prompt, &self.file) {
-            (Some(prompt), _) => prompt.clone(),
-            (None, Some(file)) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
-            (None, None) => String::new(),
+            (None, None) => Vec::new(),
+            _ => self.text()?.read_all()?,
         };
         let mut memory = vec![0; RewindPoints::bytes(session.plan(), self.checkpoints)];
         let mut prompts = Prompts::new(RewindPoints::new(session.plan(), &mut memory));
         let terminal = std::io::stderr().is_terminal();
-        for line in std::io::stdin().lock().lines() {
+        let (mut lines, mut refused) = (0, 0);
+        // Lines of any bytes, as other texts are.
+        for line in std::io::stdin().lock().split(b'\n') {
             let line = line.context("standard input")?;
+            let text = [&begin[..], line.strip_suffix(b"\r").unwrap_or(&line)].concat();
+            lines += 1;
+            if let Err(problem) = check_whole(&text) {
+                eprintln!("jamlet: line {lines}: {problem}");
+                refused += 1;
+                continue;
+            }
             let start = Instant::now();
-            let tokens = self.tokens(session.model(), &format!("{begin}{line}"))?;
+            let tokens = self.tokens(session.model(), &text)?;
             let bar = progress::tokens("reading");
             let reused = prompts.read(session, &tokens, |tokens| bar.set_position(tokens));
             bar.finish_and_clear();
@@ -99,11 +114,12 @@ impl Run {
                 eprintln!("[{} tokens, {reused} of them read before]", tokens.len());
             }
         }
+        ensure!(refused == 0, "{refused} of {lines} lines were no text");
         Ok(())
     }
 
     /// A whole prompt.
-    fn tokens(&self, model: &Model<'_>, text: &str) -> Result<Vec<u32>> {
+    fn tokens(&self, model: &Model<'_>, text: &[u8]) -> Result<Vec<u32>> {
         let mut tokens: Vec<u32> = match self.template {
             true => model.opening().collect(),
             false => model.header().bos.into_iter().collect(),

@@ -1,10 +1,11 @@
 //! `jamlet score`.
 
-use super::generate::SamplerArgs;
-use super::{BeamsArgs, PlanArgs, bar, print_json};
+use super::image::ImageArgs;
+use super::sampling::SamplerArgs;
+use super::{BeamsArgs, PlanArgs, bar, positive, write_json};
 use anyhow::{Context, Result};
 use clap::Args;
-use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::destination::Destination;
 use jamlet_tools::progress;
 use jamlet_tools::score::{Report, Rouge, Scored, read_pairs, report, summarize};
 use serde::Serialize;
@@ -14,16 +15,16 @@ use std::path::PathBuf;
 /// Scores summaries of many texts: ROUGE beside simple rules, repetitions, invented names
 #[derive(Args, Debug)]
 pub struct Score {
-    /// The image [default: the built-in model]
-    image: Option<PathBuf>,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Lines of {"text": .., "summaries": [..]}
     #[arg(long, value_name = "FILE.jsonl")]
     pairs: PathBuf,
     /// Only the first so many
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = positive)]
     limit: Option<usize>,
     /// Longest summary in tokens
-    #[arg(short = 'n', long, default_value_t = 64)]
+    #[arg(short = 'n', long, default_value_t = 64, value_parser = positive)]
     max_tokens: usize,
     /// Write every summary with its scores to this file, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]
@@ -45,31 +46,36 @@ pub struct Score {
 impl Score {
     /// Summarizes, and scores.
     pub fn run(&self) -> Result<()> {
-        let file = ImageFile::open(self.image.as_deref())?;
+        let file = self.image.open()?;
         let model = file.model()?;
         let mut pairs = read_pairs(&self.pairs)?;
+        let summaries = self.summaries.as_deref().map(|path| Destination::new(path, [&*self.pairs])).transpose()?;
         pairs.truncate(self.limit.unwrap_or(usize::MAX));
         let bar = progress::count("summarizing", pairs.len() as u64);
         let beams = self.beams.count(&self.sampler, self.max_tokens)?;
-        let how = self.sampler.how(beams, self.max_tokens, self.ungrounded);
-        let scored = summarize(&model, self.plan.options().beams(beams), &how, &pairs, || bar.inc(1));
+        let how = self.sampler.how(beams, self.max_tokens, self.ungrounded)?;
+        let scored = summarize(&model, self.plan.options()?.beams(beams), &how, &pairs, || bar.inc(1));
         bar.finish_and_clear();
         let scored = scored?;
-        if let Some(path) = &self.summaries {
-            write_lines(path, &scored)?;
+        if let Some(summaries) = &summaries {
+            write_lines(summaries, &scored)?;
         }
         let report = report(&pairs, &scored);
-        if self.json { print_json(&report) } else { print(&report) }
+        let mut out =
+            summaries.map_or_else(|| Box::new(std::io::stdout()) as Box<dyn Write>, |summaries| summaries.report());
+        if self.json { write_json(&mut out, &report) } else { print(&mut out, &report) }
     }
 }
 
-fn write_lines(path: &std::path::Path, scored: &[Scored]) -> Result<()> {
-    let file = std::fs::File::create(path).with_context(|| path.display().to_string())?;
-    let mut out = std::io::BufWriter::new(file);
+fn write_lines(summaries: &Destination, scored: &[Scored]) -> Result<()> {
+    let mut draft = summaries.draft()?;
+    let mut out = std::io::BufWriter::new(draft.as_file_mut());
     for line in scored {
-        write_line(&mut out, line).with_context(|| path.display().to_string())?;
+        write_line(&mut out, line).with_context(|| summaries.name())?;
     }
-    out.flush().with_context(|| path.display().to_string())
+    out.flush().with_context(|| summaries.name())?;
+    drop(out);
+    summaries.publish(draft)
 }
 
 fn write_line(out: &mut impl Write, line: &impl Serialize) -> Result<()> {
@@ -77,8 +83,7 @@ fn write_line(out: &mut impl Write, line: &impl Serialize) -> Result<()> {
     Ok(writeln!(out)?)
 }
 
-fn print(r: &Report) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+fn print(out: &mut dyn Write, r: &Report) -> Result<()> {
     writeln!(out, "{} texts          ROUGE-1  ROUGE-2  ROUGE-L", r.texts)?;
     let mut row = |name: &str, rouge: &Rouge| {
         let drawn = bar((10.0 * rouge.rouge_l) as u64, 600, 30);

@@ -1,7 +1,9 @@
 //! `jamlet summarize`.
 
-use super::generate::{Answer, Output, SamplerArgs, input};
-use super::{BeamsArgs, PlanArgs, ThreadsArgs, print_json};
+use super::generate::{Answer, Output};
+use super::image::ModelArgs;
+use super::sampling::SamplerArgs;
+use super::{BeamsArgs, FormatArgs, PlanArgs, ThreadsArgs, positive, print_json};
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::ProgressBar;
@@ -9,7 +11,7 @@ use jamlet::kernels::Kernels;
 use jamlet::summary::{Listener, Step, SummaryError};
 use jamlet::{Session, Summarizer};
 use jamlet_tools::cores::{heads_at_once, on_threads};
-use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::prose;
 use jamlet_tools::workspace::HostWorkspace;
 use jamlet_tools::{memory, progress, summary};
 use std::ops::ControlFlow;
@@ -21,11 +23,12 @@ use std::time::Instant;
 pub struct Summarize {
     /// The text [default: standard input]
     file: Option<PathBuf>,
-    /// The image [default: the built-in model]
-    #[arg(short, long, value_name = "IMAGE")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
+    image: ModelArgs,
     /// Longest summary in tokens
-    #[arg(short = 'n', long, default_value_t = 64)]
+    #[arg(short = 'n', long, default_value_t = 64, value_parser = positive)]
     max_tokens: usize,
     #[command(flatten)]
     plan: PlanArgs,
@@ -46,10 +49,10 @@ pub struct Summarize {
 impl Summarize {
     /// Reads, then writes.
     pub fn run(&self) -> Result<()> {
-        let file = ImageFile::open(self.model.as_deref())?;
+        let file = self.image.open()?;
         let model = file.model()?;
         let beams = self.beams.count(&self.sampler, self.max_tokens)?;
-        let options = self.plan.options().heads_at_once(heads_at_once(self.threads.count())).beams(beams);
+        let options = self.plan.options()?.heads_at_once(heads_at_once(self.threads.count())).beams(beams);
         let mut workspace = HostWorkspace::new(&model, options)?;
         let answer = on_threads(self.threads.count(), Kernels::detect(), |kernels| {
             self.answer(workspace.session_on(&model, kernels)?, beams)
@@ -58,8 +61,8 @@ impl Summarize {
     }
 
     fn answer(&self, session: Session<'_, '_>, beams: u32) -> Result<Answer> {
-        let mut text = input(self.file.as_deref())?;
-        let how = self.sampler.how(beams, self.max_tokens, self.ungrounded);
+        let mut text = prose::open(self.file.as_deref(), self.format.format())?;
+        let how = self.sampler.how(beams, self.max_tokens, self.ungrounded)?;
         let mut memory = summary::memory();
         let mut summarizer = Summarizer::new(session, &mut memory, how.options)?;
         let start = Instant::now();

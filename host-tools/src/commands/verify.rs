@@ -1,19 +1,18 @@
 //! `jamlet verify`.
 
+use super::image::ImageArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jamlet::image::Encoding;
 use jamlet::matrix::{TILE_COLS, TILE_ROWS, decode, groups, padded_cols};
-use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::sign;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// Checks an image completely: structure, checksum, that every number is finite, and its signature
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// The image [default: the built-in model]
-    image: Option<PathBuf>,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Who must have signed it: a public key, as a file in PEM or as 64 hexadecimal digits
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
@@ -23,7 +22,7 @@ impl Verify {
     /// Says what is wrong, or that nothing is.
     pub fn run(&self) -> Result<()> {
         let key = self.public_key.as_deref().map(sign::public_key).transpose()?;
-        let file = ImageFile::open(self.image.as_deref())?;
+        let file = self.image.open()?;
         let model = file.model()?;
         let group = model.header().group as usize;
         let mut numbers = 0u64;

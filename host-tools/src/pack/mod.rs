@@ -8,6 +8,7 @@ mod rewrite;
 mod source;
 mod writer;
 
+use crate::destination::Destination;
 use crate::hf::config::Family;
 use crate::hf::tokenizer::PromptIds;
 use crate::hf::{JambaConfig, Weights};
@@ -77,7 +78,8 @@ pub fn pack(
     if !blobs.tokenizer.is_empty() {
         header.features |= features::TOKENIZER;
     }
-    let mut file = draft(out)?;
+    let destination = Destination::new(out, [])?;
+    let mut file = destination.draft()?;
     let mut writer = Blocks::new(file.as_file_mut());
     let mut source = Folder::new(weights, header.d_inner as usize);
     let sections = write(header, &layers, &mut source, blobs, &mut writer, &mut progress)
@@ -85,35 +87,8 @@ pub fn pack(
     writer.flush().with_context(|| out.display().to_string())?;
     drop(writer);
     let length = file.as_file().metadata()?.len();
-    publish(file, out)?;
+    destination.publish(file)?;
     Ok(Packed { length, sections, parameters: parameters(weights) })
-}
-
-/// A file beside `out`, which takes its place once it is complete.
-///
-/// # Errors
-/// When the folder can't be written.
-pub fn draft(out: &Path) -> Result<tempfile::NamedTempFile> {
-    let parent = match out.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let file = tempfile::Builder::new().prefix(".jamlet-").tempfile_in(parent);
-    file.with_context(|| format!("{}: can't write here", parent.display()))
-}
-
-/// Gives the finished file its name, readable by others as any new file is.
-///
-/// # Errors
-/// When it can't be renamed.
-pub fn publish(file: tempfile::NamedTempFile, out: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(out).with_context(|| format!("{}: can't be written", out.display()))?;
-    Ok(())
 }
 
 /// The image's sizes for a config.

@@ -66,7 +66,7 @@ impl<'a> Folder<'a> {
             Role::MambaCNorm => W::CNorm(l),
             Role::MambaDtProj => W::DtProj(l),
             Role::MambaDtBias => W::DtProjBias(l),
-            Role::MambaA => return Some((W::ALog(l), Shape::Blocks { log_dt: None, f: |_, a| -a.exp() * LOG2_E })),
+            Role::MambaA => return Some((W::ALog(l), Shape::Blocks { log_dt: None, f: decay })),
             Role::S4dDecay => return Some((W::ALog(l), constants(l, |dt, a| (-dt * a.exp()).exp()))),
             Role::S4dB => return Some((W::S4dB(l), constants(l, |dt, b| dt * b))),
             Role::S4dC => return Some((W::S4dC(l), constants(l, |_, c| c))),
@@ -182,6 +182,12 @@ impl Source for Folder<'_> {
             _ => name.to_owned(),
         }
     }
+}
+
+/// A in powers of two. Where it is too large for f32, the state is gone after a step with the largest f32 as well: a step of 1e-36 takes it
+/// below the smallest.
+fn decay(_: f64, log: f64) -> f64 {
+    -(log.exp() * LOG2_E).min(f64::from(f32::MAX))
 }
 
 /// What an S4D layer computes of its tensors once, in f64, rounded at the end.

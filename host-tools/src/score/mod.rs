@@ -9,9 +9,10 @@ pub use faults::Faults;
 pub use rouge::Rouge;
 pub use stem::stem;
 
+use crate::input;
 use crate::summary::{self, How};
 use crate::workspace::HostWorkspace;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use jamlet::{Model, Options};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -73,11 +74,14 @@ pub struct Report {
 /// # Errors
 /// Names the file and the line.
 pub fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
-    let lines = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let lines = input::read(path)?;
     let mut pairs = Vec::new();
     for (number, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = || format!("{}: line {}", path.display(), number + 1);
         let pair: Pair = serde_json::from_str(line).with_context(place)?;
+        if let Err(problem) = input::check_whole(pair.text.as_bytes()) {
+            bail!("{}: text is {problem}", place());
+        }
         ensure!(!pair.summaries.is_empty(), "{}: summaries is empty; at least one is needed", place());
         pairs.push(pair);
     }
