@@ -1,6 +1,7 @@
 //! What the `jamlet` command does, as a library that its tests and `xtask` share.
 #![deny(unsafe_code)]
 
+pub mod aligned;
 pub mod bake;
 pub mod bench;
 pub mod boards;
@@ -8,12 +9,14 @@ pub mod cores;
 pub mod destination;
 pub mod endless;
 pub mod eval;
+pub mod firmware;
 pub mod hf;
 pub mod image_file;
 pub mod input;
 pub mod mapped;
 pub mod memory;
 pub mod pack;
+pub mod process;
 pub mod progress;
 pub mod prompts;
 pub mod prose;

@@ -1,5 +1,5 @@
 //! See `jamlet-build`.
 
 fn main() {
-    jamlet_build::pi();
+    jamlet_build::firmware();
 }

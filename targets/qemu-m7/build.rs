@@ -1,5 +1,5 @@
 //! See `jamlet-build`.
 
 fn main() {
-    jamlet_build::cortex(jamlet_build::Embedded { model: "pico", window: 256, beams: 2 });
+    jamlet_build::firmware();
 }

@@ -161,7 +161,15 @@ impl PlanArgs {
     /// # Errors
     /// For an option that does nothing beside the others.
     pub fn options(&self) -> Result<Options> {
-        let window = self.window.unwrap_or(Options::default().window);
+        self.options_for(Options::default().window)
+    }
+
+    /// As [`PlanArgs::options`], for a board whose firmware has this window unless told otherwise.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn options_for(&self, window: u32) -> Result<Options> {
+        let window = self.window.unwrap_or(window);
         let eviction = self.eviction.eviction(window)?;
         let options = Options::window(window).sinks(self.sinks).chunk(self.chunk);
         Ok(options.state(self.state.width()).eviction(eviction))

@@ -1,12 +1,13 @@
 //! `jamlet plan`.
 
-use super::image::ImageArgs;
 use super::{PlanArgs, print_bars, print_json, size};
+use super::image::ImageArgs;
 use anyhow::Result;
 use clap::Args;
-use jamlet::beams::DEFAULT_BEAMS;
+use jamlet::state::MAX_BEAMS;
 use jamlet::{Model, Options, Plan};
-use jamlet_tools::boards::{BOARDS, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
+use jamlet_boards::BEAMS;
+use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
 use jamlet_tools::pack::kind;
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
@@ -20,9 +21,9 @@ pub struct PlanCommand {
     image: ImageArgs,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Summaries that are written side by side; each needs memory for its state
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_BEAMS)]
-    beams: u32,
+    /// Summaries that are written side by side; each needs memory for its state [default: 2, and 1 on boards without room]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BEAMS)))]
+    beams: Option<u32>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -44,7 +45,22 @@ struct Report {
     ram_by_part: BTreeMap<&'static str, u64>,
     firmware_flash: u64,
     firmware_ram: u64,
-    boards: Vec<Fit>,
+    boards: Vec<OnBoard>,
+}
+
+/// The model on a board, with the window and the beams of the board's firmware where the command line doesn't say others.
+#[derive(Serialize)]
+struct OnBoard {
+    name: &'static str,
+    description: &'static str,
+    core: &'static str,
+    flash: Option<u64>,
+    ram: u64,
+    window: u32,
+    beams: u32,
+    workspace: u64,
+    #[serde(flatten)]
+    fit: Fit,
 }
 
 impl PlanCommand {
@@ -52,7 +68,7 @@ impl PlanCommand {
     pub fn run(&self) -> Result<()> {
         let file = self.image.open()?;
         let model = file.model()?;
-        let options = self.plan.options()?.beams(self.beams);
+        let options = self.plan.options()?.beams(self.beams.unwrap_or(BEAMS));
         let plan = Plan::new(file.bytes(), options)?;
         let parts = plan.parts();
         let mut kinds = BTreeMap::new();
@@ -79,9 +95,26 @@ impl PlanCommand {
             ]),
             firmware_flash: FIRMWARE_FLASH,
             firmware_ram: FIRMWARE_RAM,
-            boards: BOARDS.iter().map(|&board| fit(board, flash, ram)).collect(),
+            boards: BOARDS.iter().map(|board| self.on_board(file.bytes(), board)).collect::<Result<_>>()?,
         };
         if self.json { print_json(&report) } else { report.print() }
+    }
+
+    fn on_board(&self, image: &[u8], board: &Board) -> Result<OnBoard> {
+        let beams = self.beams.unwrap_or(board.beams);
+        let options = self.plan.options_for(board.window)?.beams(beams).heads_at_once(board.cores);
+        let workspace = Plan::new(image, options)?.bytes() as u64;
+        Ok(OnBoard {
+            name: board.name,
+            description: board.description,
+            core: board.core.name(),
+            flash: board.flash(),
+            ram: board.ram(),
+            window: options.window,
+            beams,
+            workspace,
+            fit: fit(board, image.len() as u64, workspace),
+        })
     }
 }
 
@@ -129,7 +162,8 @@ impl Report {
             size(self.firmware_flash),
             size(self.firmware_ram)
         )?;
-        for fit in &self.boards {
+        for board in &self.boards {
+            let OnBoard { name, description, core, beams, fit, .. } = board;
             let mut missing = Vec::new();
             let left = |left: i64| size(left.unsigned_abs());
             if let Some(flash) = fit.flash_left.filter(|&bytes| bytes < 0) {
@@ -142,8 +176,9 @@ impl Report {
                 true => format!("fits, {} of RAM left", left(fit.ram_left)),
                 false => missing.join(", "),
             };
+            let own = if *beams == self.beams { String::new() } else { format!(" (beams {beams})") };
             let mark = if fit.fits { '✓' } else { '✗' };
-            writeln!(out, "  {mark} {:<12} {:<34} {verdict}", fit.board.name, fit.board.description)?;
+            writeln!(out, "  {mark} {name:<10} {:<42} {verdict}{own}", format!("{description}, {core}"))?;
         }
         Ok(())
     }

@@ -1,54 +1,20 @@
 //! jamlet's developer commands: `cargo xtask COMMAND`.
 #![forbid(unsafe_code)]
 
-mod aligned;
-mod alignment;
-mod attacks;
-mod bench;
-mod board;
-mod build;
-mod callgraph;
-mod conformance;
-mod console;
-mod coverage;
-mod deny;
-mod elf;
-mod endless;
-mod family;
-mod faults;
-mod firmware;
-mod fuzz;
-mod gdb;
-mod host_instructions;
-mod images;
-mod kernels;
-mod layout;
-mod lint;
-mod llama_cpp;
-mod mca;
-mod memory_safety;
-mod painted;
-mod panics;
-mod process;
-mod program;
-mod quantization;
-mod raspberry_pi_os;
-mod recall;
-mod serial;
+mod benchmarks;
+mod binaries;
+mod boards;
+mod checks;
+mod models;
+mod repository;
 mod setup;
-mod sizes;
-mod soak;
-mod stack;
-mod states;
-mod symbols;
-mod synthetic;
-mod talker;
 mod test;
-mod uf2;
-mod unicode;
-mod unsafe_count;
-mod visit;
-mod yanked;
+
+use benchmarks::{family, host_instructions, instructions, llama_cpp, quantization, recall};
+use binaries::{panics, sizes, stack_bound};
+use checks::{attacks, conformance, endless, faults, fuzz, memory_safety, raspberry_pi_os, saved_states, serial, soak};
+use models::synthetic;
+use repository::{coverage, deny, lint, unicode};
 
 use clap::{Parser, Subcommand};
 
@@ -85,7 +51,7 @@ enum Task {
     /// Reads a million tokens here and thousands on an emulated board: memory and cost must stay as they are.
     Endless(endless::Args),
     /// Counts the instructions of every kernel and of a token on emulated targets, and estimates cycles.
-    Bench(bench::Args),
+    Bench(instructions::Args),
     /// Prints what a model recalls of texts under bounded memory.
     Recall(recall::Args),
     /// Compares S4D, Mamba, Transformer and Jamba on this machine and an emulated board: recall, memory and cost by length.
@@ -104,7 +70,7 @@ enum Task {
     /// that aren't aligned.
     MemorySafety(memory_safety::Args),
     /// Prints the most stack that programs can need and where, and the most that they use for what the fuzzer found.
-    Stack(stack::Args),
+    Stack(stack_bound::Args),
     /// Builds every board, checks layout and limits, and prints what takes how much memory.
     Sizes(sizes::Args),
     /// Gives hostile images to emulated boards: each must give the error that its recipe names.
@@ -116,9 +82,9 @@ enum Task {
     /// Fuzzes what reads bytes from strangers, with libFuzzer and AddressSanitizer.
     Fuzz(fuzz::Args),
     /// States go to every emulated board and back, outlive power cuts, and are baked into images.
-    States(states::Args),
-    /// Writes what a board's users flash.
-    Firmware(firmware::Args),
+    States(saved_states::Args),
+    /// Writes what a board's users flash: as `jamlet firmware`, which needs less building.
+    Firmware(jamlet_tools::firmware::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -134,7 +100,7 @@ fn main() -> anyhow::Result<()> {
         Task::Quantization(args) => quantization::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Endless(args) => endless::run(&args),
-        Task::Bench(args) => bench::run(&args),
+        Task::Bench(args) => instructions::run(&args),
         Task::Recall(args) => recall::run(&args),
         Task::Family(args) => family::run(&args),
         Task::Unicode => unicode::run(),
@@ -143,13 +109,13 @@ fn main() -> anyhow::Result<()> {
         Task::Faults(args) => faults::run(&args),
         Task::Panics(args) => panics::run(&args),
         Task::MemorySafety(args) => memory_safety::run(&args),
-        Task::Stack(args) => stack::run(&args),
+        Task::Stack(args) => stack_bound::run(&args),
         Task::Sizes(args) => sizes::run(&args),
         Task::Attacks(args) => attacks::run(&args),
         Task::Coverage(args) => coverage::run(&args),
         Task::Deny => deny::run(),
         Task::Fuzz(args) => fuzz::run(&args),
-        Task::States(args) => states::run(&args),
-        Task::Firmware(args) => firmware::run(&args),
+        Task::States(args) => saved_states::run(&args),
+        Task::Firmware(args) => jamlet_tools::firmware::run(args),
     }
 }

@@ -1,9 +1,11 @@
 //! All checks, as continuous integration runs them.
 
-use crate::{
-    attacks, conformance, deny, endless, faults, kernels, memory_safety, panics, raspberry_pi_os, serial, setup, sizes,
-    soak, states,
+use crate::binaries::{panics, sizes};
+use crate::checks::{
+    attacks, conformance, endless, faults, kernels, memory_safety, raspberry_pi_os, saved_states, serial, soak,
 };
+use crate::repository::deny;
+use crate::setup;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -32,7 +34,7 @@ pub fn run() -> Result<()> {
     step("conformance on emulated boards", &|| conformance::run(&conformance::Args::default()))?;
     step("a million tokens", &|| endless::run(&endless::Args::default()))?;
     step("texts over the serial ports of emulated boards", &|| serial::run(&serial::Args::default()))?;
-    step("saved states on emulated boards", &|| states::run(&states::Args::default()))?;
+    step("saved states on emulated boards", &|| saved_states::run(&saved_states::Args::default()))?;
     step("random texts at an emulated board", &|| soak::run(&soak::Args::default()))?;
     step("damaged images, and images of others, on emulated boards", &|| faults::run(&faults::Args::default()))?;
     step("the command for Raspberry Pi OS", &raspberry_pi_os::check)?;

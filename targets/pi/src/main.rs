@@ -3,11 +3,14 @@
 #![no_main]
 
 use core::fmt::Write;
-use jamlet::beams::DEFAULT_BEAMS;
 use jamlet::kernels::Kernels;
 use jamlet::{Model, Options, Plan};
-use jamlet_app::{app, board::Board, extras::Extras};
+use jamlet_app::{app, board::Board, extras::Extras, settings};
 use pi::{clock, cores, exit::exit, memory, mmu, peripherals, serial::Pl011, stack};
+
+const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")))
+    .beams(settings::number(env!("JAMLET_BEAMS")))
+    .heads_at_once(cores::CORES as u32);
 
 struct Pi {
     kernels: Kernels<'static>,
@@ -33,9 +36,8 @@ extern "C" fn start() -> ! {
     mmu::on(peripherals());
     memory::init_heap();
     let mut serial = Pl011::new();
-    let options = Options::default().beams(DEFAULT_BEAMS).heads_at_once(cores::CORES as u32);
     // A serial port never fails.
-    let _ = match Plan::new(memory::model(), options) {
+    let _ = match Plan::new(memory::model(), OPTIONS) {
         Ok(plan) => serve(plan, serial),
         Err(error) => writeln!(serial, "\r\n[no model.jamlet on the card? {error}]\r"),
     };
@@ -56,7 +58,7 @@ fn serve(plan: Plan, mut serial: Pl011) -> core::fmt::Result {
         image,
         plan.options,
         workspace.as_mut_bytes(),
-        &mut app::Memory::<{ DEFAULT_BEAMS as usize }>::new(),
+        &mut app::Memory::<{ OPTIONS.beams as usize }>::new(),
         serial,
         Pi { kernels: cores::start() },
         Extras::of(image),

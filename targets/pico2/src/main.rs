@@ -25,7 +25,7 @@ const EXTRAS: Extras = Extras::of(IMAGE);
 #[cfg(feature = "persist")]
 const STATES: core::ops::Range<u32> = FLASH_BYTES - settings::number(env!("JAMLET_STATES"))..FLASH_BYTES;
 #[cfg(feature = "persist")]
-const FLASH_BYTES: u32 = 4 << 20;
+const FLASH_BYTES: u32 = settings::number(env!("JAMLET_FLASH"));
 
 #[entry]
 fn main() -> ! {

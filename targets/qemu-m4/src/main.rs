@@ -1,4 +1,5 @@
-//! Texts and summaries over the board's first UART.
+//! Texts and summaries over the board's first UART. One source for the three MPS2 boards; what differs comes from the table of
+//! boards.
 #![no_std]
 #![no_main]
 
@@ -9,9 +10,11 @@ use jamlet_cortex::{
     board::{CortexBoard, rest},
     cmsdk::Uart,
 };
+#[cfg(feature = "persist")]
+use {jamlet_cortex::file_flash::FileFlash, jamlet_persist::Persist};
 
-const UART0: usize = 0x4000_4000;
-const CORE_HERTZ: u32 = 25_000_000;
+const UART: usize = settings::number(env!("JAMLET_UART")) as usize;
+const CLOCK: u32 = settings::number(env!("JAMLET_CLOCK"));
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
 const OPTIONS: Options =
@@ -23,10 +26,19 @@ const EXTRAS: Extras = Extras::of(IMAGE);
 fn main() -> ! {
     static mut WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
     static mut MEMORY: app::Memory<{ OPTIONS.beams as usize }> = app::Memory::new();
-    let board = CortexBoard::start(CORE_HERTZ);
-    // SAFETY: the address of UART 0 on this board; nothing else uses it.
-    let uart = unsafe { Uart::new(UART0) };
+    let board = CortexBoard::start(CLOCK);
+    // SAFETY: the address of a UART of this board; nothing else uses it.
+    let uart = unsafe { Uart::new(UART) };
+    #[cfg(not(feature = "persist"))]
+    let extras = EXTRAS;
+    #[cfg(feature = "persist")]
+    let mut store = FileFlash::open().and_then(|flash| {
+        let region = 0..flash.length();
+        Persist::new(flash, region, &PLAN).ok()
+    });
+    #[cfg(feature = "persist")]
+    let extras = EXTRAS.keeping(store.as_mut());
     // This port never fails, and never ends.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, uart, board, EXTRAS);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, uart, board, extras);
     rest()
 }

@@ -18,7 +18,7 @@ const OPTIONS: Options =
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 /// Also what QEMU's SysTick runs at.
-const CORE_HERTZ: u32 = 168_000_000;
+const CLOCK: u32 = settings::number(env!("JAMLET_CLOCK"));
 
 #[entry]
 fn main() -> ! {
@@ -31,6 +31,6 @@ fn main() -> ! {
     #[cfg(not(feature = "emulated"))]
     let Ok(port) = hardware::start(BUFFERS) else { rest() };
     // A port that can't be written has no one to tell.
-    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, port, CortexBoard::start(CORE_HERTZ), EXTRAS);
+    let _ = app::serve(IMAGE, OPTIONS, WORKSPACE.as_mut_bytes(), MEMORY, port, CortexBoard::start(CLOCK), EXTRAS);
     rest()
 }

@@ -15,7 +15,7 @@ const OPTIONS: Options =
     Options::window(settings::number(env!("JAMLET_WINDOW"))).beams(settings::number(env!("JAMLET_BEAMS")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
-const CORE_HERTZ: u32 = 400_000_000;
+const CLOCK: u32 = settings::number(env!("JAMLET_CLOCK"));
 
 bind_interrupts!(struct Interrupts {
     USART3 => BufferedInterruptHandler<USART3>;
@@ -27,7 +27,7 @@ fn main() -> ! {
     static mut MEMORY: app::Memory<{ OPTIONS.beams as usize }> = app::Memory::new();
     static mut BUFFERS: ([u8; SENT], [u8; RECEIVED]) = ([0; SENT], [0; RECEIVED]);
     let chip = embassy_stm32::init(clocks());
-    let board = CortexBoard::start(CORE_HERTZ);
+    let board = CortexBoard::start(CLOCK);
     let (sent, received) = BUFFERS;
     let settings = usart::Config::default(); // 115200 baud, 8 bits, no parity
     let Ok(uart) = BufferedUart::new(chip.USART3, chip.PD9, chip.PD8, sent, received, Interrupts, settings) else {

@@ -1,7 +1,8 @@
 //! Cross targets and emulators: what `cargo xtask setup` installs, and where the other commands find it.
 
-use crate::process::{self, output};
 use anyhow::{Context, Result, bail};
+use jamlet_tools::firmware::toolchain::toolchain_for;
+use jamlet_tools::process::{self, output};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,8 +11,6 @@ use std::time::Duration;
 /// Every target that firmware or the Linux binary is built for.
 pub const TARGETS: [&str; 4] =
     ["thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf", "aarch64-unknown-none", "aarch64-unknown-linux-gnu"];
-/// The toolchain that debian.sh makes.
-const DEBIAN: &str = "debian";
 /// The first QEMU with the Raspberry Pi 4.
 const QEMU: u32 = 9;
 const DEBIAN_SCRIPT: &str = include_str!("debian.sh");
@@ -40,29 +39,6 @@ pub fn run() -> Result<()> {
     plugins(&tools)?;
     eprintln!("setup: done");
     Ok(())
-}
-
-/// The rustup toolchain that builds for `target`: `None` is the one in use.
-///
-/// # Errors
-/// When none does.
-pub fn toolchain_for(target: &str) -> Result<Option<&'static str>> {
-    let has = |toolchain: Option<&str>| {
-        let mut rustc = Command::new("rustc");
-        rustc.args(["--print", "target-libdir", "--target", target]);
-        if let Some(name) = toolchain {
-            rustc.env("RUSTUP_TOOLCHAIN", name);
-        }
-        let folder = output(&mut rustc).ok().map(|text| PathBuf::from(text.trim()));
-        folder.and_then(|folder| fs::read_dir(folder).ok()).is_some_and(|mut files| files.next().is_some())
-    };
-    if has(None) {
-        Ok(None)
-    } else if has(Some(DEBIAN)) {
-        Ok(Some(DEBIAN))
-    } else {
-        bail!("no Rust for {target}; `cargo xtask setup` installs it")
-    }
 }
 
 /// Where tools lie that no package installs.

@@ -4,13 +4,15 @@
 
 use cortex_m_rt::entry;
 use jamlet::Workspace;
+use jamlet_app::settings;
 
-/// The board's PSRAM.
-const CASE: (usize, usize) = (0x2100_0000, 16 << 20);
+/// The board's PSRAM: address and bytes.
+const CASE: (usize, usize) =
+    (settings::number(env!("JAMLET_CASE")) as usize, settings::number(env!("JAMLET_CASE_BYTES")) as usize);
 
 #[entry]
 fn main() -> ! {
-    static mut WORKSPACE: Workspace<{ 3 << 20 }> = Workspace::new();
+    static mut WORKSPACE: Workspace<{ settings::number(env!("JAMLET_WORKSPACE")) as usize }> = Workspace::new();
     // SAFETY: this is memory of the board that the linker script leaves alone; the harness filled it before the start.
     let case = unsafe { core::slice::from_raw_parts(core::ptr::without_provenance(CASE.0), CASE.1) };
     jamlet_cortex::conformance::main(case, WORKSPACE.as_mut_bytes())

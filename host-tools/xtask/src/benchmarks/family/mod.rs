@@ -1,0 +1,219 @@
+//! `cargo xtask family`: S4D, Mamba, Transformer and Jamba of one size beside each other, on an emulated board: what they
+//! recall of a text, and what memory and instructions they take, by the text's length.
+//!
+//! Answers are counted on this machine. The board runs one text of each task and length, as far as its memory goes, and
+//! must compute the same bits; it gives the instructions.
+
+mod chart;
+mod table;
+
+use crate::benchmarks::recall::texts::{self, Text, Texts};
+use crate::boards::emulated::{ALL, Emulated, Machine};
+use crate::checks::conformance::{DECODE, blob, build, on_host, read_report, region};
+use anyhow::{Context, Result, bail, ensure};
+use jamlet::{Eviction, Model, Options, Plan};
+use jamlet_tools::aligned::Aligned;
+use jamlet_tools::progress;
+use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Arguments of the command.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What `python -m family.train` made: a Hugging Face folder for each model, and texts.
+    folder: PathBuf,
+    /// The emulated board.
+    #[arg(long, default_value = "stm32f405")]
+    board: String,
+    /// Tokens that attention looks back, where it doesn't see all.
+    #[arg(long, default_value_t = 64)]
+    window: u32,
+    /// Only texts of at most this length.
+    #[arg(long)]
+    longest: Option<u32>,
+    /// Writes results.md and results.svg into this folder.
+    #[arg(long)]
+    write: Option<PathBuf>,
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The models: name, folder, and whether there is attention.
+const MODELS: [(&str, &str, bool); 4] =
+    [("S4D", "s4d", false), ("Mamba", "mamba", false), ("Transformer", "transformer", true), ("Jamba", "jamba", true)];
+/// Longest run of the emulator.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+/// What attention sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+enum Sight {
+    /// There is none.
+    NoAttention,
+    /// The whole text.
+    All,
+    /// The last tokens.
+    Last(u32),
+    /// As many that were attended to most, half of them the last ones.
+    HeavyHitters(u32),
+}
+
+impl Sight {
+    /// For a text of so many tokens.
+    fn options(self, tokens: u32) -> Options {
+        match self {
+            Self::NoAttention => Options::window(1),
+            Self::All => Options::window(tokens),
+            Self::Last(window) => Options::window(window),
+            Self::HeavyHitters(window) => {
+                Options::window(window).eviction(Eviction::HeavyHitters { recent: window.div_ceil(2) })
+            }
+        }
+    }
+}
+
+/// A model under some options.
+#[derive(Debug, Serialize)]
+struct Line {
+    /// Its name.
+    model: &'static str,
+    /// What its attention sees.
+    sight: Sight,
+    /// Weights.
+    parameters: u64,
+    /// By length of the text.
+    points: Vec<Point>,
+}
+
+impl Line {
+    /// The model, and what its attention sees.
+    fn name(&self) -> String {
+        match self.sight {
+            Sight::NoAttention => self.model.into(),
+            Sight::All => format!("{}, sees all", self.model),
+            Sight::Last(window) => format!("{}, the last {window}", self.model),
+            Sight::HeavyHitters(window) => format!("{}, {window} heavy hitters", self.model),
+        }
+    }
+}
+
+/// What a model does with texts of one length.
+#[derive(Debug, Serialize)]
+struct Point {
+    /// Tokens, questions not counted.
+    length: u32,
+    /// Task, and percent of right answers, as this machine finds them.
+    recalled: Vec<(String, f64)>,
+    /// Bytes of workspace.
+    ram: usize,
+    /// Instructions of a token behind such a text on the board; `None` where it has too little memory.
+    instructions: Option<u64>,
+}
+
+/// Prints or writes the comparison.
+///
+/// # Errors
+/// When a folder lacks something, or the board computes other bits than this machine.
+pub fn run(args: &Args) -> Result<()> {
+    let board = ALL.iter().find(|board| board.name == args.board && board.machine != Machine::Host);
+    let board = board.with_context(|| format!("there is no emulated board {}", args.board))?;
+    let mut texts = texts::read(&args.folder.join("texts.jsonl"))?;
+    texts.retain(|(_, length), _| args.longest.is_none_or(|longest| *length <= longest));
+    ensure!(!texts.is_empty(), "all texts are longer than that");
+    let program = build(board)?;
+    let mut lines = Vec::new();
+    let ways: usize = MODELS.iter().map(|(.., attends)| if *attends { 3 } else { 1 }).sum();
+    let bar = progress::count("comparing", (ways * texts.len()) as u64);
+    for (model, folder, attends) in MODELS {
+        let folder = args.folder.join(folder);
+        let image = texts::image(&folder)?;
+        let parameters = parameters(&folder)?;
+        let sights = match attends {
+            false => vec![Sight::NoAttention],
+            true => vec![Sight::All, Sight::Last(args.window), Sight::HeavyHitters(args.window)],
+        };
+        for sight in sights {
+            let points = measure(board, &program, &image, sight, &texts, || bar.inc(1))?;
+            lines.push(Line { model, sight, parameters, points });
+        }
+    }
+    bar.finish_and_clear();
+    let sizes = || lines.iter().map(|line| line.parameters);
+    let (least, most) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0));
+    ensure!(most as f64 <= 1.05 * least as f64, "the models have {least} to {most} parameters: more than 5 % apart");
+    if let Some(folder) = &args.write {
+        fs::write(folder.join("results.md"), table::markdown(board, &lines))?;
+        chart::draw(&lines, board, &folder.join("results.svg"))?;
+    } else if args.json {
+        println!("{}", serde_json::to_string(&lines)?);
+    } else {
+        print!("{}", table::markdown(board, &lines));
+    }
+    Ok(())
+}
+
+/// All lengths, the shortest first.
+fn measure(
+    board: &Emulated,
+    program: &Path,
+    image: &Aligned,
+    sight: Sight,
+    texts: &Texts,
+    mut tick: impl FnMut(),
+) -> Result<Vec<Point>> {
+    let model = Model::parse(image.bytes()).map_err(anyhow::Error::msg)?;
+    let mut points: Vec<Point> = Vec::new();
+    let mut lengths: Vec<u32> = texts.keys().map(|(_, length)| *length).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    for length in lengths {
+        let of_length = || texts.iter().filter(|((_, of), _)| *of == length);
+        let longest = of_length().flat_map(|(_, texts)| texts).map(|text| text.tokens.len()).max().unwrap_or(0);
+        // What is decoded must be seen as well.
+        let options = sight.options(longest as u32 + DECODE);
+        let ram = Plan::new(image.bytes(), options).map_err(anyhow::Error::msg)?.bytes();
+        let (mut recalled, mut instructions) = (Vec::new(), Vec::new());
+        for ((task, _), texts) in of_length() {
+            recalled.push((task.clone(), 100.0 * texts::accuracy(&model, options, texts)?));
+            let one = texts.first().context("a task without texts")?;
+            instructions.extend(on_board(board, program, image.bytes(), options, one)?);
+            tick();
+        }
+        let mean = instructions.iter().sum::<u64>().checked_div(instructions.len() as u64);
+        points.push(Point { length, recalled, ram, instructions: mean });
+    }
+    Ok(points)
+}
+
+/// Reads a text up to its last answer and decodes from there, on the board and here: the same bits? Gives the instructions
+/// of a decoded token; `None` where the board has too little memory.
+fn on_board(board: &Emulated, program: &Path, image: &[u8], options: Options, text: &Text) -> Result<Option<u64>> {
+    let end = text.answers.last().copied().unwrap_or(text.tokens.len());
+    let case = blob(image, &text.tokens[..end], options, 0);
+    let workspace = Plan::new(image, options).map_err(anyhow::Error::msg)?.bytes();
+    if !board.fits(case.len(), workspace) {
+        return Ok(None);
+    }
+    let scratch = tempfile::tempdir()?;
+    let (file, counts) = (scratch.path().join("case"), scratch.path().join("counts"));
+    fs::write(&file, &case)?;
+    let run = board.run_case(program, &file, Some(&counts), LIMIT)?;
+    if !run.status.is_some_and(|status| status.success()) {
+        bail!("{}: {}", board.name, run.stderr.trim());
+    }
+    let (there, here) = (read_report(&run.stdout)?, on_host(&case)?);
+    let same = there.hash == here.hash && there.ids == here.ids;
+    ensure!(same, "{} computes other logits than this machine for a text of {} tokens", board.name, text.length);
+    let counted = region(&counts, 1, u64::from(DECODE - 1));
+    counted.context("instructions were not counted: QEMU's plugin is missing").map(Some)
+}
+
+/// Weights of a checkpoint.
+fn parameters(folder: &Path) -> Result<u64> {
+    let path = folder.join("model.safetensors");
+    let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).with_context(|| path.display().to_string())?;
+    Ok(tensors.iter().map(|(_, tensor)| tensor.shape().iter().product::<usize>() as u64).sum())
+}

@@ -1,0 +1,9 @@
+//! Measurements: instructions, cycles, speed beside llama.cpp, and what models recall.
+
+pub mod cycles;
+pub mod family;
+pub mod host_instructions;
+pub mod instructions;
+pub mod llama_cpp;
+pub mod quantization;
+pub mod recall;

@@ -1,0 +1,168 @@
+//! What a program takes of its board.
+
+use crate::binaries::forbidden_symbols;
+use crate::binaries::panics;
+use crate::binaries::stack_bound::{Bound, MOST_STACK, RESET};
+use crate::boards::console::Console;
+use crate::boards::emulated::{Emulated, named};
+use crate::checks::conformance;
+use crate::models::random_text_model;
+use anyhow::{Context, Result, ensure};
+use jamlet::Plan;
+use jamlet_boards::{BOARDS, Board, Flashing, WINDOW};
+use jamlet_tools::boards::options;
+use jamlet_tools::firmware::build::Build;
+use jamlet_tools::firmware::build::{models_folder, targets_folder};
+use jamlet_tools::firmware::layout;
+use jamlet_tools::firmware::program::Program;
+use jamlet_tools::firmware::sizes::Sizes;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Arguments of the command.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Writes the table to targets/README.md.
+    #[arg(long)]
+    write: bool,
+}
+
+/// Engine code, without the image, must not take more flash than this on a Cortex-M4.
+const MOST_CODE: u64 = 96 << 10;
+const TEXT: &str =
+    "This package contains a tool that reads the log files of web servers and writes a report about them.";
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A line of the table.
+struct Line {
+    board: &'static str,
+    model: String,
+    sizes: Sizes,
+    parts: jamlet::state::Parts,
+    stack: Option<u64>,
+    bound: Option<Bound>,
+    instructions: Option<(u64, u64)>,
+    /// Places in libraries that can panic.
+    others: BTreeMap<String, usize>,
+}
+
+/// Builds every board, checks layout, symbols and limits, and prints the table.
+///
+/// # Errors
+/// The first board that doesn't build, fit or keep a limit.
+pub fn run(args: &Args) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let shelf = models_folder();
+    let talker = scratch.path().join("random.jamlet");
+    fs::write(&talker, random_text_model::image()?)?;
+    let mut lines = Vec::new();
+    for target in BOARDS.iter().filter(|board| board.flash().is_some()) {
+        // Models from large to small; the last one, with random weights, fits wherever the engine does.
+        let models = [shelf.join("pico.jamlet"), shelf.join("nano.jamlet"), talker.clone()];
+        let (model, path) = largest(target, &models)?;
+        let program = Program::read(&path)?;
+        layout::check(target, &program)?;
+        let sizes = Sizes::of(&program)?;
+        let flat = program.flat()?;
+        let image = layout::model(&flat)?;
+        let options = options(target);
+        let parts = Plan::new(image, options).map_err(anyhow::Error::msg)?.parts();
+        let (mut stack, mut bound, mut instructions) = (None, None, None);
+        let others = panics::inspect(&path).with_context(|| target.name.to_owned())?;
+        if let Flashing::Emulator = target.flashing {
+            forbidden_symbols::check(&program).with_context(|| target.name.to_owned())?;
+            ensure!(
+                sizes.code <= MOST_CODE,
+                "{}: {} bytes of code; at most {MOST_CODE} would be right",
+                target.name,
+                sizes.code
+            );
+            let board = named(target.name)?;
+            let used = stack_used(board, &model)?;
+            stack = Some(used);
+            let most = Bound::of(&program, RESET)?;
+            ensure!(
+                (used..=MOST_STACK).contains(&most.bytes),
+                "{}: a stack bound of {} bytes; from {used}, which are used, to {MOST_STACK} would be right",
+                target.name,
+                most.bytes
+            );
+            bound = Some(most);
+            instructions = conformance::instructions(board, image)?;
+        }
+        let model = model.file_stem().unwrap_or_default().display().to_string();
+        lines.push(Line { board: target.name, model, sizes, parts, stack, bound, instructions, others });
+    }
+    let table = table(&lines);
+    println!("{table}");
+    if args.write {
+        let file = targets_folder().join("README.md");
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let (head, _) = text.split_once(BEGIN).with_context(|| format!("{}: no line {BEGIN:?}", file.display()))?;
+        fs::write(&file, format!("{head}{BEGIN}\n\n{table}"))?;
+    }
+    Ok(())
+}
+
+/// What the generated end of targets/README.md begins with.
+const BEGIN: &str = "<!-- Written by `cargo xtask sizes --write` -->";
+
+/// The board's program with the first model that is there and fits.
+fn largest(target: &Board, models: &[PathBuf]) -> Result<(PathBuf, PathBuf)> {
+    let mut last = None;
+    for model in models.iter().filter(|model| model.exists()) {
+        match (Build { model: Some(model), ..Build::of(target) }).run() {
+            Ok(program) => return Ok((model.clone(), program)),
+            Err(error) if error.to_string().contains("does not fit") => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| anyhow::anyhow!("no model for {}", target.name)))
+}
+
+/// Bytes of stack after a summary.
+fn stack_used(board: &Emulated, model: &Path) -> Result<u64> {
+    let program = board.build(board.folder, Some(model))?;
+    let mut console = Console::start(&mut board.serial(&program, model))?;
+    console.wait_for("> ", LIMIT)?;
+    console.type_in(TEXT.as_bytes());
+    console.type_in(b"\x04");
+    console.wait_for(" tokens written", LIMIT)?;
+    console.wait_for(", stack ", LIMIT)?;
+    Ok(console.wait_for("]", LIMIT)?.parse()?)
+}
+
+fn table(lines: &[Line]) -> String {
+    let mut text = format!(
+        "Bytes, with an attention window of {WINDOW} tokens. *Code* is the whole firmware without the image: engine, application, \
+         drivers. *Statics* include the workspace, whose parts follow. Stack used and instructions are measured in QEMU; a dash \
+         where there is no emulator. The *stack bound* is read from the program's instructions, see `cargo xtask stack`. `random` is a tiny model of random weights, where no trained one fits yet.\n\n\
+         | board | model | code | image | statics | ssm | conv | cache | second beam | scratch | stack used | stack bound | instructions a token: prefill | decode |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+    );
+    let or_dash = |number: Option<u64>| number.map_or("–".into(), |number| number.to_string());
+    for Line { board, model, sizes, parts, stack, bound, instructions, .. } in lines {
+        let jamlet::state::Parts { ssm, conv, cache, beams, scratch } = parts;
+        let (prefill, decode) = (instructions.map(|(prefill, _)| prefill), instructions.map(|(_, decode)| decode));
+        text += &format!(
+            "| {board} | {model} | {} | {} | {} | {ssm} | {conv} | {cache} | {beams} | {scratch} | {} | {} | {} | {} |\n",
+            sizes.code,
+            sizes.image,
+            sizes.statics,
+            or_dash(*stack),
+            or_dash(bound.as_ref().map(|bound| bound.bytes)),
+            or_dash(prefill),
+            or_dash(decode)
+        );
+    }
+    text += "\nIn none of these programs that have no HAL are `core::fmt`, f64 arithmetic or panics linked. No panic of \
+             the engine or the application is reachable in any of these programs; those of HALs and their libraries, in \
+             places:\n\n";
+    for line in lines.iter().filter(|line| !line.others.is_empty()) {
+        let others: Vec<String> = line.others.iter().map(|(owner, places)| format!("{owner} {places}")).collect();
+        text += &format!("- {}: {}\n", line.board, others.join(", "));
+    }
+    text
+}

@@ -1,0 +1,15 @@
+//! Checks that run programs: on emulated boards, under valgrind, in a fuzzer.
+
+pub mod attacks;
+pub mod conformance;
+pub mod endless;
+pub mod faults;
+pub mod fuzz;
+pub mod kernels;
+pub mod memory_safety;
+pub mod raspberry_pi_os;
+pub mod saved_states;
+pub mod serial;
+pub mod soak;
+pub mod stack_in_use;
+pub mod unaligned_access;

@@ -1,0 +1,47 @@
+//! Format and lints, which depend on the toolchain's version and so are no part of the tests.
+
+use super::unsafe_count;
+use anyhow::{Context, Result, ensure};
+use jamlet_boards::programs;
+use std::path::Path;
+use std::process::Command;
+
+/// Arguments of the command.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Keeps the number of unsafe places in each file as it is now.
+    #[arg(long)]
+    bless_unsafe: bool,
+}
+
+/// The engine has code of its own for each of these.
+const ENGINE: [&str; 4] =
+    ["aarch64-unknown-linux-gnu", "aarch64-unknown-none", "thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
+
+/// Checks the format of all code, and runs clippy on the host's, on the engine for the targets, and on the firmware.
+///
+/// # Errors
+/// When something is to be mended.
+pub fn run(args: &Args) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let targets = root.join("targets");
+    unsafe_count::check(&root, args.bless_unsafe)?;
+    cargo(&root, &["fmt", "--all", "--check"])?;
+    cargo(&targets, &["fmt", "--all", "--check"])?;
+    cargo(&root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    for triple in ENGINE {
+        cargo(&root, &["clippy", "--package", "jamlet", "--lib", "--target", triple, "--", "-D", "warnings"])?;
+    }
+    for board in programs() {
+        // In a board's folder, whose configuration has its flags.
+        let folder = targets.join(board.folder.unwrap_or(board.name));
+        cargo(&folder, &["clippy", "--target", board.triple(), "--", "-D", "warnings"])?;
+    }
+    Ok(())
+}
+
+fn cargo(folder: &Path, arguments: &[&str]) -> Result<()> {
+    let status = Command::new("cargo").args(arguments).current_dir(folder).status().context("starting cargo")?;
+    ensure!(status.success(), "cargo {} failed in {}", arguments.join(" "), folder.display());
+    Ok(())
+}

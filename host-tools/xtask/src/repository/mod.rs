@@ -1,0 +1,8 @@
+//! The source itself: format, lints, dependencies, coverage, generated tables.
+
+pub mod coverage;
+pub mod deny;
+pub mod lint;
+pub mod unicode;
+mod unsafe_count;
+mod yanked;
