@@ -15,6 +15,17 @@ fn main() {
     let has_dsp = target.starts_with("thumbv7em")
         || target.starts_with("thumbv8m.main") && env::var_os("CARGO_FEATURE_DSP").is_some();
     let dsp = has_dsp && target.ends_with("eabihf");
+    if target.starts_with("thumbv8m.main") && !dsp {
+        let remedy = if target.ends_with("eabihf") {
+            "feature `dsp`"
+        } else {
+            "target thumbv8m.main-none-eabihf and feature `dsp`"
+        };
+        println!(
+            "cargo::warning=jamlet: built without DSP instructions, a token takes about 4 times as many instructions; if the core has \
+             them, as most Cortex-M33 do, use {remedy}"
+        );
+    }
     if dsp {
         println!("cargo::rustc-cfg=dsp");
         if target.starts_with("thumbv8m") {

@@ -28,8 +28,11 @@
 //! ```ignore
 //! static IMAGE: &[u8] = jamlet::include_image!("model.jamlet");
 //! const PLAN: Plan = Plan::of(IMAGE, Options::window(256).beams(2));
-//! static WORKSPACE: StaticCell<Workspace<{ PLAN.bytes() }>> = StaticCell::new();
+//! // Of crate `static_cell`. Not its `StaticCell`: `init(Workspace::new())` would take the whole workspace on the stack.
+//! static WORKSPACE: ConstStaticCell<Workspace<{ PLAN.bytes() }>> = ConstStaticCell::new(Workspace::new());
 //! ```
+//!
+//! The stack needs 8 KiB on a Cortex-M, interrupts included.
 //!
 //! # Features
 //!
@@ -37,8 +40,9 @@
 //! |---|---|---|
 //! | `narrow-state` | yes | [`StateWidth::F16`] and [`StateWidth::I8`]: states of the Mamba layers in two bytes or one |
 //! | `heavy-hitters` | yes | [`Eviction::HeavyHitters`]: an attention cache that keeps the tokens that were attended to most |
-//! | `dsp` | no | kernels for ARMv8-M cores with DSP instructions (Cortex-M33); ARMv7E-M cores always use theirs |
+//! | `dsp` | no | kernels for ARMv8-M cores with DSP instructions (most Cortex-M33): without, a token takes 4 times as many instructions. ARMv7E-M cores always use theirs |
 //! | `portable` | no | the portable kernels also where those with DSP instructions are certain to run: for tests |
+//! | `defmt` | no | `defmt::Format` for errors |
 //!
 //! # From top to bottom
 //!

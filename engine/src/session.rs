@@ -11,6 +11,7 @@ use core::convert::Infallible;
 
 /// Why a session can't do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SessionError {
     /// There is no plan for these options.
     Plan(PlanError),
@@ -163,6 +164,26 @@ impl<'m, 'w> Session<'m, 'w> {
         let Some(baked) = self.model.baked() else { return false };
         let right = baked.tokens().len() as u64;
         snapshot::position(baked.snapshot()) == Some(right) && self.restore(baked.snapshot()).is_ok()
+    }
+
+    /// Begins a text: goes on from the image's baked prompt ([`Session::start_baked`]) or, where there is none for this session's
+    /// options, feeds [`Model::opening`]. What the session remembered before is gone. The text's tokens are fed next.
+    ///
+    /// # Errors
+    /// As [`Session::feed`].
+    pub fn start(&mut self) -> Result<(), SessionError> {
+        if self.start_baked() {
+            return Ok(());
+        }
+        self.reset();
+        let mut opening = self.model.opening();
+        loop {
+            let chunk: heapless::Vec<u32, 32> = opening.by_ref().take(32).collect();
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            self.feed(&chunk)?;
+        }
     }
 
     /// Samples the next token (decode). It is fed when the next one is asked for.

@@ -8,6 +8,7 @@ pub mod boards;
 pub mod cores;
 pub mod destination;
 pub mod endless;
+pub mod estimate;
 pub mod eval;
 pub mod firmware;
 pub mod hf;

@@ -86,11 +86,7 @@ pub fn feed(session: &mut Session<'_, '_>, input: &mut dyn Read, mut tick: impl 
 /// # Errors
 /// Never for a parsed image: its ids are known.
 pub fn begin(session: &mut Session<'_, '_>) -> Result<()> {
-    if session.start_baked() {
-        return Ok(());
-    }
-    let opening: Vec<u32> = session.model().opening().collect();
-    Ok(session.feed(&opening)?)
+    Ok(session.start()?)
 }
 
 /// Feeds what the model wants after a text, where its answer begins.

@@ -30,8 +30,7 @@ fn run(model: &Model<'_>, options: Options) -> (Vec<u32>, u64) {
     let mut memory = AlignedBytes::zeros(Plan::new(model.image().bytes(), options).expect("a plan").bytes());
     let mut session = Session::new(model, options, memory.get_mut()).expect("a session");
     let saved = if session.start_baked() { session.position() } else { 0 };
-    session.reset();
-    text::begin(&mut session).expect("tokens");
+    session.start().expect("tokens");
     text::feed(&mut session, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
     (bits(&mut session), saved)
 }

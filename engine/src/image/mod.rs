@@ -261,6 +261,7 @@ pub enum Encoding {
 
 /// Why bytes are not an image that this crate can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ImageError {
     /// The bytes end too early.
     Truncated {

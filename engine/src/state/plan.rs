@@ -125,6 +125,7 @@ impl Default for Options {
 
 /// Why there is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PlanError {
     /// The image's header can't be read.
     Image(ImageError),
@@ -301,7 +302,10 @@ impl Plan {
     /// When there is no plan. Meant for `const` items only.
     pub const fn of(image: &[u8], options: Options) -> Self {
         match Self::new(image, options) {
-            Ok(plan) => plan,
+            Ok(plan) => match Header::read(image) {
+                Ok(header) if header.length == image.len() as u64 => plan,
+                _ => panic!("the image is cut off, or has more bytes than its header says"),
+            },
             Err(PlanError::Image(_)) => panic!("not an image that this version of jamlet can run"),
             Err(PlanError::Option { .. }) => {
                 panic!("window, sinks, chunk, recent, heads_at_once or beams is out of range")

@@ -73,6 +73,7 @@ impl Plan {
 
 /// Why a state can't be saved or restored. The session is then as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SnapshotError {
     /// The buffer is too small.
     TooSmall {
@@ -156,6 +157,7 @@ impl core::error::Error for SnapshotError {}
 
 /// Why a state can't be restored from somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RestoreError<E> {
     /// What was read is no state of this session, which is as it was.
     Snapshot(SnapshotError),

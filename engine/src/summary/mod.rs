@@ -28,13 +28,16 @@ pub use listener::{Listener, Step};
 pub use memory::Memory;
 
 use crate::beams::{Beams, MAX_SUMMARY};
+use crate::image::ImageError;
 use crate::sampler::{Grounding, Sampler};
 use crate::session::{Session, SessionError};
+use crate::state::PlanError;
 use crate::tokenizer::{Decoder, Encoder, Tokenizer};
 use reader::Reader;
 
 /// Why there is no summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SummaryError {
     /// The image has no tokenizer, so that it can't read texts.
@@ -61,6 +64,12 @@ impl core::fmt::Display for SummaryError {
 }
 
 impl core::error::Error for SummaryError {}
+
+impl From<ImageError> for SummaryError {
+    fn from(error: ImageError) -> Self {
+        Self::Session(SessionError::Plan(PlanError::Image(error)))
+    }
+}
 
 impl From<SessionError> for SummaryError {
     fn from(error: SessionError) -> Self {

@@ -175,6 +175,7 @@ pub enum Strip {
 
 /// Why a section is not a tokenizer that this crate can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TokenizerError {
     /// Its length is not what the header implies.
     Length {

@@ -8,6 +8,7 @@ use jamlet::state::MAX_BEAMS;
 use jamlet::{Model, Options, Plan};
 use jamlet_boards::BEAMS;
 use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
+use jamlet_tools::estimate::{self, Estimate, Work};
 use jamlet_tools::pack::kind;
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
@@ -61,6 +62,8 @@ struct OnBoard {
     workspace: u64,
     #[serde(flatten)]
     fit: Fit,
+    /// An estimate: see `estimate`.
+    estimate: Estimate,
 }
 
 impl PlanCommand {
@@ -95,14 +98,15 @@ impl PlanCommand {
             ]),
             firmware_flash: FIRMWARE_FLASH,
             firmware_ram: FIRMWARE_RAM,
-            boards: BOARDS.iter().map(|board| self.on_board(file.bytes(), board)).collect::<Result<_>>()?,
+            boards: BOARDS.iter().map(|board| self.on_board(&model, board)).collect::<Result<_>>()?,
         };
         if self.json { print_json(&report) } else { report.print() }
     }
 
-    fn on_board(&self, image: &[u8], board: &Board) -> Result<OnBoard> {
+    fn on_board(&self, model: &Model<'_>, board: &Board) -> Result<OnBoard> {
         let beams = self.beams.unwrap_or(board.beams);
         let options = self.plan.options_for(board.window)?.beams(beams).heads_at_once(board.cores);
+        let image = model.image().bytes();
         let workspace = Plan::new(image, options)?.bytes() as u64;
         Ok(OnBoard {
             name: board.name,
@@ -114,6 +118,7 @@ impl PlanCommand {
             beams,
             workspace,
             fit: fit(board, image.len() as u64, workspace),
+            estimate: Work::of(model).on(board, options),
         })
     }
 }
@@ -163,7 +168,7 @@ impl Report {
             size(self.firmware_ram)
         )?;
         for board in &self.boards {
-            let OnBoard { name, description, core, beams, fit, .. } = board;
+            let OnBoard { name, description, core, beams, fit, estimate, .. } = board;
             let mut missing = Vec::new();
             let left = |left: i64| size(left.unsigned_abs());
             if let Some(flash) = fit.flash_left.filter(|&bytes| bytes < 0) {
@@ -173,13 +178,30 @@ impl Report {
                 missing.push(format!("{} of RAM too little", left(fit.ram_left)));
             }
             let verdict = match missing.is_empty() {
-                true => format!("fits, {} of RAM left", left(fit.ram_left)),
+                true => format!("fits, {} of RAM left; {}", left(fit.ram_left), speed(estimate)),
                 false => missing.join(", "),
             };
             let own = if *beams == self.beams { String::new() } else { format!(" (beams {beams})") };
             let mark = if fit.fits { '✓' } else { '✗' };
             writeln!(out, "  {mark} {name:<10} {:<42} {verdict}{own}", format!("{description}, {core}"))?;
         }
+        writeln!(
+            out,
+            "\n≈ is an estimate from counted instructions, never measured on hardware: for a text of {} tokens and its summary of {}",
+            estimate::TEXT,
+            estimate::SUMMARY
+        )?;
         Ok(())
     }
+}
+
+/// Seconds, and tokens/s that are read and written.
+fn speed(estimate: &Estimate) -> String {
+    let digits = |x: f64| if x < 9.95 { format!("{x:.1}") } else { format!("{x:.0}") };
+    let seconds = match estimate.text_seconds {
+        short if short < 0.095 => format!("{:.0} ms", 1e3 * short),
+        long => format!("{} s", digits(long)),
+    };
+    let (read, written) = (digits(estimate.read_per_second), digits(estimate.written_per_second));
+    format!("≈ {seconds} ({read} tokens/s read, {written} written)")
 }

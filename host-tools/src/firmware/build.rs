@@ -98,6 +98,11 @@ impl Build<'_> {
         Ok(())
     }
 
+    /// Where the program is once it was built.
+    pub fn program(&self) -> PathBuf {
+        targets_folder().join("target").join(self.triple).join("release").join(self.binary)
+    }
+
     /// Builds and says where the program is.
     ///
     /// # Errors
@@ -168,7 +173,7 @@ impl Build<'_> {
                 None => bail!("building {} for {} failed:\n{}", self.binary, self.folder, run.stderr.trim()),
             }
         }
-        Ok(targets_folder().join("target").join(self.triple).join("release").join(self.binary))
+        Ok(self.program())
     }
 }
 

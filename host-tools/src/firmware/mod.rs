@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// Board by name
     board: String,
-    /// Image to run [default: the board's own]
-    #[arg(short, long = "image", alias = "model", value_name = "IMAGE")]
+    /// Image to run: a file, or `pico` or `nano` for a built-in model [default: the board's own]
+    #[arg(short, long, alias = "image", value_name = "IMAGE")]
     model: Option<PathBuf>,
     /// Tokens that attention looks back [default: the board's own]
     #[arg(long)]
@@ -90,9 +90,10 @@ fn endings(board: &Board) -> &'static [&'static str] {
 pub fn run(mut args: Args) -> Result<()> {
     let board = board(&args.board)?;
     let ending = output(board, &mut args)?;
-    let own = build::models_folder().join(board.image).with_extension("jamlet");
-    let path = args.model.clone().unwrap_or(own);
-    let file = ImageFile::open(Some(&path))?;
+    let name = args.model.clone().unwrap_or_else(|| board.image.into());
+    let file = ImageFile::open(Some(&name))?;
+    let built_in = || build::models_folder().join(&name).with_extension("jamlet");
+    let path = file.path().map_or_else(built_in, Path::to_owned);
     let model = file.model()?;
     let defaults = options(board);
     let wanted = Options {
@@ -215,14 +216,14 @@ mod tests {
         assert!(refused(&["pico2", "-o", &at("")]).contains("a folder; for pico2 a file is written"));
         assert_eq!(refused(&["pico2", "-o", &out, "--window", "0"]), "window is 0; 1 to 16777216 would be right");
         assert_eq!(refused(&["pico2", "-o", &out, "--beams", "9"]), "beams is 9; 1 to 8 would be right");
-        assert!(refused(&["pico2", "-o", &out, "--image", &at("none")]).contains("No such file"));
+        assert!(refused(&["pico2", "-o", &out, "--model", &at("none")]).contains("No such file"));
         let mut image = fs::read(build::models_folder().join("nano.jamlet")).unwrap();
         image[100_000] ^= 1;
         fs::write(at("flipped.jamlet"), &image).unwrap();
-        let said = refused(&["pico2", "-o", &out, "--image", &at("flipped.jamlet")]);
+        let said = refused(&["pico2", "-o", &out, "--model", &at("flipped.jamlet")]);
         assert!(said.contains("flipped.jamlet") && said.contains("damaged"), "{said}");
         fs::write(at("text.jamlet"), "hello").unwrap();
-        assert!(refused(&["pico2", "-o", &out, "--image", &at("text.jamlet")]).contains("text.jamlet: "));
+        assert!(refused(&["pico2", "-o", &out, "--model", &at("text.jamlet")]).contains("text.jamlet: "));
         assert!(refused(&["stm32f405", "-o", &at("out.hex"), "--persist"]).contains("no driver for its flash"));
     }
 }

@@ -3,19 +3,21 @@
 use crate::binaries::forbidden_symbols;
 use crate::binaries::panics;
 use crate::binaries::stack_bound::{Bound, MOST_STACK, RESET};
-use crate::boards::console::Console;
 use crate::boards::emulated::{Emulated, named};
+use crate::boards::{self, console::Console};
 use crate::checks::conformance;
 use crate::models::random_text_model;
 use anyhow::{Context, Result, ensure};
 use jamlet::Plan;
 use jamlet_boards::{BOARDS, Board, Flashing, WINDOW};
 use jamlet_tools::boards::options;
+use jamlet_tools::estimate::Work;
 use jamlet_tools::firmware::build::Build;
 use jamlet_tools::firmware::build::{models_folder, targets_folder};
 use jamlet_tools::firmware::layout;
 use jamlet_tools::firmware::program::Program;
 use jamlet_tools::firmware::sizes::Sizes;
+use jamlet_tools::image_file::ImageFile;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -91,6 +93,17 @@ pub fn run(args: &Args) -> Result<()> {
             );
             bound = Some(most);
             instructions = conformance::instructions(board, image)?;
+            if let Some((prefill, decode)) = instructions {
+                let file = ImageFile::open(Some(&model))?;
+                let estimates = Work::of(&file.model()?).instructions(target.core);
+                for (estimate, counted) in estimates.into_iter().zip([prefill, decode]) {
+                    ensure!(
+                        (0.9..1.1).contains(&(estimate / counted as f64)),
+                        "{}: {counted} instructions a token, and {estimate:.0} in host-tools/src/estimate.rs: count anew",
+                        target.name
+                    );
+                }
+            }
         }
         let model = model.file_stem().unwrap_or_default().display().to_string();
         lines.push(Line { board: target.name, model, sizes, parts, stack, bound, instructions, others });
@@ -100,14 +113,21 @@ pub fn run(args: &Args) -> Result<()> {
     if args.write {
         let file = targets_folder().join("README.md");
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        let (head, _) = text.split_once(BEGIN).with_context(|| format!("{}: no line {BEGIN:?}", file.display()))?;
-        fs::write(&file, format!("{head}{BEGIN}\n\n{table}"))?;
+        let between = |text: &str, [begin, end]: [&str; 2], new: &str| -> Result<String> {
+            let (head, rest) =
+                text.split_once(begin).with_context(|| format!("{}: no line {begin:?}", file.display()))?;
+            let (_, tail) = rest.split_once(end).with_context(|| format!("{}: no line {end:?}", file.display()))?;
+            Ok(format!("{head}{begin}\n\n{new}\n{end}{tail}"))
+        };
+        let text = between(&text, BOARDS_TABLE, &boards::table::markdown()?)?;
+        fs::write(&file, between(&text, SIZES_TABLE, &table)?)?;
     }
     Ok(())
 }
 
-/// What the generated end of targets/README.md begins with.
-const BEGIN: &str = "<!-- Written by `cargo xtask sizes --write` -->";
+/// The lines around the tables that are written to targets/README.md.
+const BOARDS_TABLE: [&str; 2] = ["<!-- Boards: written by `cargo xtask sizes --write` -->", "<!-- End of boards -->"];
+const SIZES_TABLE: [&str; 2] = ["<!-- Written by `cargo xtask sizes --write` -->", "<!-- End of sizes -->"];
 
 /// The board's program with the first model that is there and fits.
 fn largest(target: &Board, models: &[PathBuf]) -> Result<(PathBuf, PathBuf)> {

@@ -5,3 +5,4 @@ pub mod console;
 pub mod conversation;
 pub mod emulated;
 pub mod gdb;
+pub mod table;

@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod kernels;
 pub mod memory_safety;
 pub mod raspberry_pi_os;
+pub mod runners;
 pub mod saved_states;
 pub mod serial;
 pub mod soak;

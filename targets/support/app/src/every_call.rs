@@ -126,7 +126,7 @@ fn remember(session: &mut Session<'_, '_>, out: &mut [u8]) {
     black_box(session.logits(|first, logits| _ = black_box((first, logits))).is_ok());
     black_box((session.snapshot(out).is_ok(), session.snapshot_with_logits(out).is_ok(), session.restore(out).is_ok()));
     black_box(session.snapshot_to(|piece| if black_box(piece).is_empty() { Err(()) } else { Ok(()) }).is_ok());
-    black_box((session.snapshot_length(), session.start_baked()));
+    black_box((session.snapshot_length(), session.start_baked(), session.start().is_ok()));
     let read = |at: u64, piece: &mut [u8]| {
         piece.fill(black_box(0));
         if black_box(at) > 0 { Err(()) } else { Ok(()) }

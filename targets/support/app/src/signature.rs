@@ -8,7 +8,7 @@ use jamlet::image::Image;
 /// The key, compiled in.
 const KEY: [u8; 32] = settings::key(env!(
     "JAMLET_PUBLIC_KEY",
-    "the feature `signature` needs a public key: `cargo xtask firmware BOARD --public-key KEY` sets it"
+    "the feature `signature` needs a public key: `jamlet firmware BOARD --public-key KEY` sets it"
 ));
 
 /// Whether the key's owner signed exactly these bytes.

@@ -1,0 +1,129 @@
+//! How long a board takes: an estimate from counts, for boards that nobody measured yet.
+//!
+//! ```text
+//! seconds a token = multiply-accumulates × instructions each × cycles an instruction ÷ clock
+//!                 + bytes of weights ÷ bytes/s of the flash or RAM that they lie in
+//! ```
+//!
+//! * *Multiply-accumulates* and *bytes* are those of the image's matrices, of a mixture's experts as many as a token uses.
+//!   Prefill has no head, and reads the weights once a chunk of 8 tokens.
+//! * *Instructions each* is what a whole token took, everything else that it computes included, divided by its
+//!   multiply-accumulates: counted in QEMU, see [`Counted`].
+//! * *Cycles an instruction* is what llvm-mca says of the kernels' inner loops on that core, see [`Counted`].
+//! * *Clock* and *bytes/s* are the board's in `targets/support/boards`: the bandwidth is a data sheet's bound.
+//!
+//! One core computes in this estimate, and computing and reading take turns. A second core, and caches that fetch ahead, make a board
+//! faster; waiting for RAM, which is not in it, slower. Nothing of this was measured on hardware.
+
+use jamlet::image::{Encoding, NONE_U16, Role, features};
+use jamlet::{Model, Options};
+use jamlet_boards::{Board, Core};
+use serde::Serialize;
+
+/// Tokens of the text in [`Estimate::text_seconds`].
+pub const TEXT: u32 = 100;
+/// Tokens of its summary.
+pub const SUMMARY: u32 = 20;
+
+/// What was counted on a core.
+struct Counted {
+    /// Instructions a token of prefill in chunks of 8, and its multiply-accumulates.
+    prefill: [f64; 2],
+    /// Instructions of a decoded token, and its multiply-accumulates.
+    decode: [f64; 2],
+    /// Cycles and instructions of one pass through the inner loop of the matrix product.
+    cycles: [f64; 2],
+}
+
+/// Of `pico` at 3.3M parameters, by `cargo xtask sizes`; on aarch64 of the random model `S`, by
+/// `cargo xtask conformance linux-a53 linux-a76 --image S.jamlet`. Cycles by `cargo xtask bench`.
+fn counted(core: Core) -> Counted {
+    const PICO: [f64; 2] = [2_618_880.0, 3_274_240.0];
+    const S: [f64; 2] = [6_094_848.0, 7_143_424.0];
+    let of = |[prefill, decode]: [f64; 2], macs: [f64; 2], cycles| Counted {
+        prefill: [prefill, macs[0]],
+        decode: [decode, macs[1]],
+        cycles,
+    };
+    // The product's inner loops: `eight_rows` of dsp, `one_token` of neon and of dotprod.
+    let cortex_m4 = [267.0, 235.0];
+    let dsp = [3_438_499.0, 4_682_344.0];
+    let neon = [2_400_000.0, 3_170_000.0];
+    match core {
+        Core::CortexM4 => of(dsp, PICO, cortex_m4),
+        Core::CortexM7 => of(dsp, PICO, [204.0, 235.0]),
+        Core::CortexM33 => of([3_436_304.0, 4_678_887.0], PICO, cortex_m4),
+        Core::CortexA53 => of(neon, S, [1.0, 1.0]),
+        Core::CortexA72 => of(neon, S, [1.0, 1.0]),
+        Core::CortexA76 => of([1_450_000.0, 2_210_000.0], S, [1.0, 1.0]),
+    }
+}
+
+/// What a token of a model takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Work {
+    /// Multiply-accumulates of the layers' matrices.
+    layers: f64,
+    /// Of the head.
+    head: f64,
+    /// Bytes of the layers' matrices.
+    layers_bytes: f64,
+    /// Bytes of the head.
+    head_bytes: f64,
+}
+
+impl Work {
+    /// Of a token of this model.
+    pub fn of(model: &Model<'_>) -> Self {
+        let header = model.header();
+        let mut work = Self { layers: 0.0, head: 0.0, layers_bytes: 0.0, head_bytes: 0.0 };
+        let share = f64::from(header.top_k) / f64::from(header.experts.max(1));
+        for (spec, section) in model.image().sections() {
+            let (Encoding::Q8, Some((rows, cols))) = (spec.encoding, spec.shape) else { continue };
+            let share = if spec.expert == NONE_U16 { 1.0 } else { share };
+            let (macs, bytes) = (share * f64::from(rows) * f64::from(cols), share * section.bytes.len() as f64);
+            match spec.role {
+                // Where it isn't tied to the head, a token needs one row of it.
+                Role::Embedding if !header.has(features::TIED) => {}
+                Role::Embedding | Role::Head => (work.head, work.head_bytes) = (macs, bytes),
+                _ => {
+                    work.layers += macs;
+                    work.layers_bytes += bytes;
+                }
+            }
+        }
+        work
+    }
+
+    /// Instructions of a token of prefill, and of a decoded one.
+    pub fn instructions(&self, core: Core) -> [f64; 2] {
+        let Counted { prefill, decode, .. } = counted(core);
+        [self.layers * prefill[0] / prefill[1], (self.layers + self.head) * decode[0] / decode[1]]
+    }
+
+    /// How fast a board is under these options.
+    pub fn on(&self, board: &Board, options: Options) -> Estimate {
+        let cycles = counted(board.core).cycles;
+        let computing = |instructions: f64| instructions * cycles[0] / cycles[1] / f64::from(board.clock);
+        let reading = |bytes: f64| bytes / board.bandwidth as f64;
+        let [prefill, decode] = self.instructions(board.core);
+        let prefill = computing(prefill) + reading(self.layers_bytes) / f64::from(options.chunk.clamp(1, 8));
+        let decode = computing(decode) + reading(self.layers_bytes + self.head_bytes);
+        Estimate {
+            read_per_second: 1.0 / prefill,
+            written_per_second: 1.0 / (decode * f64::from(options.beams)),
+            text_seconds: f64::from(TEXT) * prefill + f64::from(SUMMARY * options.beams) * decode,
+        }
+    }
+}
+
+/// An estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Tokens/s that are read.
+    pub read_per_second: f64,
+    /// Tokens/s of a summary, with all its beams.
+    pub written_per_second: f64,
+    /// Seconds for a text of [`TEXT`] tokens and its summary of [`SUMMARY`].
+    pub text_seconds: f64,
+}
