@@ -25,6 +25,9 @@ enum Command {
     Plan(commands::plan::PlanCommand),
     Run(commands::run::Run),
     Summarize(commands::summarize::Summarize),
+    Tokenize(commands::tokenize::Tokenize),
+    #[command(hide = true)]
+    Retokenize(commands::retokenize::Retokenize),
     Score(commands::score::Score),
     Eval(commands::eval::Eval),
     Bench(commands::bench::Bench),
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         Command::Plan(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Summarize(command) => command.run(),
+        Command::Tokenize(command) => command.run(),
+        Command::Retokenize(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Bench(command) => command.run(),

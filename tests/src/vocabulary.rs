@@ -1,6 +1,9 @@
 //! Tokenizer sections from a list of tokens, valid or not: the packer makes only those that it can vouch for.
 
+use std::sync::LazyLock;
+
 use jamlet::tokenizer::{NONE, RANKS, VERSION, field, hash, slot};
+use jamlet_tools::hf::tokenizer::{Program, program};
 
 /// How a token is made.
 #[derive(Clone, Debug)]
@@ -19,11 +22,7 @@ pub struct Vocabulary {
     /// 0 byte-level, 1 SentencePiece.
     pub kind: u8,
     /// How words are cut.
-    pub words: u8,
-    /// Most digits in a word.
-    pub digits: u8,
-    /// How digits are cut off.
-    pub cut_digits: u8,
+    pub program: Program,
     /// Where a space is put before a text.
     pub prefix: u8,
     /// What decoding strips.
@@ -38,6 +37,8 @@ pub struct Vocabulary {
     pub whole: Vec<u32>,
     /// Ranks, if the ids are none.
     pub ranks: Option<Vec<u32>>,
+    /// Tables of Unicode's form C, if texts are normalized.
+    pub normal_forms: Vec<u8>,
 }
 
 impl Vocabulary {
@@ -45,9 +46,7 @@ impl Vocabulary {
     pub fn of_symbols(kind: u8, symbols: &str) -> Self {
         let mut vocabulary = Self {
             kind,
-            words: 0,
-            digits: 0,
-            cut_digits: 0,
+            program: Program::default(),
             prefix: 0,
             strip: 0,
             tokens: vec![Token::Symbol(b"?".to_vec())],
@@ -55,6 +54,7 @@ impl Vocabulary {
             added: Vec::new(),
             whole: Vec::new(),
             ranks: None,
+            normal_forms: Vec::new(),
         };
         for c in symbols.chars() {
             if c.is_ascii() {
@@ -102,6 +102,8 @@ impl Vocabulary {
         if let Some(ranks) = &self.ranks {
             ranks.iter().for_each(|&rank| bytes.extend(narrow(rank)));
         }
+        let levels = self.levels(&symbols);
+        levels.iter().for_each(|&(id, level)| bytes.extend([narrow(id), narrow(level)].concat()));
         let (lookup, probe) = self.lookup();
         for id in lookup.iter().chain(&self.bytes) {
             bytes.extend(narrow(*id));
@@ -109,15 +111,16 @@ impl Vocabulary {
         self.added.iter().for_each(|entry| bytes.extend(entry.to_le_bytes()));
         self.whole.iter().for_each(|&id| bytes.extend(narrow(id)));
         bytes.extend(&texts);
+        bytes.extend(&self.program.bytes);
+        bytes.extend(&self.normal_forms);
         let mut set = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         set(field::VERSION, &VERSION.to_le_bytes());
         for (at, value) in [
             (field::WIDTH, 2),
             (field::KIND, self.kind),
             (field::FLAGS, if self.ranks.is_some() { RANKS } else { 0 }),
-            (field::WORDS, self.words),
-            (field::DIGITS, self.digits),
-            (field::CUT_DIGITS, self.cut_digits),
+            (field::STAGES, self.program.stages),
+            (field::CLASSES, self.program.classes),
             (field::PREFIX, self.prefix),
             (field::STRIP, self.strip),
             (field::PROBE, probe),
@@ -131,10 +134,28 @@ impl Vocabulary {
             (field::ADDED, self.added.len()),
             (field::WHOLE, self.whole.len()),
             (field::TEXTS, texts.len()),
+            (field::LEVELS, levels.len()),
+            (field::PROGRAM, self.program.bytes.len()),
+            (field::NORMAL_FORMS, self.normal_forms.len()),
         ] {
             set(at, &(count as u32).to_le_bytes());
         }
         bytes
+    }
+
+    /// Merged tokens whose level isn't their rank.
+    fn levels(&self, symbols: &[u8]) -> Vec<(u32, u32)> {
+        let rank = |id: usize| self.ranks.as_ref().map_or(id as u32 + 1, |ranks| ranks[id]);
+        let mut levels = vec![0; self.tokens.len()];
+        for (id, token) in self.tokens.iter().enumerate() {
+            if let Token::Merged(left, right) = *token
+                && symbols[id] > 1
+            {
+                let of = |part: u32| levels.get(part as usize).copied().unwrap_or(0);
+                levels[id] = rank(id).max(of(left)).max(of(right));
+            }
+        }
+        (0..).zip(levels).filter(|&(id, level)| level > rank(id as usize)).collect()
     }
 
     /// The hash table of merged tokens and characters, and its longest probe.
@@ -165,11 +186,36 @@ impl Vocabulary {
     }
 }
 
+/// Programs that cut: none, as GPT-2, as cl100k, at spaces, digits before that, and bytes after it. Letters and digits are those
+/// of ASCII, so that programs are small.
+pub fn cuts(choice: u8) -> Program {
+    static ALL: LazyLock<[Program; 6]> = LazyLock::new(|| {
+        let gpt2 = (r"'s|'t|'re|'ve|'m|'ll|'d| ?[a-z]+| ?[0-9]+| ?[^\sa-z0-9]+|\s+(?!\S)|\s+", false);
+        let cl100k = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\na-z0-9]?[a-z]+|[0-9]{1,3}| ?[^\sa-z0-9]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        let lists: [&[(&str, bool)]; 6] = [
+            &[],
+            &[gpt2],
+            &[(cl100k, false)],
+            &[("[ ▁][^ ▁]*|[^ ▁]+", false)],
+            &[("[0-9]", false), gpt2],
+            &[("[!-/]+", false), gpt2, ("[0-9]+", true), ("[0-9][0-9][0-9]", true), (r"\s+$", true)],
+        ];
+        lists.map(|list| program(list, false).expect("a program"))
+    });
+    ALL[usize::from(choice % 6)].clone()
+}
+
+/// The tables of Unicode's form C.
+pub fn normal_forms() -> Vec<u8> {
+    static TABLES: LazyLock<Vec<u8>> = LazyLock::new(jamlet_tools::hf::tokenizer::normal_forms);
+    TABLES.clone()
+}
+
 /// The vocabulary of the small images: a few letters, some merges, a special token and a whole word.
 pub fn small() -> Vocabulary {
     use jamlet::tokenizer::flag;
     let mut small = Vocabulary::of_symbols(0, "abc \n'");
-    small.words = 1;
+    small.program = cuts(1);
     // Ids: 1 a, 2 b, 3 c, 4 space, 5 newline, 6 apostrophe.
     small.tokens.extend([Token::Merged(1, 2), Token::Merged(7, 3), Token::Merged(4, 8), Token::Merged(1, 1)]);
     small.tokens.push(Token::Literal(Some(b"<s>".to_vec())));

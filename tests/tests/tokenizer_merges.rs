@@ -59,25 +59,26 @@ fn random_vocabulary(random: &mut Random, letters: &str, merges: usize, again: u
     })
 }
 
-/// Packs a `tokenizer.json`; `None` where it is refused.
-fn pack(json: &Value) -> Option<PackedTokenizer> {
+/// Packs a `tokenizer.json`.
+fn pack(json: &Value) -> PackedTokenizer {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).unwrap();
-    load(folder.path(), 1 << 16).ok().map(|packed| packed.expect("a tokenizer"))
+    load(folder.path(), 1 << 16).unwrap().expect("a tokenizer")
 }
 
 #[test]
 fn random_vocabularies() {
     let mut random = Random(4);
-    let mut refused = 0;
-    for case in 0..600 {
+    for case in 0..900 {
         let letters = ["a", "ab", "abc"][random.below(3)];
         let (merges, again) = ([3, 10, 60][random.below(3)], [0, 0, 4][random.below(3)]);
-        let json = random_vocabulary(&mut random, letters, merges, again);
-        let Some(ours) = pack(&json) else {
-            refused += 1;
-            continue;
-        };
+        let mut json = random_vocabulary(&mut random, letters, merges, again);
+        if case % 3 == 0 {
+            // In any order: merges come before those that make their parts.
+            let list = json["model"]["merges"].as_array_mut().unwrap();
+            (1..list.len()).for_each(|at| list.swap(at, random.below(at + 1)));
+        }
+        let ours = pack(&json);
         let theirs: tokenizers::Tokenizer = json.to_string().parse().unwrap();
         for text in 0..24 {
             let length = if text == 0 { 3000 } else { 1 + random.below(60) };
@@ -98,8 +99,6 @@ fn random_vocabularies() {
             assert_eq!(ids, right.get_ids(), "case {case}: {text:?} with {}", json["model"]["merges"]);
         }
     }
-    // Merges that come before those that make their parts are refused; most vocabularies have none.
-    assert!(refused < 100, "{refused} refused");
 }
 
 /// Uses all that a section offers.
@@ -118,7 +117,7 @@ fn use_all(tokenizer: Tokenizer<'_>, random: &mut Random) {
     }
     let id = random.below(2 * tokenizer.tokens() as usize) as u32;
     let length = tokenizer.piece(id).map_or(0, |piece| piece.count());
-    assert!(length <= 255 * 255);
+    assert!(length <= 255 * 512);
     let _ = (tokenizer.added_token("<tool>"), tokenizer.is_special(id), bytes);
 }
 
@@ -126,10 +125,10 @@ fn use_all(tokenizer: Tokenizer<'_>, random: &mut Random) {
 fn damaged_sections() {
     let mut random = Random(5);
     let vocabulary = random_vocabulary(&mut random, "abc", 40, 0);
-    let small = pack(&vocabulary).unwrap();
+    let small = pack(&vocabulary);
     let mut accepted = 0;
     let mut sections = vec![(small, 300_000)];
-    for (name, vocab) in [("llama-3", 1510), ("jamba", 2500), ("prefix-space", 800)] {
+    for (name, vocab) in [("llama-3", 1510), ("jamba", 2500), ("falcon", 800), ("neox", 800)] {
         sections.push((load(&dir(name), vocab).unwrap().unwrap(), 6_000));
     }
     for (section, cases) in sections {
@@ -191,7 +190,7 @@ fn a_damaged_tokenizer_in_an_image() {
             image.last_chunk().copied().map(u32::from_le_bytes).unwrap(),
         )
     };
-    for (at, name) in [(field::VERSION, "version"), (field::KIND, "kind"), (field::WORDS, "words")] {
+    for (at, name) in [(field::VERSION, "version"), (field::KIND, "kind"), (field::STAGES, "stages")] {
         bytes[section + at] ^= 0x80;
         let found = Model::parse_with(bytes, |_| stored).unwrap_err();
         let right = format!("tokenizer field {name} can't be");

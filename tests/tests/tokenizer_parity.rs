@@ -12,7 +12,9 @@ struct Both {
 
 impl Both {
     fn open(name: &str) -> Self {
-        let theirs = tokenizers::Tokenizer::from_file(dir(name).join("tokenizer.json")).unwrap();
+        // Where the files are of another kind, the library's stands beside them.
+        let files = ["reference.json", "tokenizer.json"].map(|file| dir(name).join(file));
+        let theirs = tokenizers::Tokenizer::from_file(files.iter().find(|file| file.exists()).unwrap()).unwrap();
         let vocab = theirs.get_vocab_size(true) as u32;
         Self { ours: load(&dir(name), vocab).unwrap().expect("a tokenizer"), theirs }
     }
@@ -33,6 +35,9 @@ impl Both {
         let mut marks: Vec<String> = self.theirs.get_added_vocabulary().get_vocab().keys().cloned().collect();
         marks.sort();
         marks.extend(["<|".into(), "<|start<|summary|>".into(), "<s".into(), "[INST]".into()]);
+        marks.extend(
+            [" word", "word ", "words", "a word.", "[x]y", " [x]", "  <mask>", "Übung_", "Übung\n"].map(String::from),
+        );
         marks
     }
 
@@ -97,15 +102,27 @@ equal! {
     qwen_2: "qwen-2", 1 << 17;
     jamba: "jamba-json", 1 << 20;
     llama_2: "llama-2-json", 1 << 20;
+    o200k: "o200k", 1 << 18;
+    deepseek: "deepseek", 1 << 18;
+    deepseek_3: "deepseek-3", 1 << 18;
+    falcon: "falcon", 1 << 18;
+    possessive: "possessive", 1 << 17;
+    neox: "neox", 1 << 18;
+    late_merges: "late-merges", 1 << 18;
+    added_tokens: "added", 1 << 18;
+    vocabulary_and_merges: "pairs", 1 << 17;
     metaspace_first: "metaspace-first", 1 << 17;
     metaspace_always: "metaspace-always", 1 << 17;
 }
 
 #[test]
 fn every_split_of_a_text() {
-    for name in ["byte-level-4096", "llama-3", "digits", "llama-2-json"] {
+    for name in
+        ["byte-level-4096", "llama-3", "digits", "llama-2-json", "o200k", "falcon", "deepseek-3", "neox", "added"]
+    {
         let both = Both::open(name);
-        let text = "It's it'ſ IT'S we'Re 好 👩🏽\u{200d}🚀 <|summary|> x\r\n \n  y<|endoftext|>'re\u{301} <|user|> <|eot_id|> \n<|sum";
+        let text = "It's it'ſ IT'S we'Re 好 👩🏽\u{200d}🚀 <|summary|> x\r\n \n  y<|endoftext|>'re\u{301} <|user|> <|eot_id|> \n<|sum\
+                    words word a\n <mask>  <both> \t[x] [x]1234,56--12 e\u{323}\u{301} \u{1112}\u{1161}\u{11ab} HTTPServer'LL word";
         let right = both.right(text);
         for at in 0..=text.len() {
             let (a, b) = text.as_bytes().split_at(at);
@@ -118,8 +135,10 @@ fn every_split_of_a_text() {
 /// All characters of Unicode, alone, doubled and between others: each is of the right class.
 #[test]
 fn every_character() {
-    // Both cut by the same classes: for the second, samples do, as they do beyond the second plane, where little is.
-    for (name, step) in [("byte-level-4096", 1), ("llama-3", 11)] {
+    // Two cut by the same classes: for the second, samples do, as they do beyond the second plane, where little is.
+    for (name, step) in
+        [("byte-level-4096", 1), ("llama-3", 11), ("o200k", 1), ("falcon", 1), ("deepseek-3", 5), ("neox", 1)]
+    {
         let both = Both::open(name);
         for plane in 0..17 {
             let step = if plane < 2 { step } else { 61 };
@@ -129,6 +148,32 @@ fn every_character() {
             }
             both.check_encode(&text);
         }
+    }
+}
+
+/// Letters, marks of all classes and parts of syllables in any order: what belongs together is put together.
+#[test]
+fn normal_forms() {
+    let both = Both::open("neox");
+    let mut random = Random(8);
+    let letters: Vec<char> =
+        "aeiounsSAEIOcC \u{1100}\u{1102}\u{1161}\u{1165}\u{11a8}\u{11ab}\u{ac00}\u{ac01}\u{1e09}\u{1ed7}\u{212b}\
+                              \u{2126}\u{9c7}\u{b92}\u{5d0}\u{fb4b}\u{929}\u{958}\u{f900}\u{1fed}\u{344}\u{110a5}好-"
+            .chars()
+            .collect();
+    let marks: Vec<char> =
+        "\u{300}\u{301}\u{302}\u{304}\u{308}\u{30a}\u{323}\u{327}\u{328}\u{345}\u{93c}\u{9be}\u{9d7}\u{bd7}\u{5bc}\
+                            \u{5b4}\u{110ba}\u{334}\u{338}\u{653}\u{20d2}"
+            .chars()
+            .collect();
+    for _ in 0..20_000 {
+        let mut text = String::new();
+        for _ in 0..1 + random.below(6) {
+            text.push(letters[random.below(letters.len())]);
+            let count = [0, 0, 1, 2, 5][random.below(5)];
+            text.extend((0..count).map(|_| marks[random.below(marks.len())]));
+        }
+        both.check_encode(&text);
     }
 }
 

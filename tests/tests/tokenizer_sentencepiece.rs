@@ -53,6 +53,12 @@ fn jamba() {
     check("jamba", 2500);
 }
 
+/// Pieces of the same score: the leftmost pair merges first.
+#[test]
+fn equal_scores() {
+    check("equal-scores", 1300);
+}
+
 #[test]
 fn llama_2() {
     check("llama-2", 2000);

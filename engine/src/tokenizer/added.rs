@@ -1,4 +1,5 @@
-//! Finds added tokens in bytes: leftmost first, of those the longest, as the `tokenizers` library does.
+//! Finds added tokens in bytes: leftmost first, of those the longest, as the `tokenizers` library does. It searches twice:
+//! tokens that are "normalized" are found between the others.
 
 use super::front::drop_front;
 use super::{MAX_ADDED, Tokenizer, flag};
@@ -17,6 +18,10 @@ pub(super) enum Found {
 pub(super) struct Added {
     /// Bytes at which a token may begin, a bit each.
     first: [u32; 8],
+    /// The flags of all tokens together.
+    flags: u32,
+    /// Which tokens it finds: [`flag::NORMALIZED`], or 0 for those without it.
+    pass: u32,
     /// All that was read and is not out.
     held: heapless::Vec<u8, { MAX_ADDED + 1 }>,
     /// So many of `held` are the beginning of tokens: those in `low..high` of the table.
@@ -28,17 +33,35 @@ pub(super) struct Added {
 }
 
 impl Added {
-    pub fn new(tokenizer: &Tokenizer<'_>) -> Self {
-        let mut first = [0; 8];
+    pub fn new(tokenizer: &Tokenizer<'_>, pass: u32) -> Self {
+        let (mut first, mut flags) = ([0; 8], 0);
         for index in 0..tokenizer.added_len() {
-            let in_text = tokenizer.added(index).is_some_and(|entry| entry & flag::IN_TEXT != 0);
-            if let Some(byte) = tokenizer.added_byte(index, 0).filter(|_| in_text)
+            let entry = tokenizer.added(index).unwrap_or(0);
+            if !finds(pass, entry) {
+                continue;
+            }
+            flags |= entry & !flag::ID;
+            if let Some(byte) = tokenizer.added_byte(index, 0)
                 && let Some(bits) = first.get_mut(usize::from(byte / 32))
             {
                 *bits |= 1 << (byte % 32);
             }
         }
-        Self { first, held: heapless::Vec::new(), matched: 0, low: 0, high: tokenizer.added_len(), best: None }
+        Self {
+            first,
+            flags,
+            pass,
+            held: heapless::Vec::new(),
+            matched: 0,
+            low: 0,
+            high: tokenizer.added_len(),
+            best: None,
+        }
+    }
+
+    /// What tokens that are found in texts ask for, all together.
+    pub fn flags(&self) -> u32 {
+        self.flags
     }
 
     /// The next byte.
@@ -84,7 +107,7 @@ impl Added {
         }
         (self.matched, self.low, self.high) = (at + 1, low, high);
         if let Some(entry) = tokenizer.added(low)
-            && entry & flag::IN_TEXT != 0
+            && finds(self.pass, entry)
             && tokenizer.added_byte(low, at + 1).is_none()
         {
             self.best = Some((at + 1, entry));
@@ -108,6 +131,11 @@ impl Added {
         drop_front(&mut self.held, used);
         (self.matched, self.low, self.high) = (0, 0, tokenizer.added_len());
     }
+}
+
+/// Whether a token is found in texts in a pass.
+fn finds(pass: u32, entry: u32) -> bool {
+    entry & (flag::IN_TEXT | flag::NORMALIZED) == flag::IN_TEXT | pass
 }
 
 /// First index of `low..high` for which `before` is false.

@@ -1,6 +1,7 @@
 //! Merges the symbols of a word to tokens, in a window of fixed size.
 //!
-//! Merging by rank, leftmost first, has two properties that make this possible:
+//! Of all merges that are possible the one of the lowest rank happens, and of those of the same rank the leftmost; then
+//! the same again. This has two properties that make a window possible:
 //!
 //! * Any run of tokens of a result is the result for its own text: no merge crossed its ends, so the merges within it
 //!   were the same as without what is around it.
@@ -12,9 +13,14 @@
 //! merge that made the token happened, or the right part of that. The earliest such merge happens; the merged token is
 //! the new `y`, and so on until nothing merges.
 //!
+//! Which of two merges at different places is earlier? A merge may come before those that make its parts in the list; it
+//! then happens right after them. So what counts is the *level* of a token: the highest rank among the merges that it was
+//! made by, its own and those of its parts. Of two tokens at different places the one of the lower level is made first,
+//! and of those of the same level the left one.
+//!
 //! Every longer text has a token boundary within the last `longest` prefixes. Where the chains of last tokens from all
-//! of these meet, tokens are final whatever follows, and leave the window. If they don't meet within a full window, the
-//! word is cut at its end. Trained vocabularies meet within a few tokens: what comes later changes few of the earlier
+//! of these meet, tokens are final whatever follows, and leave the window. If they don't meet within a full window, those
+//! of its first half leave. Trained vocabularies meet within a few tokens: what comes later changes few of the earlier
 //! ones.
 
 use super::Tokenizer;
@@ -22,6 +28,15 @@ use super::front::drop_front;
 
 /// Marks a prefix in [`Bpe::settled`]; ids have fewer bits.
 const MARK: u32 = 1 << 31;
+
+/// Whether the merge of `left` with the token after it, which makes `id`, happens before `left` and what is left of it
+/// become `whole`. `level` is that of the token after it.
+#[inline]
+fn happens_before(tokenizer: &Tokenizer<'_>, id: u32, (left, level): (u32, u32), whole: u32) -> bool {
+    let (rank, sibling) = (tokenizer.rank(id), tokenizer.level(tokenizer.parts(whole).0));
+    // While the left sibling isn't there, merges of ranks up to its level are still to come.
+    rank < tokenizer.rank(whole) || (rank < sibling && sibling > level.max(tokenizer.level(left)))
+}
 
 /// A word that is being merged, in a window of `N` symbols.
 #[derive(Clone, Debug, Default)]
@@ -71,45 +86,43 @@ impl<const N: usize> Bpe<N> {
     /// The last token of the word so far with `symbol` after it.
     #[inline]
     fn last_token(&self, tokenizer: &Tokenizer<'_>, symbol: u32) -> u32 {
-        let (mut token, mut rank) = (symbol, 0);
+        let (mut token, mut level) = (symbol, 0);
         let mut before: &[u32] = &self.last;
         while let Some(&last) = before.last() {
             // Of `last`, its right part, the right part of that, …: the deepest merges first.
-            let (mut left, mut end) = (last, u32::MAX);
+            let (mut left, mut whole) = (last, None);
             let mut merged = None;
             loop {
                 if let Some(id) = tokenizer.merged(left, token)
-                    && tokenizer.rank(id) < end
+                    && whole.is_none_or(|whole| happens_before(tokenizer, id, (left, level), whole))
                 {
                     merged = Some((id, left));
                 }
-                if tokenizer.symbols(left) < 2 {
+                if tokenizer.symbols(left) < 2 || tokenizer.level(left) <= level {
+                    // Its parts were there no more when `token` was.
                     break;
                 }
-                end = tokenizer.rank(left);
-                if end <= rank {
-                    // `left` was made before `token`.
-                    break;
-                }
+                whole = Some(left);
                 left = tokenizer.parts(left).1;
             }
             let Some((id, left)) = merged else { break };
             before = before.get(..before.len().saturating_sub(tokenizer.symbols(left).max(1))).unwrap_or(&[]);
-            (token, rank) = (id, tokenizer.rank(id));
+            (token, level) = (id, tokenizer.level(id));
         }
         token
     }
 
-    /// The longest prefix whose tokens are final whatever follows; all of the window if there is none.
+    /// The longest prefix whose tokens are final whatever follows; if there is none, those of the window's first half, or
+    /// the first.
     fn settled(&mut self, tokenizer: &Tokenizer<'_>) -> usize {
         let mut live = tokenizer.longest().min(self.last.len());
         self.last.iter_mut().rev().take(live).for_each(|token| *token |= MARK);
-        let mut settled = self.last.len();
+        let mut settled = None;
         for at in (0..self.last.len()).rev() {
             let Some(token) = self.last.get_mut(at).filter(|token| **token & MARK != 0) else { continue };
             *token &= !MARK;
             if live == 1 {
-                settled = at + 1;
+                settled = Some(at + 1);
                 break;
             }
             let parent = (at + 1).saturating_sub(tokenizer.symbols(*token).max(1));
@@ -121,7 +134,21 @@ impl<const N: usize> Bpe<N> {
             }
         }
         self.last.iter_mut().for_each(|token| *token &= !MARK);
-        settled
+        settled.unwrap_or_else(|| self.first_half(tokenizer))
+    }
+
+    /// The longest prefix of whole tokens in the window's first half; the first token's end if there is none.
+    fn first_half(&self, tokenizer: &Tokenizer<'_>) -> usize {
+        let mut end = self.last.len();
+        while end > N / 2
+            && let Some(&token) = end.checked_sub(1).and_then(|at| self.last.get(at))
+        {
+            match end.checked_sub(tokenizer.symbols(token).max(1)) {
+                None | Some(0) => break,
+                Some(start) => end = start,
+            }
+        }
+        end
     }
 
     /// Puts out the tokens of the first `end` prefixes and forgets them.

@@ -1,16 +1,15 @@
-//! Cuts characters into words, as the regular expressions of [`Words`] do, a character at a time.
+//! Cuts characters into words, as the regular expressions of the model's pre-tokenizer do, a character at a time.
 //!
-//! The expressions look ahead in three places, and there characters wait: an apostrophe waits for the end of a
-//! contraction, the last white space for what follows it, and in [`Words::Tiktoken`] white space after a newline for
-//! another newline. Only the last can be long; it waits run-length encoded, and where [`RUNS`] runs of equal characters
-//! don't suffice, the word ends at the newline before them.
+//! Each stage cuts the words of the one before it: matches of its expression are words, and what lies between two matches
+//! is one. An expression is a deterministic automaton that the host tool has compiled with the rules of backtracking
+//! (of alternatives the first that matches counts): it goes on as long as a preferred match is possible, and characters
+//! after the last match wait until it is certain, as in `\s*[\r\n]+` after a newline. Where too many would have to wait,
+//! the last match is taken.
 
-use super::Words;
-use super::class::Class;
+use super::MAX_STAGES;
+use super::hold::Hold;
+use super::program::{Program, Stage};
 use super::utf8::Unit;
-
-/// Runs of equal white space that can wait after a newline.
-const RUNS: usize = 16;
 
 /// What a text is cut into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,266 +20,141 @@ pub(super) enum Part {
     End,
 }
 
+/// State in which an expression begins.
+const START: u16 = 1;
+
+/// A stage at work.
 #[derive(Clone, Debug)]
-enum State {
-    /// Between words.
-    Start,
-    /// An apostrophe waits at the beginning of a word.
-    Apostrophe,
-    /// An apostrophe and `r`, `v` or `l`, in any case, wait.
-    Contraction(char),
-    /// A character that is no white space waits for a letter after it.
-    Lead(Unit),
-    /// In letters.
-    Letters,
-    /// In numbers, after so many.
-    Numbers(u8),
-    /// In other characters.
-    Others,
-    /// In newlines after other characters.
-    Tail,
-    /// In white space without newlines, whose last character waits.
-    Spaces(Unit),
-    /// In white space, after a newline; what came after it waits.
-    Newlines(heapless::Vec<(Unit, u32), RUNS>),
+struct Cutter {
+    state: u16,
+    /// What was read and is not out.
+    hold: Hold,
+    /// So many of `hold` are certain to belong to this word.
+    ready: usize,
+    /// So many after those were read by the automaton.
+    read: usize,
+    /// The expression has matched since the word's start.
+    matched: bool,
+    /// The last that went out lay between matches.
+    between: bool,
+    /// An end goes out before what is ready.
+    end_before: bool,
+    /// An end goes out after it.
+    end_after: bool,
+    /// The word that is being cut has ended.
+    closed: bool,
 }
 
-/// The state of a text that is being cut.
+impl Cutter {
+    const NEW: Self = Self {
+        state: START,
+        hold: Hold::NEW,
+        ready: 0,
+        read: 0,
+        matched: false,
+        between: false,
+        end_before: false,
+        end_after: false,
+        closed: false,
+    };
+
+    /// What goes out next; `None` when more has to come in. Then there is room for a character's bytes.
+    fn next(&mut self, program: &Program<'_>, stage: Stage<'_>) -> Option<Part> {
+        loop {
+            if core::mem::take(&mut self.end_before) {
+                return Some(Part::End);
+            }
+            if self.ready > 0 {
+                self.ready -= 1;
+                return self.hold.pop().map(Part::Unit);
+            }
+            if core::mem::take(&mut self.end_after) {
+                return Some(Part::End);
+            }
+            let unit = self.hold.get(self.read);
+            if unit.is_none() && !self.closed && !self.hold.is_full() {
+                return None;
+            }
+            if self.hold.len() == 0 && self.state == START {
+                (self.closed, self.between) = (false, false);
+                return Some(Part::End);
+            }
+            self.step(stage, unit.map(|unit| program.class(unit, stage.bytes)));
+        }
+    }
+
+    fn step(&mut self, stage: Stage<'_>, class: Option<u8>) {
+        let (next, matched) = stage.step(self.state, class);
+        if matched && self.read > 0 {
+            (self.ready, self.read, self.matched) = (self.read, 0, true);
+            self.end_before = core::mem::take(&mut self.between);
+        }
+        if class.is_some() && next != 0 {
+            self.state = next;
+            self.read += 1;
+            return;
+        }
+        // Nothing more can match from the word's start.
+        if core::mem::take(&mut self.matched) {
+            self.end_after = true;
+        } else {
+            (self.ready, self.between) = (1, true);
+        }
+        (self.state, self.read) = (START, 0);
+    }
+}
+
+/// The stages at work.
 #[derive(Clone, Debug)]
 pub(super) struct Split {
-    words: Words,
-    /// Most numbers in a word; 0 for any number.
-    digits: u8,
-    state: State,
+    cutters: heapless::Vec<Cutter, MAX_STAGES>,
 }
 
 impl Split {
-    pub fn new(words: Words, digits: u8) -> Self {
-        Self { words, digits, state: State::Start }
+    pub fn new(stages: u8) -> Self {
+        let mut cutters = heapless::Vec::new();
+        // Never full: the section was checked.
+        (0..stages).for_each(|_| drop(cutters.push(Cutter::NEW)));
+        Self { cutters }
     }
 
-    /// The next character.
+    /// The next character, or the end of the text.
     #[inline]
-    pub fn push(&mut self, unit: Unit, out: &mut dyn FnMut(Part)) {
-        match self.words {
-            Words::Whole => out(Part::Unit(unit)),
-            Words::Spaces => {
-                if unit == Unit::Char(' ') {
-                    out(Part::End);
+    pub fn push(&mut self, program: &Program<'_>, part: Part, out: &mut dyn FnMut(Part)) {
+        if self.cutters.is_empty() {
+            return out(part);
+        }
+        self.give(program, 0, part);
+        self.drain(program, out);
+    }
+
+    /// Gives a part to a stage that has said that it needs more.
+    fn give(&mut self, program: &Program<'_>, index: usize, part: Part) {
+        let Some(cutter) = self.cutters.get_mut(index) else { return };
+        match part {
+            Part::End => cutter.closed = true,
+            Part::Unit(Unit::Char(c)) if program.stage(index).bytes => {
+                c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| cutter.hold.push(Unit::Byte(byte)));
+            }
+            Part::Unit(unit) => cutter.hold.push(unit),
+        }
+    }
+
+    /// Moves parts on, those of later stages first: so there is always room.
+    fn drain(&mut self, program: &Program<'_>, out: &mut dyn FnMut(Part)) {
+        let last = self.cutters.len().saturating_sub(1);
+        let mut index = last;
+        loop {
+            let part = self.cutters.get_mut(index).and_then(|cutter| cutter.next(program, program.stage(index)));
+            match (part, index.checked_sub(1)) {
+                (Some(part), _) if index == last => out(part),
+                (Some(part), _) => {
+                    index += 1;
+                    self.give(program, index, part);
                 }
-                out(Part::Unit(unit));
+                (None, Some(before)) => index = before,
+                (None, None) => return,
             }
-            Words::Gpt2 | Words::Tiktoken => self.step(unit, Class::of(unit), out),
-        }
-    }
-
-    /// The text ends here.
-    pub fn finish(&mut self, out: &mut dyn FnMut(Part)) {
-        match core::mem::replace(&mut self.state, State::Start) {
-            State::Apostrophe => out(Part::Unit(Unit::Char('\''))),
-            State::Contraction(letter) => {
-                self.plain_apostrophe(out);
-                self.step(Unit::Char(letter), Class::Letter, out);
-                self.state = State::Start;
-            }
-            State::Lead(unit) | State::Spaces(unit) => out(Part::Unit(unit)),
-            State::Newlines(runs) => {
-                out(Part::End);
-                for &(unit, count) in &runs {
-                    (0..count).for_each(|_| out(Part::Unit(unit)));
-                }
-            }
-            State::Start | State::Letters | State::Numbers(_) | State::Others | State::Tail => {}
-        }
-        out(Part::End);
-    }
-
-    #[inline]
-    fn step(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
-        match (&mut self.state, class) {
-            (State::Letters, Class::Letter) | (State::Others, Class::Other) | (State::Tail, Class::Newline) => {
-                out(Part::Unit(unit));
-            }
-            (State::Letters | State::Others | State::Tail, _) => self.next_word(unit, class, out),
-            _ => self.step_rarer(unit, class, out),
-        }
-    }
-
-    /// Ends the word before `unit`.
-    #[inline]
-    fn next_word(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
-        if class == Class::Newline && matches!(self.state, State::Others) && self.words == Words::Tiktoken {
-            out(Part::Unit(unit));
-            self.state = State::Tail;
-            return;
-        }
-        out(Part::End);
-        self.start(unit, class, out);
-    }
-
-    fn step_rarer(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
-        match core::mem::replace(&mut self.state, State::Start) {
-            State::Apostrophe => self.after_apostrophe(unit, class, out),
-            State::Contraction(letter) => self.after_contraction(letter, unit, class, out),
-            State::Lead(lead) => {
-                out(Part::Unit(lead));
-                self.state = State::Others;
-                match class {
-                    Class::Letter => self.begin(unit, State::Letters, out),
-                    _ => self.step(unit, class, out),
-                }
-            }
-            State::Numbers(count) if class == Class::Number && (self.digits == 0 || count < self.digits) => {
-                self.begin(unit, State::Numbers(count.saturating_add(1)), out);
-            }
-            State::Spaces(last) => self.after_space(last, unit, class, out),
-            State::Newlines(runs) => self.after_newline(runs, unit, class, out),
-            _ => {
-                out(Part::End);
-                self.start(unit, class, out);
-            }
-        }
-    }
-
-    /// `unit` begins a word.
-    fn start(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
-        let tiktoken = self.words == Words::Tiktoken;
-        match class {
-            Class::Letter => self.begin(unit, State::Letters, out),
-            Class::Number => self.begin(unit, State::Numbers(1), out),
-            Class::Newline if tiktoken => self.begin(unit, State::Newlines(heapless::Vec::new()), out),
-            Class::Newline | Class::Space => self.state = State::Spaces(unit),
-            Class::Other if unit == Unit::Char('\'') => self.state = State::Apostrophe,
-            Class::Other if tiktoken => self.state = State::Lead(unit),
-            Class::Other => self.begin(unit, State::Others, out),
-        }
-    }
-
-    fn begin(&mut self, unit: Unit, state: State, out: &mut dyn FnMut(Part)) {
-        out(Part::Unit(unit));
-        self.state = state;
-    }
-
-    /// The apostrophe that waited is none of a contraction.
-    fn plain_apostrophe(&mut self, out: &mut dyn FnMut(Part)) {
-        match self.words {
-            Words::Tiktoken => self.state = State::Lead(Unit::Char('\'')),
-            _ => self.begin(Unit::Char('\''), State::Others, out),
-        }
-    }
-
-    /// The letter of a contraction that `unit` stands for.
-    fn folded(&self, unit: Unit) -> Option<char> {
-        match unit {
-            // Case folding knows one more s.
-            Unit::Char('ſ') if self.words == Words::Tiktoken => Some('s'),
-            Unit::Char(c) if self.words == Words::Tiktoken => Some(c.to_ascii_lowercase()),
-            Unit::Char(c) => Some(c),
-            Unit::Byte(_) => None,
-        }
-    }
-
-    fn after_apostrophe(&mut self, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
-        match (self.folded(unit), unit) {
-            (Some('s' | 't' | 'm' | 'd'), _) => {
-                out(Part::Unit(Unit::Char('\'')));
-                out(Part::Unit(unit));
-                out(Part::End);
-            }
-            (Some('r' | 'v' | 'l'), Unit::Char(letter)) => self.state = State::Contraction(letter),
-            _ => {
-                self.plain_apostrophe(out);
-                self.step(unit, class, out);
-            }
-        }
-    }
-
-    fn after_contraction(&mut self, letter: char, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
-        match (self.folded(Unit::Char(letter)), self.folded(unit)) {
-            (Some('r' | 'v'), Some('e')) | (Some('l'), Some('l')) => {
-                out(Part::Unit(Unit::Char('\'')));
-                out(Part::Unit(Unit::Char(letter)));
-                out(Part::Unit(unit));
-                out(Part::End);
-            }
-            _ => {
-                self.plain_apostrophe(out);
-                self.step(Unit::Char(letter), Class::Letter, out);
-                self.step(unit, class, out);
-            }
-        }
-    }
-
-    /// `last` is white space without a newline (in [`Words::Tiktoken`]), and what came before it in its word is out.
-    fn after_space(&mut self, last: Unit, unit: Unit, class: Class, out: &mut dyn FnMut(Part)) {
-        let (tiktoken, blank) = (self.words == Words::Tiktoken, last == Unit::Char(' '));
-        match class {
-            Class::Newline if tiktoken => {
-                out(Part::Unit(last));
-                self.begin(unit, State::Newlines(heapless::Vec::new()), out);
-            }
-            Class::Newline | Class::Space => self.begin(last, State::Spaces(unit), out),
-            // All white space but the last is a word of its own, if there is any.
-            _ => {
-                out(Part::End);
-                let state = match class {
-                    Class::Letter if tiktoken || blank => Some(State::Letters),
-                    Class::Number if !tiktoken && blank => Some(State::Numbers(1)),
-                    Class::Other if blank => Some(State::Others),
-                    _ => None,
-                };
-                out(Part::Unit(last));
-                match state {
-                    Some(state) => self.begin(unit, state, out),
-                    None => {
-                        out(Part::End);
-                        self.start(unit, class, out);
-                    }
-                }
-            }
-        }
-    }
-
-    fn after_newline(
-        &mut self,
-        mut runs: heapless::Vec<(Unit, u32), RUNS>,
-        unit: Unit,
-        class: Class,
-        out: &mut dyn FnMut(Part),
-    ) {
-        if class == Class::Newline {
-            for &(space, count) in &runs {
-                (0..count).for_each(|_| out(Part::Unit(space)));
-            }
-            return self.begin(unit, State::Newlines(heapless::Vec::new()), out);
-        }
-        if class == Class::Space {
-            let kept = match runs.last_mut() {
-                Some((space, count)) if *space == unit && *count < u32::MAX => {
-                    *count += 1;
-                    true
-                }
-                _ => runs.push((unit, 1)).is_ok(),
-            };
-            if kept {
-                self.state = State::Newlines(runs);
-                return;
-            }
-        }
-        out(Part::End);
-        for &(space, count) in &runs {
-            (0..count).for_each(|_| self.space(space, out));
-        }
-        match self.state {
-            State::Start => self.start(unit, class, out),
-            _ => self.step(unit, class, out),
-        }
-    }
-
-    /// White space that is no newline, between words or in white space.
-    fn space(&mut self, unit: Unit, out: &mut dyn FnMut(Part)) {
-        if let State::Spaces(last) = core::mem::replace(&mut self.state, State::Spaces(unit)) {
-            out(Part::Unit(last));
         }
     }
 }

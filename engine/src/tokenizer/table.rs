@@ -1,6 +1,11 @@
 //! The checked view of a tokenizer section.
 
-use super::{Kind, MAX_ADDED, Prefix, RANKS, Strip, TokenizerError, VERSION, Words, field, flag};
+use super::nfc::Tables;
+use super::program::Program;
+use super::{
+    Kind, MAX_ADDED, MAX_CLASSES, MAX_STAGES, MAX_SYMBOLS, Prefix, RANKS, Strip, TokenizerError, VERSION, WIDE, field,
+    flag,
+};
 
 /// "No token".
 pub const NONE: u32 = u32::MAX;
@@ -22,22 +27,49 @@ pub const fn slot(hash: u32, slots: u32) -> u32 {
 #[derive(Clone, Copy, Debug)]
 pub struct Tokenizer<'m> {
     pub(super) kind: Kind,
-    pub(super) words: Words,
-    pub(super) digits: u8,
-    pub(super) cut_digits: u8,
+    pub(super) stages: u8,
+    classes: u8,
     pub(super) prefix: Prefix,
     pub(super) strip: Strip,
     probe: u8,
-    longest: u8,
+    longest: u16,
     slots: u32,
-    symbols: &'m [u8],
+    symbols: Counts<'m>,
     nodes: Ids<'m>,
     ranks: Option<Ids<'m>>,
+    /// Sorted pairs: a token, and its level where that isn't its rank.
+    levels: Ids<'m>,
     lookup: Ids<'m>,
     bytes: Ids<'m>,
     added: &'m [[u8; 4]],
     whole: Ids<'m>,
     texts: &'m [u8],
+    program: &'m [u8],
+    normal_forms: &'m [u8],
+}
+
+/// A table of counts.
+#[derive(Clone, Copy, Debug)]
+enum Counts<'m> {
+    Narrow(&'m [u8]),
+    Wide(&'m [[u8; 2]]),
+}
+
+impl Counts<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Narrow(counts) => counts.len(),
+            Self::Wide(counts) => counts.len(),
+        }
+    }
+
+    #[inline]
+    fn get(self, index: usize) -> Option<u16> {
+        match self {
+            Self::Narrow(counts) => counts.get(index).map(|&count| count.into()),
+            Self::Wide(counts) => counts.get(index).map(|&count| u16::from_le_bytes(count)),
+        }
+    }
 }
 
 /// A table of ids.
@@ -140,19 +172,15 @@ impl<'m> Tokenizer<'m> {
             other => return wrong("kind", other.into()),
         };
         let flags = byte(field::FLAGS);
-        if flags & !RANKS != 0 {
+        if flags & !(RANKS | WIDE) != 0 {
             return wrong("flags", flags.into());
         }
-        let words = match byte(field::WORDS) {
-            0 => Words::Whole,
-            1 => Words::Gpt2,
-            2 => Words::Tiktoken,
-            3 => Words::Spaces,
-            other => return wrong("words", other.into()),
-        };
-        let cut_digits = byte(field::CUT_DIGITS);
-        if cut_digits > 2 {
-            return wrong("cut digits", cut_digits.into());
+        let (stages, classes) = (byte(field::STAGES), byte(field::CLASSES));
+        if usize::from(stages) > MAX_STAGES {
+            return wrong("stages", stages.into());
+        }
+        if usize::from(classes) > MAX_CLASSES {
+            return wrong("classes", classes.into());
         }
         let prefix = match byte(field::PREFIX) {
             0 => Prefix::Never,
@@ -168,6 +196,9 @@ impl<'m> Tokenizer<'m> {
             2 => Strip::FirstToken,
             other => return wrong("strip", other.into()),
         };
+        if word(field::ZERO) != 0 {
+            return wrong("reserved", word(field::ZERO));
+        }
         let (tokens, slots) = (word(field::TOKENS), word(field::SLOTS));
         if tokens == 0 || tokens > vocab.min(flag::ID) || (width == 2 && tokens >= u16::MAX.into()) {
             return wrong("tokens", tokens);
@@ -176,14 +207,18 @@ impl<'m> Tokenizer<'m> {
             return wrong("slots", slots);
         }
         let (added, whole, texts) = (word(field::ADDED), word(field::WHOLE), word(field::TEXTS));
+        let (levels, program, normal_forms) = (word(field::LEVELS), word(field::PROGRAM), word(field::NORMAL_FORMS));
 
         let ranks = if flags & RANKS != 0 { u64::from(tokens) } else { 0 };
-        let ids = 2 * u64::from(tokens) + ranks + u64::from(slots) + 256 + u64::from(whole);
+        let count_width = if flags & WIDE != 0 { 2 } else { 1 };
+        let ids = 2 * u64::from(tokens) + ranks + 2 * u64::from(levels) + u64::from(slots) + 256 + u64::from(whole);
         let expected = field::HEADER_BYTES as u64
-            + u64::from(tokens)
+            + u64::from(tokens) * count_width
             + ids * u64::from(width)
             + 4 * u64::from(added)
-            + u64::from(texts);
+            + u64::from(texts)
+            + u64::from(program)
+            + u64::from(normal_forms);
         if expected != found {
             return Err(TokenizerError::Length { expected, found });
         }
@@ -192,30 +227,36 @@ impl<'m> Tokenizer<'m> {
         cut.take(field::HEADER_BYTES);
         Ok(Self {
             kind,
-            words,
-            digits: byte(field::DIGITS),
-            cut_digits,
+            stages,
+            classes,
             prefix,
             strip,
             probe: byte(field::PROBE),
-            longest: byte(field::LONGEST),
+            longest: u16::from_le_bytes([byte(field::LONGEST), byte(field::LONGEST + 1)]),
             slots,
-            symbols: cut.take(tokens as usize),
+            symbols: match count_width {
+                1 => Counts::Narrow(cut.take(tokens as usize)),
+                _ => Counts::Wide(cut.take(2 * tokens as usize).as_chunks().0),
+            },
             nodes: Ids::new(cut.take(tokens as usize * 2 * w), w),
             ranks: (ranks != 0).then(|| Ids::new(cut.take(tokens as usize * w), w)),
+            levels: Ids::new(cut.take(levels as usize * 2 * w), w),
             lookup: Ids::new(cut.take(slots as usize * w), w),
             bytes: Ids::new(cut.take(256 * w), w),
             added: cut.take(added as usize * 4).as_chunks().0,
             whole: Ids::new(cut.take(whole as usize * w), w),
             texts: cut.take(texts as usize),
+            program: cut.take(program as usize),
+            normal_forms: cut.take(normal_forms as usize),
         })
     }
 
     fn check(&self) -> Result<(), TokenizerError> {
         let wrong = |table, index: usize| Err(TokenizerError::Entry { table, index: index as u32 });
         let mut longest = 1;
-        for (index, &symbols) in self.symbols.iter().enumerate() {
+        for index in 0..self.symbols.len() {
             let id = index as u32;
+            let symbols = self.symbols.get(index).unwrap_or(0);
             let right = match symbols {
                 0 => self.nodes.offset(index) == NONE || self.text(id).is_some(),
                 1 => self.text(id).is_some_and(|text| !text.is_empty()),
@@ -231,7 +272,7 @@ impl<'m> Tokenizer<'m> {
             }
             longest = longest.max(symbols);
         }
-        if longest != self.longest {
+        if longest != self.longest || longest > MAX_SYMBOLS {
             return Err(TokenizerError::Field { name: "most symbols", found: self.longest.into() });
         }
         for index in 0..self.lookup.len() {
@@ -241,7 +282,8 @@ impl<'m> Tokenizer<'m> {
             }
         }
         for index in 0..self.bytes.len() {
-            if self.symbols(self.bytes.get(index)) != 1 {
+            let symbol = self.bytes.get(index);
+            if symbol != NONE && self.symbols(symbol) != 1 {
                 return wrong("bytes", index);
             }
         }
@@ -261,7 +303,25 @@ impl<'m> Tokenizer<'m> {
                 return wrong("whole words", index);
             }
         }
-        Ok(())
+        if let Some(tables) = self.normal_forms() {
+            tables.check()?;
+        } else if !self.normal_forms.is_empty() {
+            return wrong("normal forms", 0);
+        }
+        match Program::view(self.program, self.classes, self.stages) {
+            Some(program) => program.check(self.classes, self.stages),
+            None => wrong("program", 0),
+        }
+    }
+
+    /// How texts are cut into words.
+    pub(super) fn program(&self) -> Program<'m> {
+        Program::view(self.program, self.classes, self.stages).unwrap_or(Program::NOTHING)
+    }
+
+    /// The tables of Unicode's normalization, where texts are normalized.
+    pub(super) fn normal_forms(&self) -> Option<Tables<'m>> {
+        if self.normal_forms.is_empty() { None } else { Tables::view(self.normal_forms) }
     }
 
     /// Tokens that it knows: ids are below this.
@@ -343,7 +403,7 @@ impl<'m> Tokenizer<'m> {
     /// Symbols that a token was merged from; 0 for a literal and beyond the vocabulary.
     #[inline]
     pub(super) fn symbols(&self, id: u32) -> usize {
-        self.symbols.get(id as usize).copied().unwrap_or(0).into()
+        self.symbols.get(id as usize).unwrap_or(0).into()
     }
 
     /// The parts of a merged token.
@@ -355,7 +415,25 @@ impl<'m> Tokenizer<'m> {
     /// When the merge that makes a merged token happens: lower is earlier.
     #[inline]
     pub(super) fn rank(&self, id: u32) -> u32 {
-        self.ranks.map_or(id, |ranks| ranks.get(id as usize))
+        self.ranks.map_or(id.wrapping_add(1), |ranks| ranks.get(id as usize))
+    }
+
+    /// The highest rank among the merges that a token is made by; 0 for a symbol.
+    #[inline]
+    pub(super) fn level(&self, id: u32) -> u32 {
+        if self.symbols(id) < 2 {
+            return 0;
+        }
+        let (mut low, mut high) = (0, self.levels.len() / 2);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.levels.pair(middle) {
+                (found, level) if found == id => return level,
+                (found, _) if found < id => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        self.rank(id)
     }
 
     /// The token that two tokens merge to.
@@ -392,7 +470,7 @@ impl<'m> Tokenizer<'m> {
 
     /// The text of a symbol or literal.
     fn text(&self, id: u32) -> Option<&'m [u8]> {
-        if *self.symbols.get(id as usize)? > 1 {
+        if self.symbols.get(id as usize)? > 1 {
             return None;
         }
         let (&length, rest) = self.texts.get(self.nodes.offset(id as usize) as usize..)?.split_first()?;

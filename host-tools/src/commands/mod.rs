@@ -8,11 +8,13 @@ pub mod image;
 pub mod inspect;
 pub mod pack;
 pub mod plan;
+pub mod retokenize;
 pub mod run;
 pub mod sampling;
 pub mod score;
 pub mod sign;
 pub mod summarize;
+pub mod tokenize;
 pub mod verify;
 
 use anyhow::{Result, bail};

@@ -97,11 +97,13 @@ impl Pack {
         let config = weights.config();
         let tokenizer = match self.no_tokenizer {
             true => None,
-            false => tokenizer::load(&self.folder, config.vocab_size as u32)?,
+            false => tokenizer::load(&self.folder, config.vocab_size as u32)
+                .context("the tokenizer can't be packed; --no-tokenizer packs a model that runs token ids only")?,
         };
+        tokenizer.iter().flat_map(|tokenizer| &tokenizer.notes).for_each(|note| eprintln!("jamlet: {note}"));
         if tokenizer.is_none() && !self.no_tokenizer {
             bail!(
-                "{}: neither tokenizer.json nor tokenizer.model; --no-tokenizer packs a model that runs token ids only",
+                "{}: neither tokenizer.json, tokenizer.model nor vocab.json with merges.txt; --no-tokenizer packs a model that runs token ids only",
                 self.folder.display()
             );
         }

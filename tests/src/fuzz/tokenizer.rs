@@ -1,9 +1,9 @@
 //! A tokenizer section from a stranger, and a text: two bytes say how long the section is, then it follows, then the text.
 
-use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
+use jamlet::tokenizer::{Decoder, Encoder, MAX_SYMBOLS, Tokenizer, flag};
 
 use super::{Input, image::show};
-use crate::vocabulary::{Token, Vocabulary, small};
+use crate::vocabulary::{Token, Vocabulary, cuts, normal_forms, small};
 
 /// Reads the bytes as a section and a text.
 pub fn run(data: &[u8]) {
@@ -20,15 +20,18 @@ pub fn run(data: &[u8]) {
 /// Small vocabularies of both kinds, and texts that use them.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut sections = Vec::new();
-    for words in 0..=3 {
-        sections.push(Vocabulary { words, prefix: words, ..small() });
+    for words in 0..=5 {
+        sections.push(Vocabulary { program: cuts(words), prefix: words % 5, ..small() });
     }
-    let mut pieces = Vocabulary { prefix: 4, strip: 2, words: 3, ..Vocabulary::of_symbols(1, " abé世") };
+    let mut pieces = Vocabulary { prefix: 4, strip: 2, program: cuts(3), ..Vocabulary::of_symbols(1, " abé世") };
     pieces.tokens.extend([Token::Merged(2, 3), Token::Merged(1, 6), Token::Literal(None)]);
     let tokens = pieces.tokens.len() as u32;
     sections.push(Vocabulary { ranks: Some((0..tokens).rev().collect()), ..pieces.clone() });
     sections.push(pieces);
-    sections.push(Vocabulary { whole: vec![11], cut_digits: 2, digits: 3, strip: 1, ..small() });
+    sections.push(Vocabulary { whole: vec![11], strip: 1, ..small() });
+    sections.push(Vocabulary { normal_forms: normal_forms(), ..small() });
+    let flags = flag::SPECIAL | flag::IN_TEXT | flag::STRIP_LEFT | flag::STRIP_RIGHT | flag::SINGLE_WORD;
+    sections.push(Vocabulary { added: vec![11 | flags], ..small() });
     sections
         .iter()
         .map(|vocabulary| {
@@ -64,7 +67,8 @@ pub fn use_all(tokenizer: Tokenizer<'_>, text: &[u8]) {
         decoder.finish(|part| bytes += part.len());
     }
     let longest = tokenizer.longest();
-    assert!((1..=255).contains(&longest));
-    assert!(tokenizer.piece(tokenizer.tokens() - 1).is_none_or(|piece| piece.count() <= 255 * 255));
+    assert!((1..=usize::from(MAX_SYMBOLS)).contains(&longest));
+    let most = 255 * usize::from(MAX_SYMBOLS);
+    assert!(tokenizer.piece(tokenizer.tokens() - 1).is_none_or(|piece| piece.count() <= most));
     std::hint::black_box((tokenizer.added_token("<s>"), tokenizer.is_special(tokenizer.tokens() - 1), bytes));
 }

@@ -4,7 +4,7 @@
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer, flag};
 
 use super::{Input, tokenizer::use_all};
-use crate::vocabulary::{Token, Vocabulary};
+use crate::vocabulary::{Token, Vocabulary, cuts, normal_forms};
 
 /// Makes a vocabulary and a text of the bytes.
 pub fn run(data: &[u8]) {
@@ -37,7 +37,7 @@ fn vocabulary(input: &mut Input<'_>) -> (Vocabulary, bool) {
         v.tokens = (0..=255).map(|byte| Token::Symbol(vec![byte])).collect();
         v.bytes = (0..256).collect();
     }
-    (v.words, v.digits, v.cut_digits) = (cut & 3, cut >> 2 & 3, (cut >> 4) % 3);
+    v.program = cuts(cut);
     if !faithful {
         (v.prefix, v.strip) = ((around & 7) % 5, (around >> 3) % 3);
     }
@@ -66,11 +66,12 @@ fn vocabulary(input: &mut Input<'_>) -> (Vocabulary, bool) {
             continue;
         }
         let id = v.tokens.len() as u32;
-        let flags = [flag::SPECIAL, flag::IN_TEXT, flag::STRIP_RIGHT];
+        let flags =
+            [flag::SPECIAL, flag::IN_TEXT, flag::STRIP_RIGHT, flag::SINGLE_WORD, flag::STRIP_LEFT, flag::NORMALIZED];
         let choice = input.byte();
         let flags = flags.iter().enumerate().filter(|(at, _)| choice >> at & 1 != 0).fold(0, |all, (_, bit)| all | bit);
         v.tokens.push(Token::Literal(Some(text.clone())));
-        if choice & 8 != 0 {
+        if choice & 32 != 0 {
             v.whole.push(id);
         }
         added.push((text, id | flags));
@@ -84,6 +85,9 @@ fn vocabulary(input: &mut Input<'_>) -> (Vocabulary, bool) {
     whole.sort_by_key(text);
     v.whole = whole;
     v.added = added.into_iter().map(|(_, entry)| entry).collect();
+    if around & 64 != 0 && !faithful {
+        v.normal_forms = normal_forms();
+    }
     if style & 4 != 0 {
         // Any order of merges.
         v.ranks = Some((0..v.tokens.len() as u32).map(|_| u32::from(input.byte())).collect());
@@ -95,7 +99,7 @@ fn vocabulary(input: &mut Input<'_>) -> (Vocabulary, bool) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for style in 0..8 {
-        for cut in [0, 1, 2, 3, 0x16] {
+        for cut in 0..6 {
             let merges = [1, 2, 8, 9, 3, 1, 10, 10, 97, 98, 99, 98];
             let mut seed = vec![style, cut, style + 8 * (cut % 3), 6, 2];
             seed.extend(merges);

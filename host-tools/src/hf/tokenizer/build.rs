@@ -4,24 +4,25 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use jamlet::tokenizer::{
-    Kind, MAX_ADDED, MAX_TEXT, NONE, Prefix, RANKS, Strip, Tokenizer, VERSION, Words, field, flag, hash, slot,
+    Kind, MAX_ADDED, MAX_SYMBOLS, MAX_TEXT, NONE, Prefix, RANKS, Strip, Tokenizer, VERSION, WIDE, field, flag, hash,
+    slot,
 };
 
-use super::{ImportError, PackedTokenizer, TokenizerError};
+use super::program::{Stage, compile};
+use super::{ImportError, PackedTokenizer, TokenizerError, nfc};
 
 /// A tokenizer, whatever file it came from.
 pub(super) struct Spec {
     pub kind: Kind,
-    pub words: Words,
-    /// Most digits in a word; 0 for any number.
-    pub digits: u8,
-    /// Digits cut before words are: 0 no, 1 runs, 2 single.
-    pub cut_digits: u8,
+    /// What cuts texts into words, one after the other.
+    pub stages: Vec<Stage>,
+    /// Texts are brought into Unicode's form C.
+    pub nfc: bool,
     pub prefix: Prefix,
     pub strip: Strip,
     /// Text of every id; `None` for ids without.
     pub texts: Vec<Option<Vec<u8>>>,
-    /// Symbol of every byte.
+    /// Symbol of every byte; [`NONE`] for a byte that no text has.
     pub bytes: [u32; 256],
     /// Symbols that are characters, in the SentencePiece kind.
     pub characters: HashMap<char, u32>,
@@ -39,19 +40,28 @@ pub(super) struct Merge {
     /// What they become.
     pub id: u32,
     /// Of all merges that are possible the one with the lowest rank happens, and of those with the same the leftmost.
-    /// Only merges that make the same token may have the same.
     pub rank: usize,
 }
 
 /// A special or other added token.
+#[derive(Default)]
 pub(super) struct Added {
     pub id: u32,
     pub special: bool,
     /// Found in texts.
     pub in_text: bool,
+    /// Swallows the white space before it.
+    pub strip_left: bool,
     /// Swallows the white space after it.
     pub strip_right: bool,
+    /// Found only where no character of a word stands beside it.
+    pub single_word: bool,
+    /// Found between those that aren't normalized.
+    pub normalized: bool,
 }
+
+/// Most symbols of a token.
+const LONGEST: usize = MAX_SYMBOLS as usize;
 
 /// How a token is made.
 #[derive(Clone, Copy)]
@@ -71,7 +81,8 @@ pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokeni
     check_lengths(file, spec)?;
     let merges: HashMap<(u32, u32), (usize, u32)> =
         spec.merges.iter().map(|merge| ((merge.left, merge.right), (merge.rank, merge.id))).collect();
-    let symbols: HashSet<u32> = spec.bytes.iter().chain(spec.characters.values()).copied().collect();
+    let symbols: HashSet<u32> =
+        spec.bytes.iter().chain(spec.characters.values()).copied().filter(|&id| id != NONE).collect();
     let nodes: Vec<Node> = (0..spec.texts.len() as u32)
         .map(|id| if symbols.contains(&id) { Node::Symbol } else { node(spec, &merges, id) })
         .collect();
@@ -83,23 +94,9 @@ pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokeni
             _ => None,
         })
     };
-    for (id, left, right, rank) in merged() {
-        for part in [left, right] {
-            if let Node::Merged { rank: earlier, .. } = nodes[part as usize]
-                && earlier > rank
-            {
-                return Err(ImportError::field(
-                    file,
-                    &format!("merge {rank}, which makes {}", show(spec, id)),
-                    format!("before merge {earlier}, which makes its part {}", show(spec, part)),
-                    "merges that come after those that make their parts",
-                ));
-            }
-        }
-    }
-    let mut order: Vec<(usize, u32)> = merged().map(|(id, _, _, rank)| (rank, id)).collect();
-    order.sort_unstable();
-    let ranked = !order.is_sorted_by_key(|&(_, id)| id);
+    let ranks = ranks(&nodes);
+    let ranked = merged().any(|(id, ..)| ranks[id as usize] != id + 1);
+    let levels = levels(&nodes, &ranks);
 
     let entries: Vec<(u32, u32)> = merged()
         .map(|(id, left, right, _)| (hash(left, right), id))
@@ -110,25 +107,33 @@ pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokeni
         ImportError::field(file, "merges", found, "merges that were not made to collide")
     })?;
     let added = added(file, spec)?;
-    let whole = whole(file, spec, &nodes)?;
+    let whole = whole(spec, &nodes);
+    let mut notes = Vec::new();
+    let program = program(file, spec)?;
+    let normal_forms = if spec.nfc { nfc::tables() } else { Vec::new() };
 
     let width = if spec.texts.len() < usize::from(u16::MAX) { 2 } else { 4 };
     let mut out = Section { bytes: vec![0; field::HEADER_BYTES], width };
-    out.bytes.extend(&symbols);
+    let longest = symbols.iter().copied().max().unwrap_or(1).max(1);
+    let wide = longest > u8::MAX.into();
+    match wide {
+        true => symbols.iter().for_each(|count| out.bytes.extend(count.to_le_bytes())),
+        false => symbols.iter().for_each(|&count| out.bytes.push(count as u8)),
+    }
     let mut texts = Vec::new();
     for (id, node) in nodes.iter().enumerate() {
         match (*node, &spec.texts[id]) {
             (Node::Merged { left, right, .. }, _) => [left, right].iter().for_each(|&part| out.id(part)),
             (_, None) => out.offset(NONE),
+            (_, Some(text)) if text.len() > MAX_TEXT => {
+                notes.push(format!(
+                    "{}: left out: no merge makes it, and it has {} bytes, more than {MAX_TEXT}",
+                    show(spec, id as u32),
+                    text.len()
+                ));
+                out.offset(NONE);
+            }
             (_, Some(text)) => {
-                if text.len() > MAX_TEXT {
-                    return Err(ImportError::field(
-                        file,
-                        "vocabulary",
-                        show(spec, id as u32),
-                        format!("tokens of at most {MAX_TEXT} bytes"),
-                    ));
-                }
                 out.offset(texts.len() as u32);
                 texts.push(text.len() as u8);
                 texts.extend(text);
@@ -136,55 +141,106 @@ pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokeni
         }
     }
     if ranked {
-        let mut ranks = vec![0; nodes.len()];
-        order.iter().zip(1..).for_each(|(&(_, id), rank)| ranks[id as usize] = rank);
         ranks.iter().for_each(|&rank| out.id(rank));
     }
+    levels.iter().for_each(|&(id, level)| [id, level].iter().for_each(|&number| out.id(number)));
     lookup.iter().for_each(|&id| out.id(id));
     spec.bytes.iter().for_each(|&id| out.id(id));
     added.iter().for_each(|entry| out.bytes.extend(entry.to_le_bytes()));
     whole.iter().for_each(|&id| out.id(id));
     out.bytes.extend(&texts);
+    out.bytes.extend(&program.bytes);
+    out.bytes.extend(&normal_forms);
 
     let mut set = |at: usize, bytes: &[u8]| out.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     set(field::VERSION, &VERSION.to_le_bytes());
     set(field::WIDTH, &[width as u8]);
     set(field::KIND, &[spec.kind as u8]);
-    set(field::FLAGS, &[if ranked { RANKS } else { 0 }]);
-    set(field::WORDS, &[spec.words as u8]);
-    set(field::DIGITS, &[spec.digits]);
-    set(field::CUT_DIGITS, &[spec.cut_digits]);
+    set(field::FLAGS, &[if ranked { RANKS } else { 0 } | if wide { WIDE } else { 0 }]);
+    set(field::STAGES, &[program.stages]);
+    set(field::CLASSES, &[program.classes]);
     set(field::PREFIX, &[spec.prefix as u8]);
     set(field::STRIP, &[spec.strip as u8]);
     set(field::PROBE, &[probe]);
-    set(field::LONGEST, &[symbols.iter().copied().max().unwrap_or(1).max(1)]);
+    set(field::LONGEST, &longest.to_le_bytes());
     for (at, count) in [
         (field::TOKENS, nodes.len()),
         (field::SLOTS, lookup.len()),
         (field::ADDED, added.len()),
         (field::WHOLE, whole.len()),
         (field::TEXTS, texts.len()),
+        (field::LEVELS, levels.len()),
+        (field::PROGRAM, program.bytes.len()),
+        (field::NORMAL_FORMS, normal_forms.len()),
     ] {
         set(at, &(count as u32).to_le_bytes());
     }
-    let packed = PackedTokenizer { bytes: out.bytes, vocab };
+    let packed = PackedTokenizer { bytes: out.bytes, vocab, notes };
     match Tokenizer::parse(&packed.bytes, vocab) {
         Ok(_) => Ok(packed),
         Err(error) => Err(ImportError::file(file, format!("{error}; a vocabulary of at most {vocab} was expected"))),
     }
 }
 
-/// Refuses texts that no token can have, before anything takes time that grows with their length: a symbol or literal has
-/// at most [`MAX_TEXT`] bytes, a merged token as many symbols, each a character or byte.
+/// Refuses texts that no token can have, before anything takes time that grows with their length.
 fn check_lengths(file: &Path, spec: &Spec) -> Result<(), TokenizerError> {
     let most = match spec.kind {
-        Kind::ByteLevel => MAX_TEXT,
-        Kind::SentencePiece => 4 * MAX_TEXT,
+        Kind::ByteLevel => LONGEST,
+        Kind::SentencePiece => 4 * LONGEST,
     };
     let long = spec.texts.iter().flatten().find(|text| text.len() > most);
     long.map_or(Ok(()), |text| {
         let found = format!("one of {} bytes", text.len());
         Err(ImportError::field(file, "vocabulary", found, format!("tokens of at most {most} bytes")))
+    })
+}
+
+/// Ranks of merged tokens from 1 on, as small as they can be: their ids, where these are in the order of the merges.
+fn ranks(nodes: &[Node]) -> Vec<u32> {
+    let mut order: Vec<(usize, usize)> = nodes
+        .iter()
+        .enumerate()
+        .filter_map(|(id, node)| match *node {
+            Node::Merged { rank, .. } => Some((rank, id)),
+            _ => None,
+        })
+        .collect();
+    order.sort_unstable();
+    let rises = order.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1);
+    let mut ranks = vec![0; nodes.len()];
+    let mut next = 0;
+    for (at, &(rank, id)) in order.iter().enumerate() {
+        // Those that were equal stay so.
+        next += u32::from(at == 0 || order[at - 1].0 != rank);
+        ranks[id] = if rises { id as u32 + 1 } else { next };
+    }
+    ranks
+}
+
+/// Tokens whose level, the highest rank among the merges that make them, isn't their own rank.
+fn levels(nodes: &[Node], ranks: &[u32]) -> Vec<(u32, u32)> {
+    fn level(nodes: &[Node], ranks: &[u32], id: u32) -> u32 {
+        match nodes[id as usize] {
+            Node::Merged { left, right, .. } => {
+                ranks[id as usize].max(level(nodes, ranks, left)).max(level(nodes, ranks, right))
+            }
+            _ => 0,
+        }
+    }
+    let all = (0..nodes.len() as u32).map(|id| (id, level(nodes, ranks, id)));
+    all.filter(|&(id, level)| level > ranks[id as usize]).collect()
+}
+
+/// How texts are cut.
+fn program(file: &Path, spec: &Spec) -> Result<super::program::Program, TokenizerError> {
+    let tells = spec.added.iter().any(|token| token.strip_left || token.strip_right || token.single_word);
+    compile(&spec.stages, tells).map_err(|found| {
+        ImportError::field(
+            file,
+            "pre_tokenizer",
+            found,
+            "expressions that an automaton can match, looking one character ahead",
+        )
     })
 }
 
@@ -225,6 +281,9 @@ fn node(spec: &Spec, merges: &HashMap<(u32, u32), (usize, u32)>, id: u32) -> Nod
             .collect(),
         _ => text.iter().map(|&byte| spec.bytes[usize::from(byte)]).collect(),
     };
+    if word.contains(&NONE) {
+        return Node::Literal;
+    }
     // Only what merges to one token matters: stop at the last merge.
     loop {
         let first = word
@@ -243,7 +302,7 @@ fn node(spec: &Spec, merges: &HashMap<(u32, u32), (usize, u32)>, id: u32) -> Nod
 }
 
 /// The section's symbols table.
-fn count_symbols(file: &Path, spec: &Spec, nodes: &[Node]) -> Result<Vec<u8>, TokenizerError> {
+fn count_symbols(file: &Path, spec: &Spec, nodes: &[Node]) -> Result<Vec<u16>, TokenizerError> {
     fn count(nodes: &[Node], id: u32) -> usize {
         match nodes[id as usize] {
             Node::Literal => 0,
@@ -253,8 +312,10 @@ fn count_symbols(file: &Path, spec: &Spec, nodes: &[Node]) -> Result<Vec<u8>, To
     }
     (0..nodes.len() as u32)
         .map(|id| {
-            u8::try_from(count(nodes, id)).map_err(|_| {
-                ImportError::field(file, "vocabulary", show(spec, id), "tokens of at most 255 bytes or characters")
+            let count = count(nodes, id);
+            u16::try_from(count).ok().filter(|_| count <= LONGEST).ok_or_else(|| {
+                let expected = format!("tokens of at most {LONGEST} bytes or characters");
+                ImportError::field(file, "vocabulary", show(spec, id), expected)
             })
         })
         .collect()
@@ -295,8 +356,14 @@ fn added(file: &Path, spec: &Spec) -> Result<Vec<u32>, TokenizerError> {
             let expected = format!("added tokens of at most {MAX_ADDED} bytes");
             return Err(ImportError::field(file, "added_tokens", show(spec, token.id), expected));
         }
-        let flags =
-            [(token.special, flag::SPECIAL), (token.in_text, flag::IN_TEXT), (token.strip_right, flag::STRIP_RIGHT)];
+        let flags = [
+            (token.special, flag::SPECIAL),
+            (token.in_text, flag::IN_TEXT),
+            (token.strip_left, flag::STRIP_LEFT),
+            (token.strip_right, flag::STRIP_RIGHT),
+            (token.single_word, flag::SINGLE_WORD),
+            (token.normalized, flag::NORMALIZED),
+        ];
         let flags = flags.iter().filter(|(is, _)| *is).fold(0, |flags, (_, bit)| flags | bit);
         added.push((text, token.id | flags));
     }
@@ -305,24 +372,22 @@ fn added(file: &Path, spec: &Spec) -> Result<Vec<u32>, TokenizerError> {
 }
 
 /// Tokens that only a whole word can be.
-fn whole(file: &Path, spec: &Spec, nodes: &[Node]) -> Result<Vec<u32>, TokenizerError> {
+fn whole(spec: &Spec, nodes: &[Node]) -> Vec<u32> {
     if !spec.ignore_merges {
-        return Ok(Vec::new());
+        return Vec::new();
     }
+    let in_text: HashSet<u32> = spec.added.iter().filter(|token| token.in_text).map(|token| token.id).collect();
     let mut whole: Vec<(&[u8], u32)> = Vec::new();
     for (id, node) in (0..).zip(nodes) {
         if let (Node::Literal, Some(text)) = (node, &spec.texts[id as usize])
-            && !spec.added.iter().any(|token| token.id == id && token.in_text)
+            && !in_text.contains(&id)
+            && text.len() <= MAX_TEXT
         {
-            if text.len() > MAX_TEXT {
-                let expected = format!("tokens of at most {MAX_TEXT} bytes");
-                return Err(ImportError::field(file, "vocabulary", show(spec, id), expected));
-            }
             whole.push((text, id));
         }
     }
     whole.sort_unstable();
-    Ok(whole.into_iter().map(|(_, id)| id).collect())
+    whole.into_iter().map(|(_, id)| id).collect()
 }
 
 #[cfg(test)]

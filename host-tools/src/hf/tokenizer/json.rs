@@ -1,53 +1,16 @@
-//! `tokenizer.json`, as the `tokenizers` library writes it.
-//!
-//! | part | what is read |
-//! |---|---|
-//! | model | BPE without dropout, prefixes and suffixes; `ignore_merges`; byte-level, or with `byte_fallback` |
-//! | normalizer | none; with `byte_fallback` also `Prepend` of `▁` and `Replace` of a space by `▁` |
-//! | pre_tokenizer | `ByteLevel`, also after `Digits` or after `Split` by one of [`PATTERNS`]; `Metaspace`; none |
-//! | decoder | `ByteLevel`; `Metaspace`; `Replace`, `ByteFallback`, `Fuse` and `Strip` of one space |
-//! | added_tokens | all but those with `lstrip` or `single_word` |
+//! `tokenizer.json`, as the `tokenizers` library writes it. The README of host-tools says what is read.
 //!
 //! `post_processor`, `truncation` and `padding` don't touch the text and are ignored: the prompt says what stands around it.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use jamlet::tokenizer::{Kind, Prefix, Strip, Words};
+use jamlet::tokenizer::{Kind, NONE, Prefix, Strip};
 use serde_json::{Map, Value};
 
 use super::build::{Added, Merge, Spec};
+use super::pre_tokenizer::Steps;
 use super::{ImportError, TokenizerError};
-
-/// Regular expressions of `Split` that cut as [`Words::Tiktoken`] does, and the most digits in a word.
-pub const PATTERNS: [(&str, u8); 6] = [
-    (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        3,
-    ),
-    (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        1,
-    ),
-    (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        2,
-    ),
-    (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        0,
-    ),
-    (
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
-        3,
-    ),
-    (
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        3,
-    ),
-];
-/// What GPT-2 cuts with; also what `ByteLevel` does when `use_regex` is set.
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// The character that stands for a space in SentencePiece vocabularies.
 const SPACE: char = '▁';
@@ -57,12 +20,17 @@ pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
     let json = std::fs::read(file).map_err(ImportError::io(file))?;
     let root: Value = serde_json::from_slice(&json)
         .map_err(|e| ImportError::file(file, format!("not JSON: {e}; expected a tokenizer")))?;
+    spec(file, &root, vocab)
+}
+
+/// The same of a file that was read.
+pub(super) fn spec(file: &Path, root: &Value, vocab: u32) -> Result<Spec, TokenizerError> {
     let json = Json { file };
     let model = json.object(&root["model"], "model")?;
     json.check_model(model)?;
 
-    let steps = json.pre_tokenizer(&root["pre_tokenizer"])?;
     let normalizer = json.normalizer(&root["normalizer"])?;
+    let steps = json.pre_tokenizer(&root["pre_tokenizer"], normalizer.replace)?;
     let byte_fallback = json.flag(model, "model.byte_fallback", false)?;
     let kind = match (steps.byte_level, byte_fallback) {
         (true, _) => Kind::ByteLevel,
@@ -77,13 +45,12 @@ pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
     let strings = json.vocabulary(model, vocab)?;
     let mut spec = Spec {
         kind,
-        words: steps.words,
-        digits: steps.digits,
-        cut_digits: steps.cut_digits,
+        stages: steps.stages,
+        nfc: normalizer.nfc,
         prefix,
         strip,
         texts: vec![None; strings.values().max().map_or(0, |&id| id as usize + 1)],
-        bytes: [u32::MAX; 256],
+        bytes: [NONE; 256],
         characters: HashMap::new(),
         merges: json.merges(model, &strings)?,
         ignore_merges: json.flag(model, "model.ignore_merges", false)?,
@@ -117,7 +84,7 @@ pub(super) fn byte_token(string: &str) -> Option<u8> {
 }
 
 /// GPT-2's alphabet of bytes: printable Latin-1 stands for itself, the other bytes in turn for the characters from U+0100.
-fn byte_of(c: char) -> Option<u8> {
+pub(super) fn byte_of(c: char) -> Option<u8> {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     match u32::from(c) {
         code @ 0..=0xff => u8::try_from(code).ok().filter(|&byte| printable(byte)),
@@ -125,37 +92,29 @@ fn byte_of(c: char) -> Option<u8> {
     }
 }
 
-/// What the pre-tokenizer does.
-struct Steps {
-    byte_level: bool,
-    words: Words,
-    digits: u8,
-    cut_digits: u8,
-    prefix: Prefix,
-}
-
 /// What the normalizer does.
 struct Normalizer {
     prepend: bool,
     replace: bool,
+    nfc: bool,
 }
 
 /// Reads values and names them when they are wrong.
-struct Json<'a> {
+pub(super) struct Json<'a> {
     file: &'a Path,
 }
 
 impl Json<'_> {
-    fn wrong(&self, field: &str, found: impl ToString, expected: &str) -> TokenizerError {
+    pub(super) fn wrong(&self, field: &str, found: impl ToString, expected: &str) -> TokenizerError {
         ImportError::field(self.file, field, found, expected)
     }
 
-    fn object<'v>(&self, value: &'v Value, field: &str) -> Result<&'v Map<String, Value>, TokenizerError> {
+    pub(super) fn object<'v>(&self, value: &'v Value, field: &str) -> Result<&'v Map<String, Value>, TokenizerError> {
         value.as_object().ok_or_else(|| self.wrong(field, value, "an object"))
     }
 
     /// A switch; `field` is its path, whose last part is its key in `map`.
-    fn flag(&self, map: &Map<String, Value>, field: &str, default: bool) -> Result<bool, TokenizerError> {
+    pub(super) fn flag(&self, map: &Map<String, Value>, field: &str, default: bool) -> Result<bool, TokenizerError> {
         let key = field.rsplit('.').next().unwrap_or(field);
         match map.get(key) {
             None | Some(Value::Null) => Ok(default),
@@ -245,12 +204,11 @@ impl Json<'_> {
                 _ => {}
             }
         }
-        if let Some(byte) = spec.bytes.iter().position(|&id| id == u32::MAX) {
-            return Err(self.wrong(
-                "model.vocab",
-                format!("no token for byte {byte:#04x}"),
-                "tokens for all 256 bytes",
-            ));
+        // Bytes that UTF-8 has not may lack a token.
+        let in_text = |byte: usize| spec.kind == Kind::SentencePiece || !matches!(byte, 0xc0 | 0xc1 | 0xf5..);
+        if let Some(byte) = (0..256).find(|&byte| spec.bytes[byte] == NONE && in_text(byte)) {
+            let expected = "tokens for all 256 bytes, but for 0xc0, 0xc1 and those from 0xf5 on, which no UTF-8 has";
+            return Err(self.wrong("model.vocab", format!("no token for byte {byte:#04x}"), expected));
         }
         if spec.kind == Kind::SentencePiece && !spec.characters.contains_key(&' ') {
             return Err(self.wrong("model.vocab", "no token \"▁\"", "one: it stands for a space"));
@@ -259,7 +217,7 @@ impl Json<'_> {
     }
 
     fn normalizer(&self, value: &Value) -> Result<Normalizer, TokenizerError> {
-        let mut normalizer = Normalizer { prepend: false, replace: false };
+        let mut normalizer = Normalizer { prepend: false, replace: false, nfc: false };
         for step in self.sequence(value, "normalizers") {
             let is_space = |value: &Value| value == "▁";
             match step["type"].as_str() {
@@ -268,12 +226,11 @@ impl Json<'_> {
                 Some("Replace") if is_space(&step["content"]) && step["pattern"]["String"] == " " => {
                     normalizer.replace = true;
                 }
+                // It would take marks from what was prepended.
+                Some("NFC") if !normalizer.prepend => normalizer.nfc = true,
                 _ => {
-                    return Err(self.wrong(
-                        "normalizer",
-                        step,
-                        "none, or Prepend of \"▁\" and then Replace of \" \" by \"▁\"; the engine changes no characters",
-                    ));
+                    let expected = "none, NFC, or Prepend of \"▁\" and then Replace of \" \" by \"▁\"";
+                    return Err(self.wrong("normalizer", step, expected));
                 }
             }
         }
@@ -281,7 +238,7 @@ impl Json<'_> {
     }
 
     /// The steps of a `Sequence`, which lie under `key`, or the one step, or none.
-    fn sequence<'v>(&self, value: &'v Value, key: &str) -> &'v [Value] {
+    pub(super) fn sequence<'v>(&self, value: &'v Value, key: &str) -> &'v [Value] {
         match value {
             Value::Null => &[],
             Value::Object(map) if map.get("type").is_some_and(|kind| kind == "Sequence") => {
@@ -291,95 +248,9 @@ impl Json<'_> {
         }
     }
 
-    fn pre_tokenizer(&self, value: &Value) -> Result<Steps, TokenizerError> {
-        let mut steps =
-            Steps { byte_level: false, words: Words::Whole, digits: 0, cut_digits: 0, prefix: Prefix::Never };
-        let list = self.sequence(value, "pretokenizers");
-        for (index, step) in list.iter().enumerate() {
-            let map = self.object(step, "pre_tokenizer")?;
-            match step["type"].as_str() {
-                Some("Digits") if index == 0 => {
-                    let single = self.flag(map, "pre_tokenizer.Digits.individual_digits", false)?;
-                    steps.cut_digits = if single { 2 } else { 1 };
-                }
-                Some("Split") if index == 0 => (steps.words, steps.digits) = self.split(map)?,
-                Some("ByteLevel") if index + 1 == list.len() => {
-                    steps.byte_level = true;
-                    if self.flag(map, "pre_tokenizer.ByteLevel.use_regex", true)? {
-                        if steps.words != Words::Whole {
-                            return Err(self.wrong("pre_tokenizer.ByteLevel.use_regex", true, "false after Split"));
-                        }
-                        steps.words = Words::Gpt2;
-                    }
-                    if self.flag(map, "pre_tokenizer.ByteLevel.add_prefix_space", true)? {
-                        if index > 0 {
-                            let found = "true after a cut, where it adds a space to every part";
-                            return Err(self.wrong("pre_tokenizer.ByteLevel.add_prefix_space", found, "false"));
-                        }
-                        steps.prefix = Prefix::BareSegments;
-                    }
-                }
-                Some("Metaspace") if list.len() == 1 => self.metaspace(map, &mut steps)?,
-                _ => {
-                    return Err(self.wrong(
-                        "pre_tokenizer",
-                        step,
-                        "ByteLevel, Digits or Split and then ByteLevel, Metaspace, or none",
-                    ));
-                }
-            }
-        }
-        if !steps.byte_level && (steps.cut_digits != 0 || matches!(steps.words, Words::Gpt2 | Words::Tiktoken)) {
-            return Err(self.wrong("pre_tokenizer", value, "ByteLevel as the last step"));
-        }
-        Ok(steps)
-    }
-
-    fn split(&self, map: &Map<String, Value>) -> Result<(Words, u8), TokenizerError> {
-        let get = |key: &str| map.get(key).unwrap_or(&Value::Null);
-        let invert = self.flag(map, "pre_tokenizer.Split.invert", false)?;
-        // Where the expression matches everything, isolating its matches is removing what lies between them.
-        if !(get("behavior") == "Isolated" && !invert || get("behavior") == "Removed" && invert) {
-            return Err(self.wrong("pre_tokenizer.Split.behavior", get("behavior"), "\"Isolated\", not inverted"));
-        }
-        let pattern = &get("pattern")["Regex"];
-        if pattern == GPT2 {
-            return Ok((Words::Gpt2, 0));
-        }
-        match PATTERNS.iter().find(|(known, _)| pattern == known) {
-            Some(&(_, digits)) => Ok((Words::Tiktoken, digits)),
-            None => Err(self.wrong(
-                "pre_tokenizer.Split.pattern",
-                get("pattern"),
-                "the regular expression of GPT-2, cl100k, Llama 3 or Qwen 2",
-            )),
-        }
-    }
-
-    fn metaspace(&self, map: &Map<String, Value>, steps: &mut Steps) -> Result<(), TokenizerError> {
-        let get = |key: &str| map.get(key).unwrap_or(&Value::Null);
-        if get("replacement") != "▁" {
-            return Err(self.wrong("pre_tokenizer.Metaspace.replacement", get("replacement"), "\"▁\""));
-        }
-        if self.flag(map, "pre_tokenizer.Metaspace.split", true)? {
-            steps.words = Words::Spaces;
-        }
-        let add = self.flag(map, "pre_tokenizer.Metaspace.add_prefix_space", true)?;
-        steps.prefix = match get("prepend_scheme").as_str() {
-            _ if !add => Prefix::Never,
-            None | Some("always") => Prefix::BareSegments,
-            Some("first") => Prefix::BareText,
-            Some("never") => Prefix::Never,
-            Some(other) => {
-                return Err(self.wrong("pre_tokenizer.Metaspace.prepend_scheme", other, "always, first or never"));
-            }
-        };
-        Ok(())
-    }
-
     /// Where a space is put before a text. Only one of normalizer and pre-tokenizer may say so.
     fn prefix(&self, kind: Kind, normalizer: &Normalizer, steps: &Steps) -> Result<Prefix, TokenizerError> {
-        let metaspace = steps.prefix != Prefix::Never || steps.words == Words::Spaces;
+        let metaspace = steps.prefix != Prefix::Never || steps.metaspace;
         match kind {
             Kind::ByteLevel if normalizer.prepend || normalizer.replace => {
                 Err(self.wrong("normalizer", "Prepend or Replace before ByteLevel", "none"))
@@ -430,19 +301,12 @@ impl Json<'_> {
     }
 
     fn added(&self, spec: &mut Spec, list: &Value, normalizer: &Normalizer, vocab: u32) -> Result<(), TokenizerError> {
-        // In two passes, as the library matches them: before and after normalizing.
-        let mut passes: [Vec<String>; 2] = Default::default();
         for (index, token) in list.as_array().map_or(&[][..], Vec::as_slice).iter().enumerate() {
             let field = |key: &str| format!("added_tokens[{index}].{key}");
             let map = self.object(token, &field(""))?;
             let content = token["content"].as_str().filter(|content| !content.is_empty());
             let content = content.ok_or_else(|| self.wrong(&field("content"), &token["content"], "a text"))?;
             let id = self.id(&token["id"], &field("id"), vocab)?;
-            for key in ["lstrip", "single_word"] {
-                if self.flag(map, &field(key), false)? {
-                    return Err(self.wrong(&field(key), format!("true for {content:?}"), "false"));
-                }
-            }
             let special = self.flag(map, &field("special"), false)?;
             let normalized = self.flag(map, &field("normalized"), !special)?;
             if normalized && normalizer.prepend {
@@ -463,25 +327,19 @@ impl Json<'_> {
                     let expected = format!("the vocabulary's text of id {id}, {:?}", String::from_utf8_lossy(known));
                     return Err(self.wrong(&field("content"), format!("{content:?}"), &expected));
                 }
-                _ => spec.texts[at] = Some(text.clone().into()),
+                _ => spec.texts[at] = Some(text.into()),
             }
-            let strip_right = self.flag(map, &field("rstrip"), false)?;
-            spec.added.push(Added { id, special, in_text: true, strip_right });
-            passes[usize::from(normalized)].push(text);
+            let flag = |key| self.flag(map, &field(key), false);
+            spec.added.push(Added {
+                id,
+                special,
+                in_text: true,
+                strip_left: flag("lstrip")?,
+                strip_right: flag("rstrip")?,
+                single_word: flag("single_word")?,
+                normalized,
+            });
         }
-        match passes[0].iter().find_map(|a| passes[1].iter().find(|b| overlap(a, b)).map(|b| (a, b))) {
-            None => Ok(()),
-            Some((a, b)) => Err(self.wrong(
-                "added_tokens",
-                format!("{a:?} not normalized and {b:?} normalized, which can overlap in a text"),
-                "the same for both",
-            )),
-        }
+        Ok(())
     }
-}
-
-/// Whether both can be found at places of a text that share characters.
-fn overlap(a: &str, b: &str) -> bool {
-    let end_begins = |a: &str, b: &str| a.char_indices().any(|(at, _)| b.starts_with(&a[at..]));
-    a.contains(b) || b.contains(a) || end_begins(a, b) || end_begins(b, a)
 }

@@ -1,14 +1,22 @@
 //! Packs the tokenizer of a Hugging Face folder into the section that [`jamlet::tokenizer`] reads.
 //!
-//! `tokenizer.json` decides where it exists, else `tokenizer.model`. What they may ask for stands in `json.rs` and
-//! `sentencepiece.rs`; anything else is refused by name.
+//! `tokenizer.json` decides where it exists, then `tokenizer.model`, then `vocab.json` with `merges.txt`. What they may ask
+//! for stands in the README of host-tools; anything else is refused by name.
 
+mod automaton;
 mod build;
 mod json;
+mod nfc;
+mod pairs;
+mod pattern;
+mod pre_tokenizer;
+mod program;
 mod prompt;
 mod protobuf;
 mod sentencepiece;
 
+pub use nfc::tables as normal_forms;
+pub use program::Program;
 pub use prompt::{PromptIds, prompt};
 
 use std::path::{Path, PathBuf};
@@ -27,6 +35,8 @@ pub struct PackedTokenizer {
     pub bytes: Vec<u8>,
     /// Vocabulary size of the model that it was packed for.
     pub vocab: u32,
+    /// What isn't as the files say, for people.
+    pub notes: Vec<String>,
 }
 
 impl PackedTokenizer {
@@ -37,6 +47,17 @@ impl PackedTokenizer {
     pub fn view(&self) -> Tokenizer<'_> {
         Tokenizer::parse(&self.bytes, self.vocab).expect("a packed tokenizer is valid")
     }
+}
+
+/// Compiles regular expressions that cut texts one after the other; those with `true` read bytes, each as the character that
+/// stands for it in GPT-2's alphabet. With `spaces_and_words`, the program tells white space and words apart, too, as added
+/// tokens may ask for.
+///
+/// # Errors
+/// What can't be done in an expression.
+pub fn program(patterns: &[(&str, bool)], spaces_and_words: bool) -> Result<Program, String> {
+    let stage = |&(text, bytes): &(&str, bool)| Ok(program::Stage { pattern: pattern::parse(text)?, bytes });
+    program::compile(&patterns.iter().map(stage).collect::<Result<Vec<_>, String>>()?, spaces_and_words)
 }
 
 /// Packs the tokenizer of the folder `dir` for a model of `vocab` tokens. `None` where there is none.
@@ -70,6 +91,11 @@ fn read(dir: &Path, vocab: u32) -> Result<Option<(PathBuf, build::Spec)>, Tokeni
     let file = dir.join("tokenizer.model");
     if exists(&file)? {
         let spec = sentencepiece::read(&file, vocab)?;
+        return Ok(Some((file, spec)));
+    }
+    let file = dir.join("vocab.json");
+    if exists(&file)? && exists(&dir.join("merges.txt"))? {
+        let spec = pairs::read(dir, vocab)?;
         return Ok(Some((file, spec)));
     }
     Ok(None)

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use jamlet::tokenizer::{Kind, MAX_TEXT, Prefix, Strip, Words};
+use jamlet::tokenizer::{Kind, MAX_TEXT, NONE, Prefix, Strip};
 
 use super::build::{Added, Merge, Spec};
 use super::json::byte_token;
@@ -61,13 +61,12 @@ pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
 
     let mut spec = Spec {
         kind: Kind::SentencePiece,
-        words: Words::Whole,
-        digits: 0,
-        cut_digits: 0,
+        stages: Vec::new(),
+        nfc: false,
         prefix: if prefix { Prefix::Text } else { Prefix::Never },
         strip: if prefix { Strip::Space } else { Strip::Nothing },
         texts: Vec::new(),
-        bytes: [u32::MAX; 256],
+        bytes: [NONE; 256],
         characters: HashMap::new(),
         merges: Vec::new(),
         ignore_merges: false,
@@ -102,13 +101,13 @@ pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
             (piece::NORMAL, Some(_), _) if score.is_nan() => return wrong("no score", "a score"),
             (piece::NORMAL, Some(_), _) => normal.push((score, id, text.clone())),
             (piece::UNKNOWN | piece::CONTROL, Some(_), _) => {
-                spec.added.push(Added { id, special: true, in_text: false, strip_right: false });
+                spec.added.push(Added { id, special: true, ..Added::default() });
             }
             (piece::USER_DEFINED, Some(_), _) if prefix && text.starts_with('▁') => {
                 return wrong("begins with a space that add_dummy_prefix could make", "no such space");
             }
             (piece::USER_DEFINED, Some(_), _) => {
-                spec.added.push(Added { id, special: false, in_text: true, strip_right: false });
+                spec.added.push(Added { id, in_text: true, ..Added::default() });
             }
             (piece::BYTE, ..) => match byte_token(&text) {
                 Some(byte) => spec.bytes[usize::from(byte)] = id,
@@ -124,7 +123,7 @@ pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
             None => text.replace('▁', " ").into(),
         }));
     }
-    if let Some(byte) = spec.bytes.iter().position(|&id| id == u32::MAX) {
+    if let Some(byte) = spec.bytes.iter().position(|&id| id == NONE) {
         let found = format!("no piece for byte {byte:#04x}");
         return Err(ImportError::field(file, "pieces", found, "byte_fallback: pieces for all 256 bytes"));
     }
@@ -189,13 +188,10 @@ fn check(file: &Path, trainer: &[(u64, Field<'_>)], normalizer: &[(u64, Field<'_
     Ok(varint(normalizer, number::ADD_DUMMY_PREFIX, 1) != 0)
 }
 
-/// All merges: a piece comes from any two pieces that it is made of, best score first.
+/// All merges: a piece comes from any two pieces that it is made of, best score first. Pieces of the same score, as runs of
+/// spaces are, have the same rank: of their merges the leftmost comes first.
 fn merges(file: &Path, spec: &Spec, mut normal: Vec<(f32, u32, String)>) -> Result<Vec<Merge>, TokenizerError> {
     normal.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    if let Some(pair) = normal.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        let (field, found) = (format!("pieces[{}].score", pair[1].1), format!("that of {:?}", pair[0].2));
-        return Err(ImportError::field(file, &field, found, "a score of its own: scores say which merge comes first"));
-    }
     let ids: HashMap<&str, u32> = normal.iter().map(|(_, id, text)| (text.as_str(), *id)).collect();
     let find = |part: &str| {
         let mut characters = part.chars();
@@ -205,7 +201,10 @@ fn merges(file: &Path, spec: &Spec, mut normal: Vec<(f32, u32, String)>) -> Resu
         }
     };
     let mut merges = Vec::new();
-    for (rank, (_, id, text)) in normal.iter().enumerate() {
+    let mut rank = 0;
+    for (at, (score, id, text)) in normal.iter().enumerate() {
+        // -0 and 0 are the same score.
+        rank = if at > 0 && normal[at - 1].0 == *score { rank } else { at };
         if let Some(c) = text.chars().find(|&c| find(c.encode_utf8(&mut [0; 4])).is_none()) {
             let found = format!("{text:?} with a character {c:?} that is no piece");
             return Err(ImportError::field(
