@@ -82,6 +82,11 @@ fn endings(board: &Board) -> &'static [&'static str] {
     }
 }
 
+/// The ending of what a board's users flash; `None` where it is a folder.
+pub fn usual_ending(board: &Board) -> Option<&'static str> {
+    endings(board).first().copied()
+}
+
 /// Builds, checks and writes.
 ///
 /// # Errors
@@ -149,7 +154,7 @@ fn output(board: &Board, args: &mut Args) -> Result<String> {
     let endings = endings(board);
     if args.output.as_os_str().is_empty() {
         args.output = PathBuf::from(board.name);
-        endings.first().map(|ending| args.output.set_extension(ending));
+        usual_ending(board).map(|ending| args.output.set_extension(ending));
     }
     let output = &args.output;
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

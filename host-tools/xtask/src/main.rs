@@ -14,7 +14,7 @@ use benchmarks::{family, host_instructions, instructions, llama_cpp, quantizatio
 use binaries::{panics, sizes, stack_bound};
 use checks::{attacks, conformance, endless, faults, fuzz, memory_safety, raspberry_pi_os, saved_states, serial, soak};
 use models::synthetic;
-use repository::{coverage, deny, lint, unicode};
+use repository::{coverage, deny, lint, release, unicode};
 
 use clap::{Parser, Subcommand};
 
@@ -85,6 +85,8 @@ enum Task {
     States(saved_states::Args),
     /// Writes what a board's users flash: as `jamlet firmware`, which needs less building.
     Firmware(jamlet_tools::firmware::Args),
+    /// Builds what users download: the command, firmware and images, with checksums.
+    Release(release::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -117,5 +119,6 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::States(args) => saved_states::run(&args),
         Task::Firmware(args) => jamlet_tools::firmware::run(args),
+        Task::Release(args) => release::run(&args),
     }
 }

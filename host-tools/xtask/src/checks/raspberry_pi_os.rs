@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(1800);
 pub struct Args {
     /// File to write.
     #[arg(short, long)]
-    output: PathBuf,
+    pub output: PathBuf,
 }
 
 /// Builds the program and copies it.
