@@ -75,6 +75,7 @@ pub mod kernels;
 mod layers;
 pub mod matrix;
 pub mod model;
+mod planned;
 pub mod rewind;
 pub mod sampler;
 mod session;

@@ -1,8 +1,9 @@
 //! A run of a model: tokens in, logits and tokens out.
 
 use crate::kernels::Kernels;
-use crate::layers::{self, Pass};
+use crate::layers::{self, Norm, Pass};
 use crate::model::{FfnWeights, MixerWeights, Model};
+use crate::planned::planned;
 use crate::sampler::{Grounding, Sampler};
 use crate::state::cache::Cache;
 use crate::state::snapshot::{self, Progress, RestoreError, SnapshotError, SnapshotView};
@@ -228,9 +229,9 @@ impl<'m, 'w> Session<'m, 'w> {
         let (header, k) = (self.model.header(), self.kernels);
         let (hidden, group) = (header.hidden as usize, header.group as usize);
         let b = &mut self.buffers;
-        let row = b.residual.get(last * hidden..(last + 1) * hidden).unwrap_or(&[]);
-        let norm = (self.model.final_norm(), header.eps);
-        let input = layers::normalize(k, row, norm, group, b.normed, (&mut *b.quant_in.0, &mut *b.quant_in.1));
+        let row = planned(b.residual.get(last * hidden..(last + 1) * hidden));
+        let norm = Norm { weight: self.model.final_norm(), eps: header.eps };
+        let input = layers::normalize(k, row, norm, group, b.normed, &mut b.quant_in);
         let head = self.model.head();
         // Blocks must begin with a tile.
         let block = (b.logits.len() / 8 * 8).max(8);
@@ -409,9 +410,8 @@ impl<'m, 'w> Session<'m, 'w> {
             let mut pass = Pass { kernels: self.kernels, header: &header, buffers, tokens, position };
             match &layer.mixer {
                 MixerWeights::Mamba(weights) => {
-                    let conv = part(self.mamba.conv, mamba, self.plan.conv);
-                    let ssm = (self.plan.options.state, part(self.mamba.ssm, mamba, self.plan.ssm));
-                    layers::mamba(&mut pass, layer.mixer_norm, weights, conv, ssm);
+                    let state = self.mamba.layer(mamba, &self.plan);
+                    layers::mamba(&mut pass, layer.mixer_norm, weights, state);
                     mamba += 1;
                 }
                 MixerWeights::Attention(weights) => {
@@ -429,10 +429,4 @@ impl<'m, 'w> Session<'m, 'w> {
         self.position += tokens.len() as u64;
         self.last = tokens.len().checked_sub(1);
     }
-}
-
-/// Layer `index`'s part of a state in which every layer has `size` numbers.
-fn part<T>(state: &mut [T], index: usize, size: u64) -> &mut [T] {
-    let size = size as usize;
-    state.get_mut(index * size..(index + 1) * size).unwrap_or(&mut [])
 }

@@ -1,6 +1,6 @@
 //! Every kernel of every instruction set that this processor has computes exactly the bits of the portable one.
 
-use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, StateScalar};
+use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, StateScalar, WeightedHead};
 use jamlet::matrix::{QMatrix, encode, groups, padded_cols, tile_bytes};
 
 /// SplitMix64.
@@ -470,8 +470,11 @@ fn attention() {
                     all.extend(&out);
                     // Two heads: these weights, and others.
                     let (mut one, mut two, mut other) = (any.clone(), key_scales.clone(), vec![9.0; dim]);
-                    let heads = [(&mut one[..], 3.0, &mut out[..]), (&mut two[..], 0.5, &mut other[..])];
-                    kernels.weighted_values_of_two(heads, &values, &value_scales);
+                    let heads = [
+                        WeightedHead { weights: &mut one, sum: 3.0, out: &mut out },
+                        WeightedHead { weights: &mut two, sum: 0.5, out: &mut other },
+                    ];
+                    kernels.weighted_values_of_heads(heads, &values, &value_scales);
                     all.extend(&out);
                     all.extend(&other);
                     all

@@ -9,12 +9,13 @@ use super::arm::dsp;
 use super::cores::{Columns, Executor, OneCore, Shared, Taken};
 #[cfg(feature = "narrow-state")]
 use super::int8_state;
-use super::operands::{Quantized, S4dScan, Scan, StateScalar};
+use super::operands::{Quantized, S4dScan, Scan, StateScalar, StateWidth, WeightedHead};
 #[cfg(any(portable, feature = "heavy-hitters"))]
 use super::portable;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{avx2, avx512};
 use crate::matrix::{QMatrix, TILE_ROWS};
+use crate::planned::planned;
 use core::fmt;
 use core::num::NonZeroUsize;
 
@@ -219,26 +220,34 @@ impl<'e> Kernels<'e> {
 
     /// The selective scan over a chunk.
     pub fn scan<S: StateScalar>(&self, scan: Scan<'_, S>) {
-        let Scan { u, first: offset, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
-        let (bytes, state) = (size_of_val(state), Shared::new(state));
-        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
-            let (first, count) = (8 * first, 8 * count);
-            // SAFETY: no two shares have a channel in common; here and below.
-            let u = unsafe { u.part(first, count) };
-            // SAFETY: as above.
-            let state = unsafe { state.part(first * n, count * n) };
-            let (Some(a), Some(d)) = (a.get(first * n..(first + count) * n), d.get(first..first + count)) else {
-                return;
-            };
-            let scan = Scan { u, first: offset + first, dt, z, stride, bc, row, a, d, state, d_state: n };
-            call!(self.isa, scan(scan));
-        });
+        self.share_scan(scan, |n| n, |scan| call!(self.isa, scan(scan)));
     }
 
-    /// The selective scan with a state in int8, `(E / 8, 1 + N, 8)`: see [`int8_state`]. `position` is the number of tokens
+    /// The selective scan with a state in int8, `(E / 8, 1 + N, 8)`: see `int8_state.rs`. `position` is the number of tokens
     /// before the chunk.
     #[cfg(feature = "narrow-state")]
     pub fn scan_int8(&self, scan: Scan<'_, i8>, position: u64) {
+        self.share_scan(scan, |n| n + 1, |scan| int8_state::scan(scan, position, |scan| call!(self.isa, scan(scan))));
+    }
+
+    /// The selective scan with a state as it is stored: bytes of numbers of `width`.
+    pub(crate) fn scan_stored(&self, scan: Scan<'_, u8>, width: StateWidth, _position: u64) {
+        match width {
+            StateWidth::F32 => self.scan(scan.with_state(cast_state::<f32>)),
+            #[cfg(feature = "narrow-state")]
+            StateWidth::F16 => self.scan(scan.with_state(cast_state::<u16>)),
+            #[cfg(feature = "narrow-state")]
+            StateWidth::I8 => self.scan_int8(scan.with_state(cast_state::<i8>), _position),
+        }
+    }
+
+    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers.
+    fn share_scan<S: Send>(
+        &self,
+        scan: Scan<'_, S>,
+        numbers: impl Fn(usize) -> usize + Sync,
+        step: impl Fn(Scan<'_, S>) + Sync,
+    ) {
         let Scan { u, first: offset, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
         let (bytes, state) = (size_of_val(state), Shared::new(state));
         self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
@@ -246,12 +255,11 @@ impl<'e> Kernels<'e> {
             // SAFETY: no two shares have a channel in common; here and below.
             let u = unsafe { u.part(first, count) };
             // SAFETY: as above.
-            let state = unsafe { state.part(first * (n + 1), count * (n + 1)) };
+            let state = unsafe { state.part(first * numbers(n), count * numbers(n)) };
             let (Some(a), Some(d)) = (a.get(first * n..(first + count) * n), d.get(first..first + count)) else {
                 return;
             };
-            let scan = Scan { u, first: offset + first, dt, z, stride, bc, row, a, d, state, d_state: n };
-            int8_state::scan(scan, position, |scan| call!(self.isa, scan(scan)));
+            step(Scan { u, first: offset + first, dt, z, stride, bc, row, a, d, state, d_state: n });
         });
     }
 
@@ -269,6 +277,17 @@ impl<'e> Kernels<'e> {
             |n| n + 1,
             |scan| int8_state::s4d_scan(scan, position, |scan| call!(self.isa, s4d_scan(scan))),
         );
+    }
+
+    /// The same with a state as it is stored: bytes of numbers of `width`.
+    pub(crate) fn s4d_scan_stored(&self, scan: S4dScan<'_, u8>, width: StateWidth, _position: u64) {
+        match width {
+            StateWidth::F32 => self.s4d_scan(scan.with_state(cast_state::<f32>)),
+            #[cfg(feature = "narrow-state")]
+            StateWidth::F16 => self.s4d_scan(scan.with_state(cast_state::<u16>)),
+            #[cfg(feature = "narrow-state")]
+            StateWidth::I8 => self.s4d_scan_int8(scan.with_state(cast_state::<i8>), _position),
+        }
     }
 
     /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers.
@@ -333,25 +352,45 @@ impl<'e> Kernels<'e> {
         call!(self.isa, weighted_values(weights, sum, values, value_scales, out));
     }
 
-    /// The same for two heads that share their values: `(weights, sum, out)` of each.
-    pub fn weighted_values_of_two(
+    /// The same for heads that share their values. AVX-512 reads them once for two heads.
+    pub fn weighted_values_of_heads<'h>(
         &self,
-        heads: [(&mut [f32], f32, &mut [f32]); 2],
+        heads: impl IntoIterator<Item = WeightedHead<'h>>,
         values: &[i8],
         value_scales: &[f32],
     ) {
+        let mut heads = heads.into_iter();
+        while let Some(head) = heads.next() {
+            #[cfg(target_arch = "x86_64")]
+            if self.reads_values_for_two() {
+                // SAFETY: `Kernels` holds this only where the processor was seen to have what it takes, as in `call`.
+                unsafe {
+                    match heads.next() {
+                        Some(other) => avx512::weighted_values_of([head, other], values, value_scales),
+                        None => avx512::weighted_values_of([head], values, value_scales),
+                    }
+                }
+                continue;
+            }
+            self.weighted_values(head.weights, head.sum, values, value_scales, head.out);
+        }
+    }
+
+    /// Whether [`Kernels::weighted_values_of_heads`] reads values once for two heads.
+    pub(super) fn reads_values_for_two(&self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        if self.isa == Isa::Avx512 {
-            // SAFETY: `Kernels` holds this only where the processor was seen to have what it takes, as in `call`.
-            return unsafe { avx512::weighted_values_of(heads, values, value_scales) };
-        }
-        for (weights, sum, out) in heads {
-            self.weighted_values(weights, sum, values, value_scales, out);
-        }
+        return self.isa == Isa::Avx512;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// Dot product of two f32 vectors.
     pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
         call!(self.isa, dot(a, b))
     }
+}
+
+/// A stored state as numbers. The workspace is aligned for them, so nothing is lost.
+fn cast_state<S: bytemuck::Pod>(state: &mut [u8]) -> &mut [S] {
+    planned(bytemuck::try_cast_slice_mut(state).ok())
 }

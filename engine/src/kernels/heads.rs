@@ -1,8 +1,6 @@
 //! Attention heads on several cores, each with room of its own.
 
 use super::cores::{OneCore, Shared};
-#[cfg(target_arch = "x86_64")]
-use super::dispatch::Isa;
 use super::dispatch::Kernels;
 
 /// What one core computes heads with.
@@ -13,52 +11,68 @@ pub(crate) struct Lane<'l> {
     pub query: &'l mut [i16],
     /// `(heads, slots)`: their scores.
     pub scores: &'l mut [f32],
+    /// Heads that there is room for, at most [`Lane::MOST_HEADS`].
+    pub heads: usize,
+    pub slots: usize,
 }
 
-/// Room for [`Kernels::heads`], of which every lane gets `heads`.
-pub(crate) struct Lanes<'l> {
+impl Lane<'_> {
+    /// The most heads that are computed together.
+    pub(crate) const MOST_HEADS: usize = 2;
+}
+
+/// Room for [`Kernels::heads`].
+pub(crate) struct HeadRoom<'l> {
     /// `(all heads, head_dim)`.
     pub query: &'l mut [i16],
     /// `(all heads, slots)`, and more.
     pub scores: &'l mut [f32],
+    /// Heads that a lane has room for.
     pub heads: usize,
     pub head_dim: usize,
     pub slots: usize,
 }
 
+/// What [`Kernels::heads`] writes: a unit is a head, or heads that must stay on one core.
+pub(crate) struct Units<'o> {
+    /// `(units, width)`.
+    pub out: &'o mut [f32],
+    pub width: usize,
+    /// `(units, slots)`, or nothing.
+    pub counts: &'o mut [u16],
+    /// Bytes that all units together read.
+    pub bytes: usize,
+}
+
 impl Kernels<'_> {
-    /// Whether query heads are computed two by two, of `heads` of which `shared` share a key-value head, where there is room
-    /// for `rows` at the same time: where that is faster, and leaves no core without work.
-    pub(crate) fn pairs_heads(&self, heads: usize, shared: usize, rows: usize) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        let faster = self.isa == Isa::Avx512;
-        #[cfg(not(target_arch = "x86_64"))]
-        let faster = false;
-        faster && shared.is_multiple_of(2) && rows.min(heads) / 2 >= self.executor.cores().min(rows).max(1)
+    /// How many query heads are computed together, of `heads` of which `shared` share a key-value head, where there is room
+    /// for `rows` at the same time: two where the kernels then read values once for both, and no core goes without work.
+    pub(crate) fn heads_at_once(&self, heads: usize, shared: usize, rows: usize) -> usize {
+        let cores = self.executor.cores().min(rows).max(1);
+        let pairs = self.reads_values_for_two() && shared.is_multiple_of(2) && rows.min(heads) / 2 >= cores;
+        1 + usize::from(pairs)
     }
 
-    /// Calls `one(unit, lane, out, counts)` for every unit, a head or the heads that must stay together, with its part of `out
-    /// (units, width)` and of `counts (units, slots)`, where there are any; on several cores where there are lanes for them and
-    /// units read enough `bytes`.
+    /// Calls `one(unit, lane, out, counts)` for every unit with its part of the output and of the counts; on several cores
+    /// where there are lanes for them and units read enough bytes.
     pub(crate) fn heads(
         &self,
-        lanes: Lanes<'_>,
-        bytes: usize,
-        (out, width): (&mut [f32], usize),
-        counts: &mut [u16],
+        room: HeadRoom<'_>,
+        units: Units<'_>,
         one: impl Fn(usize, &mut Lane<'_>, &mut [f32], &mut [u16]) + Sync,
     ) {
-        let Lanes { query, scores, heads, head_dim, slots } = lanes;
-        let (head_dim, lane_slots) = (heads * head_dim, heads * slots);
-        let (units, cores) = (out.len() / width.max(1), query.len() / head_dim.max(1));
+        let HeadRoom { query, scores, heads, head_dim, slots } = room;
+        let Units { out, width, counts, bytes } = units;
+        let (lane_query, lane_scores) = (heads * head_dim, heads * slots);
+        let (units, cores) = (out.len() / width.max(1), query.len() / lane_query.max(1));
         let kernels = Kernels { isa: self.isa, executor: &OneCore };
         let (query, scores) = (Shared::new(query), Shared::new(scores));
         let (out, counts) = (Shared::new(out), Shared::new(counts));
         self.share_between(cores, units, bytes, |share, first, count| {
             // SAFETY: a share has a lane of its own.
             let (query, scores) =
-                unsafe { (query.part(share * head_dim, head_dim), scores.part(share * lane_slots, lane_slots)) };
-            let mut lane = Lane { kernels, query, scores };
+                unsafe { (query.part(share * lane_query, lane_query), scores.part(share * lane_scores, lane_scores)) };
+            let mut lane = Lane { kernels, query, scores, heads, slots };
             for unit in first..first + count {
                 // SAFETY: no two shares have a unit in common.
                 let (out, counts) = unsafe { (out.part(unit * width, width), counts.part(unit * slots, slots)) };
@@ -101,9 +115,10 @@ mod tests {
         for cores in [1, 2, 3, 7] {
             let (mut query, mut scores) = (vec![0; cores * 3], vec![0.0; cores * 4 + 1]);
             let (mut out, mut counts) = (vec![0.0; UNITS * WIDTH], vec![0u16; UNITS * 4]);
-            let lanes = Lanes { query: &mut query, scores: &mut scores, heads: 1, head_dim: 3, slots: 4 };
+            let room = HeadRoom { query: &mut query, scores: &mut scores, heads: 1, head_dim: 3, slots: 4 };
+            let units = Units { out: &mut out, width: WIDTH, counts: &mut counts, bytes: 100 };
             let kernels = Kernels::portable().on_cores(&Threads);
-            kernels.heads(lanes, 100, (&mut out, WIDTH), &mut counts, |unit, lane, out, counts| {
+            kernels.heads(room, units, |unit, lane, out, counts| {
                 assert_eq!((lane.kernels.executor.cores(), lane.query.len(), lane.scores.len()), (1, 3, 4));
                 lane.query.fill(unit as i16);
                 lane.scores.fill(unit as f32);

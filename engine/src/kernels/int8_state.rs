@@ -34,78 +34,77 @@ const MOST: usize = 256;
 
 /// The scan over a chunk that begins after `position` tokens; `step` is the scan with a state in f32.
 pub(super) fn scan(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<'_, f32>)) {
-    match scan.d_state {
-        0..=FEW => blocks::<FEW>(scan, position, step),
-        _ => blocks::<MOST>(scan, position, step),
-    }
-}
-
-/// Eight channels at a time: widened, through all tokens, and back.
-#[inline(never)]
-fn blocks<const N: usize>(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<'_, f32>)) {
     let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
-    let mut wide = [[0.0f32; 8]; N];
-    let Some(h) = wide.get_mut(..n) else { return };
-    let (mut states, mut rates) = (state.as_chunks_mut::<8>().0, a);
-    for (block, d) in d.as_chunks::<8>().0.iter().enumerate() {
-        let Some((exponents, rest)) = core::mem::take(&mut states).split_first_mut() else { return };
-        let (Some((q, rest)), Some((a, rest_a))) = (rest.split_at_mut_checked(n), rates.split_at_checked(8 * n)) else {
+    let chunk = Chunk { blocks: d.len() / 8, tokens: bc.len() / row.max(1), first, position };
+    widened(state, n, chunk, |block, token, state| {
+        let (Some(a), Some(d)) = (part(a, block, 8 * n), part(d, block, 8)) else { return };
+        let (Some(dt), Some(z), Some(bc)) = (dt.get(token * stride..), z.get(token * stride..), part(bc, token, row))
+        else {
             return;
         };
-        (states, rates) = (rest, rest_a);
-        for (h, q) in h.iter_mut().zip(&*q) {
-            for ((h, q), exponent) in h.iter_mut().zip(q).zip(&*exponents) {
-                *h = f32::from(*q) * power(*exponent);
-            }
-        }
-        let channel = first + 8 * block;
-        for (token, bc) in bc.chunks_exact(row.max(1)).enumerate() {
-            let (Some(dt), Some(z)) = (dt.get(token * stride..), z.get(token * stride..)) else { continue };
-            let (u, state) = (u.eight(token, 8 * block), h.as_flattened_mut());
-            step(Scan { u, first: channel, dt, z, stride, bc, row, a, d, state, d_state: n });
-            let t = (position as u32).wrapping_add(token as u32);
-            let phase = GOLDEN.wrapping_mul(t).wrapping_add(CHANNEL.wrapping_mul(channel as u32));
-            round(h, exponents, q, phase);
-        }
-    }
+        let u = u.eight(token, 8 * block);
+        step(Scan { u, first: first + 8 * block, dt, z, stride, bc, row, a, d, state, d_state: n });
+    });
 }
 
 /// The same for a scan with constant dt, B and C.
 pub(super) fn s4d_scan(scan: S4dScan<'_, i8>, position: u64, step: impl Fn(S4dScan<'_, f32>)) {
-    match scan.d_state {
-        0..=FEW => s4d_blocks::<FEW>(scan, position, step),
-        _ => s4d_blocks::<MOST>(scan, position, step),
+    let S4dScan { mut u, first, z, stride, decay, b, c, d, state, d_state: n } = scan;
+    let chunk = Chunk { blocks: d.len() / 8, tokens: u.tokens(), first, position };
+    widened(state, n, chunk, |block, token, state| {
+        let [decay, b, c] = [decay, b, c].map(|constants| part(constants, block, 8 * n));
+        let (Some(decay), Some(b), Some(c), Some(d)) = (decay, b, c, part(d, block, 8)) else { return };
+        let Some(z) = z.get(token * stride..) else { return };
+        let u = u.eight(token, 8 * block);
+        step(S4dScan { u, first: first + 8 * block, z, stride, decay, b, c, d, state, d_state: n });
+    });
+}
+
+/// Part `index` of `parts (.., length)`.
+fn part(parts: &[f32], index: usize, length: usize) -> Option<&[f32]> {
+    parts.get(index * length..(index + 1) * length)
+}
+
+/// What a scan goes through.
+#[derive(Clone, Copy)]
+struct Chunk {
+    /// Eights of channels.
+    blocks: usize,
+    tokens: usize,
+    /// The first channel.
+    first: usize,
+    /// Tokens before the chunk.
+    position: u64,
+}
+
+/// Calls `step(block, token, h)` for all tokens of every eight channels, with their state `h (N, 8)` in f32, and rounds it.
+fn widened(state: &mut [i8], n: usize, chunk: Chunk, step: impl FnMut(usize, usize, &mut [f32])) {
+    match n {
+        0..=FEW => blocks::<FEW>(state, n, chunk, step),
+        _ => blocks::<MOST>(state, n, chunk, step),
     }
 }
 
-/// [`blocks`] of a scan with constant dt, B and C.
+/// [`widened`] with room for `N` states.
 #[inline(never)]
-fn s4d_blocks<const N: usize>(scan: S4dScan<'_, i8>, position: u64, step: impl Fn(S4dScan<'_, f32>)) {
-    let S4dScan { mut u, first, z, stride, decay, b, c, d, state, d_state: n } = scan;
+fn blocks<const N: usize>(state: &mut [i8], n: usize, chunk: Chunk, mut step: impl FnMut(usize, usize, &mut [f32])) {
     let mut wide = [[0.0f32; 8]; N];
     let Some(h) = wide.get_mut(..n) else { return };
     let mut states = state.as_chunks_mut::<8>().0;
-    for (block, d) in d.as_chunks::<8>().0.iter().enumerate() {
+    for block in 0..chunk.blocks {
         let Some((exponents, rest)) = core::mem::take(&mut states).split_first_mut() else { return };
         let Some((q, rest)) = rest.split_at_mut_checked(n) else { return };
         states = rest;
-        let part = 8 * n * block..8 * n * (block + 1);
-        let (Some(decay), Some(b), Some(c)) = (decay.get(part.clone()), b.get(part.clone()), c.get(part)) else {
-            return;
-        };
         for (h, q) in h.iter_mut().zip(&*q) {
             for ((h, q), exponent) in h.iter_mut().zip(q).zip(&*exponents) {
                 *h = f32::from(*q) * power(*exponent);
             }
         }
-        let channel = first + 8 * block;
-        for token in 0..u.tokens() {
-            let Some(z) = z.get(token * stride..) else { return };
-            let (u, state) = (u.eight(token, 8 * block), h.as_flattened_mut());
-            step(S4dScan { u, first: channel, z, stride, decay, b, c, d, state, d_state: n });
-            let t = (position as u32).wrapping_add(token as u32);
-            let phase = GOLDEN.wrapping_mul(t).wrapping_add(CHANNEL.wrapping_mul(channel as u32));
-            round(h, exponents, q, phase);
+        let channel = CHANNEL.wrapping_mul((chunk.first + 8 * block) as u32);
+        for token in 0..chunk.tokens {
+            step(block, token, h.as_flattened_mut());
+            let t = (chunk.position as u32).wrapping_add(token as u32);
+            round(h, exponents, q, GOLDEN.wrapping_mul(t).wrapping_add(channel));
         }
     }
 }

@@ -55,5 +55,5 @@ mod x86;
 pub use cores::WorkerPool;
 pub use cores::{Columns, Executor, OneCore};
 pub use dispatch::Kernels;
-pub(crate) use heads::Lanes;
-pub use operands::{Quantized, S4dScan, Scan, StateScalar};
+pub(crate) use heads::{HeadRoom, Lane, Units};
+pub use operands::{Quantized, S4dScan, Scan, StateScalar, StateWidth, WeightedHead};

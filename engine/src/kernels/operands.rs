@@ -84,6 +84,22 @@ pub struct S4dScan<'a, S> {
     pub d_state: usize,
 }
 
+impl<'a> Scan<'a, u8> {
+    /// The same with the state as `cast` has it.
+    pub(super) fn with_state<S>(self, cast: impl FnOnce(&'a mut [u8]) -> &'a mut [S]) -> Scan<'a, S> {
+        let Scan { u, first, dt, z, stride, bc, row, a, d, state, d_state } = self;
+        Scan { u, first, dt, z, stride, bc, row, a, d, state: cast(state), d_state }
+    }
+}
+
+impl<'a> S4dScan<'a, u8> {
+    /// The same with the state as `cast` has it.
+    pub(super) fn with_state<S>(self, cast: impl FnOnce(&'a mut [u8]) -> &'a mut [S]) -> S4dScan<'a, S> {
+        let S4dScan { u, first, z, stride, decay, b, c, d, state, d_state } = self;
+        S4dScan { u, first, z, stride, decay, b, c, d, state: cast(state), d_state }
+    }
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
@@ -123,4 +139,43 @@ impl StateScalar for u16 {
     fn store(value: f32) -> Self {
         f16::from_f32_const(value).to_bits()
     }
+}
+
+/// How wide the state of the Mamba layers is stored between tokens. It is always computed in f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateWidth {
+    /// 4 bytes a number, no loss.
+    #[default]
+    F32,
+    /// 2 bytes a number.
+    #[cfg(feature = "narrow-state")]
+    F16,
+    /// 1 byte a number and 1 a channel: see `kernels/int8_state.rs`.
+    #[cfg(feature = "narrow-state")]
+    I8,
+}
+
+impl StateWidth {
+    /// Bytes of a channel's `d_state` numbers.
+    pub(crate) const fn channel_bytes(self, d_state: u64) -> u64 {
+        match self {
+            Self::F32 => 4 * d_state,
+            #[cfg(feature = "narrow-state")]
+            Self::F16 => 2 * d_state,
+            // And the exponent that they share.
+            #[cfg(feature = "narrow-state")]
+            Self::I8 => d_state + 1,
+        }
+    }
+}
+
+/// One head's softmax weights `(slots)`, which are used up, their sum, and where the weighted values go.
+pub struct WeightedHead<'a> {
+    /// `(slots)`.
+    pub weights: &'a mut [f32],
+    /// Sum of the weights.
+    pub sum: f32,
+    /// `(head_dim)`.
+    pub out: &'a mut [f32],
 }

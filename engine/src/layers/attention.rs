@@ -6,14 +6,17 @@
 //! out      = o_proj(Σ_t a[t]·v[t])
 //! ```
 
-use super::{Pass, add_rows, normalize, quantize_rows, take_prefix};
-use crate::kernels::{Kernels, Lanes};
+use super::norm::{Norm, normalize};
+use super::pass::Pass;
+use super::rows::{add_rows, quantize_rows, row, row_mut, take_prefix};
+use crate::kernels::{HeadRoom, Kernels, Lane, Units, WeightedHead};
 use crate::model::AttentionWeights;
-use crate::state::cache::{Cache, Head};
+use crate::planned::planned;
+use crate::state::cache::{Attended, AttendedHead, Cache};
 use core::num::NonZeroUsize;
 
 /// Adds the block's output to the residual stream and stores the chunk's keys and values in attention layer `layer`
-/// of the cache. The cache is moved on by the caller, once for all layers.
+/// of the cache. The caller moves the cache on, once for all layers.
 #[inline(never)]
 pub(crate) fn attention(
     pass: &mut Pass<'_, '_>,
@@ -23,108 +26,119 @@ pub(crate) fn attention(
     layer: usize,
 ) {
     let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
-    #[cfg(feature = "heavy-hitters")]
-    let position = pass.position;
     let group = header.group as usize;
-    let (dim, kv_heads) = (cache.head_dim, cache.kv_heads);
-    let heads = header.heads as usize;
-    let (q_width, kv_width) = (heads * dim, kv_heads * dim);
-    // Query heads that share a key-value head.
-    let shared = NonZeroUsize::new(heads / kv_heads.max(1)).unwrap_or(NonZeroUsize::MIN);
+    let (q_width, kv_width) = (header.heads as usize * cache.head_dim, cache.kv_heads * cache.head_dim);
     let b = &mut *pass.buffers;
     let [queries, mixed, _] = &mut b.wide;
     let (queries, mixed) = (take_prefix(queries, tokens * q_width), take_prefix(mixed, tokens * q_width));
-    let (keys, values) =
-        take_prefix(b.narrow, 2 * tokens * kv_width).split_at_mut_checked(tokens * kv_width).unwrap_or_default();
+    let (keys, values) = planned(take_prefix(b.narrow, 2 * tokens * kv_width).split_at_mut_checked(tokens * kv_width));
     let residual = take_prefix(b.residual, tokens * norm.len());
 
-    let input = normalize(k, residual, (norm, header.eps), group, b.normed, (&mut *b.quant_in.0, &mut *b.quant_in.1));
+    let norm = Norm { weight: norm, eps: header.eps };
+    let input = normalize(k, residual, norm, group, b.normed, &mut b.quant_in);
     k.matmul(&w.q, &input, queries);
     k.matmul(&w.k, &input, keys);
     k.matmul(&w.v, &input, values);
 
-    let scale = 1.0 / libm::sqrtf(dim as f32);
-    let rows = queries.chunks_exact(q_width.max(1)).zip(mixed.chunks_exact_mut(q_width.max(1)));
-    let rows = rows.zip(keys.chunks_exact(kv_width.max(1)).zip(values.chunks_exact(kv_width.max(1))));
+    let scale = 1.0 / libm::sqrtf(cache.head_dim as f32);
     // Token by token, so that a token sees the same slots in the same order whatever its chunk.
-    for (ahead, ((queries, mixed), (keys, values))) in rows.enumerate() {
-        let (slot, used) = cache.slot(ahead);
-        #[cfg(feature = "heavy-hitters")]
-        let (full, heavy) = (cache.filled + ahead >= cache.slots, cache.sinks..cache.ring);
-        for (kv_head, (key, value)) in keys.chunks_exact(dim.max(1)).zip(values.chunks_exact(dim.max(1))).enumerate() {
-            let Some(mut head) = cache.head(layer, kv_head) else { continue };
-            #[cfg(feature = "heavy-hitters")]
-            {
-                if slot == heavy.end {
-                    head.age();
-                }
-                if full {
-                    head.retire(slot, heavy.clone());
-                }
-            }
-            store(&mut head, slot, key, value, k);
-        }
-        let slots = cache.slots;
-        let Some((attended, counts)) = cache.attended(layer, used) else { continue };
-        let pairs = counts.is_empty() && k.pairs_heads(heads, shared.get(), b.query.len() / dim.max(1));
-        let rows = 1 + usize::from(pairs);
-        // Heads that are counted together stay together.
-        let unit = if counts.is_empty() { rows } else { shared.get() };
-        let lanes = Lanes { query: &mut *b.query, scores: &mut *b.scores, heads: rows, head_dim: dim, slots };
-        let bytes = 2 * used * q_width;
-        k.heads(lanes, bytes, (mixed, unit * dim), counts, |index, lane, mixed, counts| {
-            let Some([(keys, key_scales), (values, value_scales)]) = attended.head(index * unit / shared) else {
-                return;
-            };
-            #[cfg(not(feature = "heavy-hitters"))]
-            let _ = counts;
-            let k = lane.kernels;
-            let query = take_prefix(lane.query, dim);
-            // Leaves exp(score − max) in `scores`, and returns their sum.
-            let mut attend = |q: &[f32], scores: &mut [f32]| {
-                let q_scale = k.quantize_query(q, query) * scale;
-                k.scores(query, q_scale, keys, key_scales, scores);
-                k.softmax(scores)
-            };
-            let queries = queries.get(index * unit * dim..).unwrap_or(&[]);
-            let mut outputs = queries.chunks_exact(dim.max(1)).zip(mixed.chunks_exact_mut(dim.max(1)));
-            let (scores, others) = lane.scores.split_at_mut_checked(slots).unwrap_or_default();
-            let scores = take_prefix(scores, used);
-            if pairs && let (Some((q, out)), Some((other_q, other))) = (outputs.next(), outputs.next()) {
-                let others = take_prefix(others, used);
-                let (sum, other_sum) = (attend(q, scores), attend(other_q, others));
-                let two = [(scores, sum, out), (others, other_sum, other)];
-                return k.weighted_values_of_two(two, values, value_scales);
-            }
-            for (q, out) in outputs {
-                let sum = attend(q, scores);
-                #[cfg(feature = "heavy-hitters")]
-                if let Some(counts) = counts.get_mut(heavy.start..used) {
-                    let scores = scores.get(heavy.start..).unwrap_or(&[]);
-                    k.count_attention(scores, sum, position + ahead as u64, counts);
-                }
-                k.weighted_values(scores, sum, values, value_scales, out);
-            }
-        });
+    for ahead in 0..tokens {
+        cache.push(layer, ahead, row(keys, ahead, kv_width), row(values, ahead, kv_width), k);
+        let Some((attended, counts)) = cache.attended(layer, ahead) else { continue };
+        let token = Token {
+            queries: row(queries, ahead, q_width),
+            mixed: row_mut(mixed, ahead, q_width),
+            scale,
+            position: pass.position + ahead as u64,
+        };
+        all_heads(k, token, &attended, counts, b.query, b.scores);
     }
 
-    let mixed = quantize_rows(k, mixed, q_width, q_width, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
+    let mixed = quantize_rows(k, mixed, q_width, q_width, group, &mut b.quant_mid);
     let out = take_prefix(b.wide[2], residual.len());
     k.matmul(&w.o, &mixed, out);
     add_rows(residual, out);
 }
 
-/// Quantizes one token's key and value into its slot.
-fn store(head: &mut Head<'_>, slot: usize, key: &[f32], value: &[f32], k: Kernels<'_>) {
-    let dim = key.len();
-    if let Some(count) = head.counts.get_mut(slot) {
-        *count = 0;
+/// One token.
+struct Token<'a> {
+    /// `(heads, head_dim)`.
+    queries: &'a [f32],
+    /// `(heads, head_dim)`: for each head the sum of the values it attends to.
+    mixed: &'a mut [f32],
+    /// Of scores: `1 / sqrt(head_dim)`.
+    scale: f32,
+    /// Tokens before it.
+    position: u64,
+}
+
+/// All heads of one token, spread over the cores; `query` and `scores` have room for some at the same time.
+fn all_heads(
+    k: Kernels<'_>,
+    token: Token<'_>,
+    attended: &Attended<'_>,
+    counts: &mut [u16],
+    query: &mut [i16],
+    scores: &mut [f32],
+) {
+    let (dim, slots) = (attended.head_dim, attended.slots);
+    let Token { queries, mixed, scale, position } = token;
+    let heads = queries.len() / dim.max(1);
+    // Query heads that share a key-value head.
+    let shared = NonZeroUsize::new(heads / attended.kv_heads.max(1)).unwrap_or(NonZeroUsize::MIN);
+    let at_once = if counts.is_empty() { k.heads_at_once(heads, shared.get(), query.len() / dim.max(1)) } else { 1 };
+    // Heads whose attention is counted together stay together.
+    let unit = if counts.is_empty() { at_once } else { shared.get() };
+    let room = HeadRoom { query, scores, heads: at_once, head_dim: dim, slots };
+    let units = Units { out: mixed, width: unit * dim, counts, bytes: 2 * attended.used * queries.len() };
+    k.heads(room, units, |index, lane, mixed, counts| {
+        let queries = row(queries, index, unit * dim);
+        if let Some(head) = attended.head(index * unit / shared) {
+            let attention = |weights: &[f32], sum, k| attended.count(weights, sum, position, counts, k);
+            some_heads(lane, &head, queries, scale, mixed, attention);
+        }
+    });
+}
+
+/// Query heads `(heads, head_dim)` that share a key-value head, as many at a time as the lane has rows of scores for.
+/// `count` gets every head's softmax weights and their sum.
+fn some_heads(
+    lane: &mut Lane<'_>,
+    head: &AttendedHead<'_>,
+    queries: &[f32],
+    scale: f32,
+    mixed: &mut [f32],
+    mut count: impl FnMut(&[f32], f32, Kernels<'static>),
+) {
+    let (k, dim) = (lane.kernels, head.head_dim);
+    let (at_once, slots) = (lane.heads * dim, lane.slots);
+    for (queries, mixed) in queries.chunks(at_once.max(1)).zip(mixed.chunks_mut(at_once.max(1))) {
+        let mut sums = [0.0; Lane::MOST_HEADS];
+        let rows = lane.scores.chunks_exact_mut(slots.max(1));
+        for ((q, scores), sum) in queries.chunks_exact(dim.max(1)).zip(rows).zip(&mut sums) {
+            let scores = take_prefix(scores, head.used());
+            *sum = weights(k, head, q, scale, lane.query, scores);
+            count(scores, *sum, k);
+        }
+        let rows = lane.scores.chunks_exact_mut(slots.max(1)).zip(sums).zip(mixed.chunks_exact_mut(dim.max(1)));
+        let heads =
+            rows.map(|((scores, sum), out)| WeightedHead { weights: take_prefix(scores, head.used()), sum, out });
+        k.weighted_values_of_heads(heads, head.values, head.value_scales);
     }
-    let place = slot * dim..(slot + 1) * dim;
-    if let (Some(to), Some(scale)) = (head.keys.get_mut(place.clone()), head.key_scales.get_mut(slot)) {
-        *scale = k.quantize_head(key, to);
-    }
-    if let (Some(to), Some(scale)) = (head.values.get_mut(place), head.value_scales.get_mut(slot)) {
-        *scale = k.quantize_head(value, to);
-    }
+}
+
+/// What one query head `(head_dim)` attends to: leaves `exp(score − max)` of every slot in `scores` and returns their sum.
+/// `query (head_dim)` is scratch.
+fn weights(
+    k: Kernels<'_>,
+    head: &AttendedHead<'_>,
+    q: &[f32],
+    scale: f32,
+    query: &mut [i16],
+    scores: &mut [f32],
+) -> f32 {
+    let query = take_prefix(query, q.len());
+    let q_scale = k.quantize_query(q, query) * scale;
+    k.scores(query, q_scale, head.keys, head.key_scales, scores);
+    k.softmax(scores)
 }

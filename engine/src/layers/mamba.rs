@@ -13,24 +13,18 @@
 //!
 //! In S4D, dt, B and C are constants of a channel, so exp(dt·A) and dt·B are too: the image has them ready.
 
-use super::{Pass, add_bias, add_rows, normalize, quantize_rows, take_prefix};
+use super::norm::{Norm, normalize};
+use super::pass::Pass;
+use super::rows::{add_bias, add_rows, quantize_rows, take_prefix};
 use crate::kernels::{Columns, S4dScan, Scan};
 use crate::model::{MambaWeights, S4dWeights, SsmWeights};
-use crate::state::StateWidth;
-use bytemuck::Pod;
+use crate::state::MambaLayer;
 
-/// Adds the block's output to the residual stream. `conv (K − 1, E)` and `ssm (E / 8, N, 8)`, numbers of the given width, are
-/// this layer's state.
+/// Adds the block's output to the residual stream and moves the layer's state on.
 #[inline(never)]
-pub(crate) fn mamba(
-    pass: &mut Pass<'_, '_>,
-    norm: &[f32],
-    w: &MambaWeights<'_>,
-    conv: &mut [f32],
-    (width, ssm): (StateWidth, &mut [u8]),
-) {
+pub(crate) fn mamba(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MambaWeights<'_>, state: MambaLayer<'_>) {
     let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
-    let (group, eps) = (header.group as usize, header.eps);
+    let group = header.group as usize;
     let (e, n, rank) = (w.d.len(), header.d_state as usize, header.dt_rank as usize);
     let row = rank + 2 * n;
     let b = &mut *pass.buffers;
@@ -38,7 +32,8 @@ pub(crate) fn mamba(
     let (x, z, dt) = (take_prefix(x, tokens * e), take_prefix(z, tokens * e), take_prefix(dt, tokens * e));
     let residual = take_prefix(b.residual, tokens * norm.len());
 
-    let input = normalize(k, residual, (norm, eps), group, b.normed, (&mut *b.quant_in.0, &mut *b.quant_in.1));
+    let norm = Norm { weight: norm, eps: header.eps };
+    let input = normalize(k, residual, norm, group, b.normed, &mut b.quant_in);
     k.matmul(&w.in_x, &input, x);
     k.matmul(&w.in_z, &input, z);
     if let Some((x_bias, z_bias)) = w.in_bias.split_at_checked(e)
@@ -48,11 +43,11 @@ pub(crate) fn mamba(
         add_bias(z, z_bias);
     }
 
-    k.conv_silu(x, w.conv, w.conv_bias, conv);
+    k.conv_silu(x, w.conv, w.conv_bias, state.conv);
 
     match &w.ssm {
         SsmWeights::Selective(s) => {
-            let convolved = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
+            let convolved = quantize_rows(k, x, e, e, group, &mut b.quant_mid);
             let selective = take_prefix(b.narrow, tokens * row);
             k.matmul(&s.x_proj, &convolved, selective);
             let [dt_norm, b_norm, c_norm] = s.norms;
@@ -66,50 +61,24 @@ pub(crate) fn mamba(
                 }
             }
 
-            let steps = quantize_rows(k, selective, row, rank, group, (&mut *b.quant_in.0, &mut *b.quant_in.1));
+            let steps = quantize_rows(k, selective, row, rank, group, &mut b.quant_in);
             k.matmul(&s.dt_proj, &steps, dt);
             k.softplus_bias(dt, s.dt_bias);
 
             let (u, bc) = (Columns::new(x, e), &*selective);
-            let scan = Scan { u, first: 0, dt, z, stride: e, bc, row, a: s.a, d: w.d, state: ssm, d_state: n };
-            match width {
-                StateWidth::F32 => k.scan(numbers::<f32>(scan)),
-                #[cfg(feature = "narrow-state")]
-                StateWidth::F16 => k.scan(numbers::<u16>(scan)),
-                #[cfg(feature = "narrow-state")]
-                StateWidth::I8 => k.scan_int8(numbers::<i8>(scan), pass.position),
-            }
+            let scan = Scan { u, first: 0, dt, z, stride: e, bc, row, a: s.a, d: w.d, state: state.ssm, d_state: n };
+            k.scan_stored(scan, state.width, pass.position);
         }
         SsmWeights::Constant(S4dWeights { decay, b, c }) => {
             let u = Columns::new(x, e);
-            let scan = S4dScan { u, first: 0, z, stride: e, decay, b, c, d: w.d, state: ssm, d_state: n };
-            match width {
-                StateWidth::F32 => k.s4d_scan(s4d_numbers::<f32>(scan)),
-                #[cfg(feature = "narrow-state")]
-                StateWidth::F16 => k.s4d_scan(s4d_numbers::<u16>(scan)),
-                #[cfg(feature = "narrow-state")]
-                StateWidth::I8 => k.s4d_scan_int8(s4d_numbers::<i8>(scan), pass.position),
-            }
+            let scan = S4dScan { u, first: 0, z, stride: e, decay, b, c, d: w.d, state: state.ssm, d_state: n };
+            k.s4d_scan_stored(scan, state.width, pass.position);
         }
     }
 
-    let gated = quantize_rows(k, x, e, e, group, (&mut *b.quant_mid.0, &mut *b.quant_mid.1));
+    let gated = quantize_rows(k, x, e, e, group, &mut b.quant_mid);
     let out = take_prefix(b.wide[2], residual.len());
     k.matmul(&w.out, &gated, out);
     add_rows(residual, out);
     add_bias(residual, w.out_bias);
-}
-
-/// The scan with its state as numbers. The workspace is aligned for them, so nothing is lost.
-fn numbers<S: Pod>(scan: Scan<'_, u8>) -> Scan<'_, S> {
-    let Scan { u, first, dt, z, stride, bc, row, a, d, state, d_state } = scan;
-    let state = bytemuck::try_cast_slice_mut(state).unwrap_or(&mut []);
-    Scan { u, first, dt, z, stride, bc, row, a, d, state, d_state }
-}
-
-/// The same for S4D's.
-fn s4d_numbers<S: Pod>(scan: S4dScan<'_, u8>) -> S4dScan<'_, S> {
-    let S4dScan { u, first, z, stride, decay, b, c, d, state, d_state } = scan;
-    let state = bytemuck::try_cast_slice_mut(state).unwrap_or(&mut []);
-    S4dScan { u, first, z, stride, decay, b, c, d, state, d_state }
 }

@@ -1,20 +1,21 @@
 //! SwiGLU (Shazeer 2020): `down(silu(gate(x)) · up(x))`.
 
-use super::{Pass, add_rows, normalize, quantize_rows, take_prefix};
+use super::norm::{Norm, normalize};
+use super::pass::Pass;
+use super::rows::{add_rows, quantize_rows, take_prefix};
 use crate::kernels::{Kernels, Quantized};
 use crate::model::MlpWeights;
-use crate::state::Buffers;
+use crate::state::{Buffers, QuantBuffer};
 
 /// Adds the block's output to the residual stream.
 #[inline(never)]
 pub(crate) fn mlp(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MlpWeights<'_>) {
     let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
-    let group = header.group as usize;
-    let b = &mut *pass.buffers;
-    let Buffers { residual, normed, quant_in, quant_mid, wide, .. } = b;
+    let Buffers { residual, normed, quant_in, quant_mid, wide, .. } = &mut *pass.buffers;
     let residual = take_prefix(residual, tokens * norm.len());
-    let input = normalize(k, residual, (norm, header.eps), group, normed, (&mut *quant_in.0, &mut *quant_in.1));
-    let out = swiglu(k, w, &input, (&mut *quant_mid.0, &mut *quant_mid.1), wide);
+    let norm = Norm { weight: norm, eps: header.eps };
+    let input = normalize(k, residual, norm, header.group as usize, normed, quant_in);
+    let out = swiglu(k, w, &input, quant_mid, wide);
     add_rows(residual, out);
 }
 
@@ -23,9 +24,10 @@ pub(super) fn swiglu<'b>(
     k: Kernels<'_>,
     w: &MlpWeights<'_>,
     input: &Quantized<'_>,
-    quant_mid: (&mut [i8], &mut [f32]),
-    [gate, up, out]: &'b mut [&mut [f32]; 3],
+    quant_mid: &mut QuantBuffer<'_>,
+    wide: &'b mut [&mut [f32]; 3],
 ) -> &'b [f32] {
+    let [gate, up, out] = wide;
     let (tokens, width) = (input.tokens(), w.gate.rows());
     let (gate, up) = (take_prefix(gate, tokens * width), take_prefix(up, tokens * width));
     let out = take_prefix(out, tokens * w.down.rows());

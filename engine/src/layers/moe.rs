@@ -5,8 +5,10 @@
 //! are added to a token in order of the experts' numbers, whatever the chunk.
 
 use super::mlp::swiglu;
-use super::{Pass, Rows, take_prefix};
+use super::pass::Pass;
+use super::rows::{Rows, take_prefix};
 use crate::model::MoeWeights;
+use crate::planned::planned;
 use crate::state::Buffers;
 
 /// Adds the block's output to the residual stream.
@@ -18,8 +20,8 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
     let Buffers { residual, normed, quant_in, quant_mid, quant_routed, wide, scores, routed, routes, .. } =
         &mut *pass.buffers;
     let residual = take_prefix(residual, tokens * hidden);
-    let (chosen, gathered) = routed.split_at_mut((tokens * top_k).min(routed.len()));
-    let mut input = Rows::new(tokens, hidden, group, (&mut *quant_in.0, &mut *quant_in.1));
+    let (chosen, gathered) = planned(routed.split_at_mut_checked(tokens * top_k));
+    let mut input = Rows::new(tokens, hidden, group, quant_in);
     let scores = take_prefix(scores, experts);
     let choices = chosen.chunks_exact_mut(top_k.max(1)).zip(routes.chunks_exact_mut(top_k.max(1)));
     for ((x, (chosen, weights)), (values, scales)) in
@@ -32,11 +34,11 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
         }
         route(k.softmax(scores), scores, chosen, weights);
     }
-    let input = input.done();
+    let input = input.into_all();
 
     for expert in 0..experts as u16 {
         // The tokens that chose this expert, and their inputs side by side.
-        let mut shared = Rows::new(tokens, hidden, group, (&mut *quant_routed.0, &mut *quant_routed.1));
+        let mut shared = Rows::new(tokens, hidden, group, quant_routed);
         let mut count = 0;
         let mut places = gathered.iter_mut().zip(shared.iter_mut());
         for (token, (chosen, (values, scales))) in chosen.chunks_exact(top_k.max(1)).zip(input.rows()).enumerate() {
@@ -53,8 +55,8 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
         if count == 0 {
             continue;
         }
-        let input = shared.take_prefix(count);
-        let out = swiglu(k, &w.experts.get(expert.into()), &input, (&mut *quant_mid.0, &mut *quant_mid.1), wide);
+        let input = shared.into_first(count);
+        let out = swiglu(k, &w.experts.get(expert.into()), &input, quant_mid, wide);
         for (&token, out) in gathered.iter().zip(out.chunks_exact(hidden.max(1))) {
             let token = usize::from(token);
             let choice =

@@ -18,6 +18,8 @@
 //! halved: H2O's plain sums favour the oldest tokens, which had the most time to gather attention, until nothing new is kept.
 //! `bounded-memory.md` has figures.
 
+use crate::kernels::Kernels;
+
 /// Keys and values of all attention layers.
 pub(crate) struct Cache<'w> {
     /// `(layer, kv_head, slot, head_dim)`.
@@ -32,7 +34,7 @@ pub(crate) struct Cache<'w> {
     pub counts: &'w mut [u16],
     /// Slots of a head: sinks and window.
     pub slots: usize,
-    #[cfg_attr(not(feature = "heavy-hitters"), expect(dead_code))]
+    /// Slots of the first tokens, which stay.
     pub sinks: usize,
     /// The first slot of the ring.
     pub ring: usize,
@@ -68,21 +70,71 @@ pub(crate) struct Attended<'a> {
     key_scales: &'a [f32],
     /// `(kv_head, slot)`.
     value_scales: &'a [f32],
-    slots: usize,
-    used: usize,
-    head_dim: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    /// Slots of a head.
+    pub slots: usize,
+    /// The first so many of them are attended to.
+    pub used: usize,
+    #[cfg_attr(not(feature = "heavy-hitters"), expect(dead_code))]
+    sinks: usize,
+}
+
+/// What a token attends to in one key-value head.
+pub(crate) struct AttendedHead<'a> {
+    /// `(used, head_dim)`.
+    pub keys: &'a [i8],
+    /// `(used, head_dim)`.
+    pub values: &'a [i8],
+    /// `(used)`.
+    pub key_scales: &'a [f32],
+    /// `(used)`.
+    pub value_scales: &'a [f32],
+    pub head_dim: usize,
+}
+
+impl AttendedHead<'_> {
+    /// Slots in use.
+    pub(crate) const fn used(&self) -> usize {
+        self.value_scales.len()
+    }
 }
 
 impl Attended<'_> {
-    /// Keys and values of a key-value head in the slots in use, both with their scales.
-    pub(crate) fn head(&self, head: usize) -> Option<[(&[i8], &[f32]); 2]> {
+    /// Key-value head `head`.
+    pub(crate) fn head(&self, head: usize) -> Option<AttendedHead<'_>> {
         let rows = head * self.slots..head * self.slots + self.used;
         let numbers = rows.start * self.head_dim..rows.end * self.head_dim;
-        Some([
-            (self.keys.get(numbers.clone())?, self.key_scales.get(rows.clone())?),
-            (self.values.get(numbers)?, self.value_scales.get(rows)?),
-        ])
+        Some(AttendedHead {
+            keys: self.keys.get(numbers.clone())?,
+            values: self.values.get(numbers)?,
+            key_scales: self.key_scales.get(rows.clone())?,
+            value_scales: self.value_scales.get(rows)?,
+            head_dim: self.head_dim,
+        })
     }
+
+    /// Adds the attention that a query head gave, `weights (used)` of sum `sum`, to the counts `(slots)` of the tokens behind
+    /// the sinks, where tokens are counted.
+    #[cfg(feature = "heavy-hitters")]
+    pub(crate) fn count(&self, weights: &[f32], sum: f32, position: u64, counts: &mut [u16], k: Kernels<'_>) {
+        let behind = self.sinks..self.used;
+        if let (Some(counts), Some(weights)) = (counts.get_mut(behind.clone()), weights.get(behind)) {
+            k.count_attention(weights, sum, position, counts);
+        }
+    }
+
+    /// No tokens are counted.
+    #[cfg(not(feature = "heavy-hitters"))]
+    pub(crate) fn count(&self, _: &[f32], _: f32, _: u64, _: &mut [u16], _: Kernels<'_>) {}
+}
+
+/// A token's slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot {
+    pub index: usize,
+    /// Slots that are in use once the token is stored.
+    pub used: usize,
 }
 
 impl Cache<'_> {
@@ -91,23 +143,45 @@ impl Cache<'_> {
         (self.filled, self.next) = (0, 0);
     }
 
-    /// The slot of the token `ahead` places after the next one, and how many slots are in use once it is stored.
-    pub(crate) fn slot(&self, ahead: usize) -> (usize, usize) {
-        let mut slot = self.next + ahead;
-        if slot >= self.slots {
+    /// The slot of the token `ahead` places after the next one.
+    fn slot(&self, ahead: usize) -> Slot {
+        let mut index = self.next + ahead;
+        if index >= self.slots {
             // Past the end the ring begins anew.
-            slot = self.ring + (slot - self.slots) % (self.slots - self.ring).max(1);
+            index = self.ring + (index - self.slots) % (self.slots - self.ring).max(1);
         }
-        (slot, (self.filled + ahead + 1).min(self.slots))
+        Slot { index, used: (self.filled + ahead + 1).min(self.slots) }
+    }
+
+    /// Quantizes key and value, both `(kv_heads, head_dim)`, of the token `ahead` places after the next one into its slot of
+    /// attention layer `layer`. The token that was there is forgotten, or becomes a heavy hitter.
+    pub(crate) fn push(&mut self, layer: usize, ahead: usize, keys: &[f32], values: &[f32], k: Kernels<'_>) {
+        let slot = self.slot(ahead).index;
+        #[cfg(feature = "heavy-hitters")]
+        let (full, heavy) = (self.filled + ahead >= self.slots, self.sinks..self.ring);
+        let dim = self.head_dim.max(1);
+        for (head, (key, value)) in keys.chunks_exact(dim).zip(values.chunks_exact(dim)).enumerate() {
+            let Some(mut head) = self.head(layer, head) else { continue };
+            #[cfg(feature = "heavy-hitters")]
+            {
+                if slot == heavy.end {
+                    head.age();
+                }
+                if full {
+                    head.retire(slot, heavy.clone());
+                }
+            }
+            head.store(slot, key, value, k);
+        }
     }
 
     /// Moves all layers on by `tokens`.
     pub(crate) fn advance(&mut self, tokens: usize) {
         // A model without attention has no slots to move.
         let Some(last) = tokens.checked_sub(1).filter(|_| self.slots > 0) else { return };
-        let (slot, filled) = self.slot(last);
-        self.filled = filled;
-        self.next = if slot + 1 >= self.slots { self.ring } else { slot + 1 };
+        let Slot { index, used } = self.slot(last);
+        self.filled = used;
+        self.next = if index + 1 >= self.slots { self.ring } else { index + 1 };
     }
 
     /// As if `position` tokens had been stored from the beginning.
@@ -137,9 +211,10 @@ impl Cache<'_> {
         })
     }
 
-    /// What is attended to in attention layer `layer` when the first `used` slots are in use; and its counts
-    /// `(kv_head, slot)`, where there are any.
-    pub(crate) fn attended(&mut self, layer: usize, used: usize) -> Option<(Attended<'_>, &mut [u16])> {
+    /// What the token `ahead` places after the next one attends to in attention layer `layer`, once it is stored; and the
+    /// layer's counts `(kv_head, slot)`, where there are any.
+    pub(crate) fn attended(&mut self, layer: usize, ahead: usize) -> Option<(Attended<'_>, &mut [u16])> {
+        let used = self.slot(ahead).used;
         let rows = layer * self.kv_heads * self.slots..(layer + 1) * self.kv_heads * self.slots;
         let numbers = rows.start * self.head_dim..rows.end * self.head_dim;
         let attended = Attended {
@@ -147,24 +222,43 @@ impl Cache<'_> {
             values: self.values.get(numbers)?,
             key_scales: self.key_scales.get(rows.clone())?,
             value_scales: self.value_scales.get(rows.clone())?,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
             slots: self.slots,
             used,
-            head_dim: self.head_dim,
+            sinks: self.sinks,
         };
         Some((attended, self.counts.get_mut(rows).unwrap_or(&mut [])))
+    }
+}
+
+impl Head<'_> {
+    /// Quantizes one token's key and value into its slot.
+    fn store(&mut self, slot: usize, key: &[f32], value: &[f32], k: Kernels<'_>) {
+        let dim = key.len();
+        if let Some(count) = self.counts.get_mut(slot) {
+            *count = 0;
+        }
+        let numbers = slot * dim..(slot + 1) * dim;
+        if let (Some(to), Some(scale)) = (self.keys.get_mut(numbers.clone()), self.key_scales.get_mut(slot)) {
+            *scale = k.quantize_head(key, to);
+        }
+        if let (Some(to), Some(scale)) = (self.values.get_mut(numbers), self.value_scales.get_mut(slot)) {
+            *scale = k.quantize_head(value, to);
+        }
     }
 }
 
 #[cfg(feature = "heavy-hitters")]
 impl Head<'_> {
     /// What attention was counted so far counts half from now on.
-    pub(crate) fn age(&mut self) {
+    fn age(&mut self) {
         self.counts.iter_mut().for_each(|count| *count /= 2);
     }
 
     /// The token in `slot` is about to be overwritten: it moves to the heavy hitters' slots `heavy`, if it got more attention
     /// than one of them.
-    pub(crate) fn retire(&mut self, slot: usize, heavy: core::ops::Range<usize>) {
+    fn retire(&mut self, slot: usize, heavy: core::ops::Range<usize>) {
         let Some(&count) = self.counts.get(slot) else { return };
         let (first, mut least) = (heavy.start, (0, u16::MAX));
         for (place, &other) in self.counts.get(heavy).unwrap_or(&[]).iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Everything that a run changes: its sizes ([`Plan`]), its memory ([`Workspace`]) and what lies in it.
 
 mod beam_states;
-pub mod cache;
+pub(crate) mod cache;
 mod plan;
 pub mod snapshot;
 mod workspace;
@@ -10,4 +10,4 @@ pub(crate) use beam_states::BeamStates;
 pub use plan::{Eviction, MAX_BEAMS, Options, Parts, Plan, PlanError, StateWidth};
 pub use snapshot::{RestoreError, SnapshotError};
 pub use workspace::{Aligned, Workspace};
-pub(crate) use workspace::{Arena, Buffers, MambaState};
+pub(crate) use workspace::{Arena, Buffers, MambaLayer, MambaState, QuantBuffer};

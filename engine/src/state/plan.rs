@@ -1,35 +1,8 @@
 //! How much memory a model needs, as a `const fn` of its image.
 
 use crate::image::{FeedForward, Header, ImageError, Mixer};
+pub use crate::kernels::StateWidth;
 use crate::matrix::{groups, padded_cols};
-
-/// How wide the state of the Mamba layers is stored between tokens. It is always computed in f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StateWidth {
-    /// 4 bytes a number, no loss.
-    #[default]
-    F32,
-    /// 2 bytes a number.
-    #[cfg(feature = "narrow-state")]
-    F16,
-    /// 1 byte a number and 1 a channel: see [`crate::kernels::int8_state`].
-    #[cfg(feature = "narrow-state")]
-    I8,
-}
-
-impl StateWidth {
-    /// Bytes of a channel's `d_state` numbers.
-    pub(crate) const fn channel_bytes(self, d_state: u64) -> u64 {
-        match self {
-            Self::F32 => 4 * d_state,
-            #[cfg(feature = "narrow-state")]
-            Self::F16 => 2 * d_state,
-            // And the exponent that they share.
-            #[cfg(feature = "narrow-state")]
-            Self::I8 => d_state + 1,
-        }
-    }
-}
 
 /// Which tokens the attention cache keeps, beside the sinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,11 +155,11 @@ pub struct Plan {
     /// f32, `(hidden)`: one normalised row.
     pub(crate) normed: u64,
     /// i8 and its f32 scales: a block's input, quantized.
-    pub(crate) quant_in: [u64; 2],
+    pub(crate) quant_in: QuantSizes,
     /// i8 and its f32 scales: what lies between a block's matrices, quantized.
-    pub(crate) quant_mid: [u64; 2],
+    pub(crate) quant_mid: QuantSizes,
     /// i8 and its f32 scales: the inputs of the tokens that share an expert.
-    pub(crate) quant_routed: [u64; 2],
+    pub(crate) quant_routed: QuantSizes,
     /// f32, `(chunk, widest)`.
     pub(crate) wide: [u64; 3],
     /// f32: dt, B and C of a Mamba layer, or keys and values of an attention layer.
@@ -229,10 +202,17 @@ const fn max(a: u64, b: u64) -> u64 {
     if a > b { a } else { b }
 }
 
-/// Elements of a quantized buffer for `chunk` rows of up to `cols` columns: values, and scales.
-const fn quantized(chunk: u64, cols: u64, group: u64) -> [u64; 2] {
+/// Elements of a buffer of quantized rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QuantSizes {
+    pub values: u64,
+    pub scales: u64,
+}
+
+/// The sizes for `chunk` rows of up to `cols` columns.
+const fn quantized(chunk: u64, cols: u64, group: u64) -> QuantSizes {
     let cols = cols as usize;
-    [chunk * padded_cols(cols) as u64, chunk * groups(cols, group as usize) as u64]
+    QuantSizes { values: chunk * padded_cols(cols) as u64, scales: chunk * groups(cols, group as usize) as u64 }
 }
 
 impl Plan {
@@ -350,7 +330,7 @@ impl Plan {
             normed: hidden,
             quant_in: quantized(chunk, max(hidden, r), group),
             quant_mid: quantized(chunk, max(widest, hidden), group),
-            quant_routed: if moe > 0 { quantized(chunk, hidden, group) } else { [0, 0] },
+            quant_routed: if moe > 0 { quantized(chunk, hidden, group) } else { QuantSizes { values: 0, scales: 0 } },
             wide: [chunk * widest, chunk * widest, chunk * max(e, hidden)],
             narrow: chunk * max(r + 2 * n, 2 * kv * dim),
             scores: max(rows * slots, experts),
@@ -368,12 +348,12 @@ impl Plan {
         self.state_bytes() * self.options.beams as u64 + {
             up(4 * self.residual)
                 + up(4 * self.normed)
-                + up(self.quant_in[0])
-                + up(4 * self.quant_in[1])
-                + up(self.quant_mid[0])
-                + up(4 * self.quant_mid[1])
-                + up(self.quant_routed[0])
-                + up(4 * self.quant_routed[1])
+                + up(self.quant_in.values)
+                + up(4 * self.quant_in.scales)
+                + up(self.quant_mid.values)
+                + up(4 * self.quant_mid.scales)
+                + up(self.quant_routed.values)
+                + up(4 * self.quant_routed.scales)
                 + up(4 * self.wide[0])
                 + up(4 * self.wide[1])
                 + up(4 * self.wide[2])

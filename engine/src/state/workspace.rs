@@ -1,7 +1,8 @@
 //! The caller's memory and how it is divided.
 
 use super::cache::Cache;
-use super::plan::{ALIGN, Plan};
+use super::plan::{ALIGN, Plan, QuantSizes, StateWidth};
+use crate::planned::planned;
 use bytemuck::Pod;
 
 /// Memory for a session, in a `static` or anywhere else. `N` is [`Plan::bytes`].
@@ -54,17 +55,26 @@ impl<'w> Arena<'w> {
         if aligned { buffer.get_mut(..needed).map(|rest| Self { rest }) } else { None }
     }
 
-    /// The next `count` elements, zeroed. The plan and the cuts agree, so this never comes up short; an empty slice
-    /// instead of a panic if they didn't.
+    /// The next `count` elements, zeroed.
     fn cut<T: Pod>(&mut self, count: u64) -> &'w mut [T] {
         let length = count as usize * size_of::<T>();
         let padded = length.next_multiple_of(ALIGN as usize);
-        let Some((head, tail)) = core::mem::take(&mut self.rest).split_at_mut_checked(padded) else {
-            return &mut [];
-        };
+        let (head, tail) = planned(core::mem::take(&mut self.rest).split_at_mut_checked(padded));
         self.rest = tail;
         head.fill(0);
-        head.get_mut(..length).map_or(&mut [], |bytes| bytemuck::try_cast_slice_mut(bytes).unwrap_or(&mut []))
+        planned(head.get_mut(..length).and_then(|bytes| bytemuck::try_cast_slice_mut(bytes).ok()))
+    }
+}
+
+/// Room for quantized rows.
+pub(crate) struct QuantBuffer<'w> {
+    pub values: &'w mut [i8],
+    pub scales: &'w mut [f32],
+}
+
+impl<'w> QuantBuffer<'w> {
+    fn carve(arena: &mut Arena<'w>, sizes: QuantSizes) -> Self {
+        Self { values: arena.cut(sizes.values), scales: arena.cut(sizes.scales) }
     }
 }
 
@@ -72,9 +82,9 @@ impl<'w> Arena<'w> {
 pub(crate) struct Buffers<'w> {
     pub residual: &'w mut [f32],
     pub normed: &'w mut [f32],
-    pub quant_in: (&'w mut [i8], &'w mut [f32]),
-    pub quant_mid: (&'w mut [i8], &'w mut [f32]),
-    pub quant_routed: (&'w mut [i8], &'w mut [f32]),
+    pub quant_in: QuantBuffer<'w>,
+    pub quant_mid: QuantBuffer<'w>,
+    pub quant_routed: QuantBuffer<'w>,
     pub wide: [&'w mut [f32]; 3],
     pub narrow: &'w mut [f32],
     pub scores: &'w mut [f32],
@@ -89,9 +99,9 @@ impl<'w> Buffers<'w> {
         Self {
             residual: arena.cut(plan.residual),
             normed: arena.cut(plan.normed),
-            quant_in: (arena.cut(plan.quant_in[0]), arena.cut(plan.quant_in[1])),
-            quant_mid: (arena.cut(plan.quant_mid[0]), arena.cut(plan.quant_mid[1])),
-            quant_routed: (arena.cut(plan.quant_routed[0]), arena.cut(plan.quant_routed[1])),
+            quant_in: QuantBuffer::carve(arena, plan.quant_in),
+            quant_mid: QuantBuffer::carve(arena, plan.quant_mid),
+            quant_routed: QuantBuffer::carve(arena, plan.quant_routed),
             wide: plan.wide.map(|count| arena.cut(count)),
             narrow: arena.cut(plan.narrow),
             scores: arena.cut(plan.scores),
@@ -111,7 +121,26 @@ pub(crate) struct MambaState<'w> {
     pub ssm: &'w mut [u8],
 }
 
+/// The state of one Mamba layer.
+pub(crate) struct MambaLayer<'a> {
+    /// `(d_conv − 1, E)`.
+    pub conv: &'a mut [f32],
+    /// `(E / 8, N, 8)` numbers of `width`; of int8, `(E / 8, 1 + N, 8)`.
+    pub ssm: &'a mut [u8],
+    pub width: StateWidth,
+}
+
 impl<'w> MambaState<'w> {
+    /// The state of layer `index`.
+    pub(crate) fn layer(&mut self, index: usize, plan: &Plan) -> MambaLayer<'_> {
+        fn part<T>(state: &mut [T], index: usize, size: u64) -> &mut [T] {
+            let size = size as usize;
+            planned(state.get_mut(index * size..(index + 1) * size))
+        }
+        let (conv, ssm) = (part(self.conv, index, plan.conv), part(self.ssm, index, plan.ssm));
+        MambaLayer { conv, ssm, width: plan.options.state }
+    }
+
     pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan) -> Self {
         Self { ssm: arena.cut(plan.mamba_layers * plan.ssm), conv: arena.cut(plan.mamba_layers * plan.conv) }
     }

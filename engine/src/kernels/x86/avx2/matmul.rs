@@ -12,6 +12,7 @@ use crate::kernels::{Columns, Quantized};
 use crate::matrix::{QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
 /// A tile's eight f16 scales.
 #[target_feature(enable = "avx2,f16c")]
@@ -86,7 +87,7 @@ fn block<const T: usize>(
         let width = most.min(x.cols - column);
         for token in 0..T {
             // SAFETY: `most` is as many columns of T tokens as there is room for, and `column` begins a group.
-            unsafe { expand(x, first + token, column, width, (token, T), room) };
+            unsafe { expand(x, first + token, column..column + width, Place { index: token, count: T }, room) };
         }
         for tile in 0..w.rows().div_ceil(TILE_ROWS) {
             let mut y = [_mm256_setzero_ps(); T];
@@ -110,25 +111,24 @@ fn block<const T: usize>(
     T
 }
 
-/// Expands the columns `column .. column + width` of one token, the first of which begins a group, into place `place.0` of
-/// `place.1`.
+/// Which of some tokens that are expanded together.
+#[derive(Clone, Copy)]
+struct Place {
+    index: usize,
+    count: usize,
+}
+
+/// Expands some columns of one token, the first of which begins a group.
 ///
 /// # Safety
-/// There must be room for `place.1` tokens.
+/// There must be room for so many columns of `place.count` tokens.
 #[target_feature(enable = "avx2")]
-unsafe fn expand(
-    x: &Quantized<'_>,
-    token: usize,
-    column: usize,
-    width: usize,
-    place: (usize, usize),
-    room: &mut Expanded,
-) {
+unsafe fn expand(x: &Quantized<'_>, token: usize, columns: Range<usize>, place: Place, room: &mut Expanded) {
     let row = x.values.get(token * x.cols..(token + 1) * x.cols).unwrap_or(&[]);
-    let scales = x.scales.get(token * x.cols.div_ceil(x.group) + column / x.group..).unwrap_or(&[]);
-    let mut fours: *mut [__m256i; 2] = room.fours.as_mut_ptr().wrapping_add(place.0).cast();
-    let factors = room.factors.iter_mut().skip(place.0).step_by(place.1);
-    let groups = row.get(column..column + width).unwrap_or(&[]).chunks(x.group);
+    let scales = x.scales.get(token * x.cols.div_ceil(x.group) + columns.start / x.group..).unwrap_or(&[]);
+    let mut fours: *mut [__m256i; 2] = room.fours.as_mut_ptr().wrapping_add(place.index).cast();
+    let factors = room.factors.iter_mut().skip(place.index).step_by(place.count);
+    let groups = row.get(columns).unwrap_or(&[]).chunks(x.group);
     for ((group, &scale), factor) in groups.zip(scales).zip(factors) {
         let mut offset = _mm_setzero_si128();
         for eight in group.as_chunks::<8>().0 {
@@ -141,9 +141,9 @@ unsafe fn expand(
             // SAFETY: the caller's promise.
             unsafe {
                 fours.write([_mm256_broadcastd_epi32(odd), _mm256_broadcastd_epi32(low)]);
-                fours.add(place.1).write([_mm256_broadcastd_epi32(next_odd), _mm256_broadcastd_epi32(next_low)]);
+                fours.add(place.count).write([_mm256_broadcastd_epi32(next_odd), _mm256_broadcastd_epi32(next_low)]);
             }
-            fours = fours.wrapping_add(2 * place.1);
+            fours = fours.wrapping_add(2 * place.count);
         }
         let offset = _mm_cvtsi128_si32(_mm_add_epi32(offset, _mm_shuffle_epi32::<1>(offset)));
         factor.write(Factor { offset, scale });

@@ -1,6 +1,7 @@
 //! Attention over the int8 cache: scores, softmax and weighted values.
 
 use super::vector::{ask_ahead, load, negative_exp2, store, to_int};
+use crate::kernels::WeightedHead;
 use crate::kernels::math::{self, LOG2_E};
 use crate::kernels::portable::{self, VALUE_BLOCK, block_weights};
 use crate::kernels::x86::avx2;
@@ -186,46 +187,46 @@ pub(in crate::kernels) fn weighted_values(
     value_scales: &[f32],
     out: &mut [f32],
 ) {
-    weighted_values_of([(weights, sum, out)], values, value_scales);
+    weighted_values_of([WeightedHead { weights, sum, out }], values, value_scales);
 }
 
 /// [`weighted_values`] of heads that share their values: these are read and widened once.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(in crate::kernels) fn weighted_values_of<const H: usize>(
-    mut heads: [(&mut [f32], f32, &mut [f32]); H],
+    mut heads: [WeightedHead<'_>; H],
     values: &[i8],
     value_scales: &[f32],
 ) {
-    let dim = heads.iter().map(|(.., out)| out.len()).min().unwrap_or(0);
-    if !dim.is_multiple_of(32) || heads.iter().any(|(.., out)| out.len() != dim) {
-        for (weights, sum, out) in heads {
+    let dim = heads.iter().map(|head| head.out.len()).min().unwrap_or(0);
+    if !dim.is_multiple_of(32) || heads.iter().any(|head| head.out.len() != dim) {
+        for WeightedHead { weights, sum, out } in heads {
             avx2::weighted_values(weights, sum, values, value_scales, out);
         }
         return;
     }
-    for (.., out) in &mut heads {
-        out.fill(0.0);
+    for head in &mut heads {
+        head.out.fill(0.0);
     }
     let blocks = value_scales.chunks(VALUE_BLOCK).zip(values.chunks(VALUE_BLOCK * dim.max(1)));
     for (block, (scales, values)) in blocks.enumerate() {
         let rounded = heads
             .each_mut()
-            .map(|(weights, ..)| block_weights(weights.chunks_mut(VALUE_BLOCK).nth(block).unwrap_or(&mut []), scales));
+            .map(|head| block_weights(head.weights.chunks_mut(VALUE_BLOCK).nth(block).unwrap_or(&mut []), scales));
         let pairs = rounded.each_ref().map(|(p, _)| avx2::Pairs::new(p, values, dim));
         for first in (0..dim / 64 * 64).step_by(64) {
             let sums = strip::<2, H>(&pairs, first);
-            for (((.., out), sums), (_, scale)) in heads.iter_mut().zip(&sums).zip(&rounded) {
-                add_scaled(sums.as_flattened(), *scale, &mut out[first..first + 64]);
+            for ((head, sums), (_, scale)) in heads.iter_mut().zip(&sums).zip(&rounded) {
+                add_scaled(sums.as_flattened(), *scale, &mut head.out[first..first + 64]);
             }
         }
         if !dim.is_multiple_of(64) {
             let sums = strip::<1, H>(&pairs, dim - 32);
-            for (((.., out), sums), (_, scale)) in heads.iter_mut().zip(&sums).zip(&rounded) {
-                add_scaled(sums.as_flattened(), *scale, &mut out[dim - 32..]);
+            for ((head, sums), (_, scale)) in heads.iter_mut().zip(&sums).zip(&rounded) {
+                add_scaled(sums.as_flattened(), *scale, &mut head.out[dim - 32..]);
             }
         }
     }
-    for (_, sum, out) in heads {
+    for WeightedHead { sum, out, .. } in heads {
         let inverse = 1.0 / sum;
         out.iter_mut().for_each(|out| *out *= inverse);
     }

@@ -10,6 +10,7 @@ use crate::kernels::{Columns, Quantized};
 use crate::matrix::{FLIPPED, QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
 /// Tokens that go through a tile together: each has a register of sums and one of results.
 const TOKENS: usize = 8;
@@ -40,9 +41,12 @@ pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Co
         for token in 0..count {
             prepare(x, first + token, token % TOKENS, &mut room[token / TOKENS * groups..][..groups]);
         }
-        match count {
-            1 => one_token(w, x, first, &room, &mut out),
-            _ => tokens(w, x, (first, count), &room, &mut out),
+        // SAFETY: every group of each of these tokens has its factors in the room.
+        unsafe {
+            match count {
+                1 => one_token(w, x, first, &room, &mut out),
+                _ => tokens(w, x, first..first + count, &room, &mut out),
+            }
         }
         first += count;
     }
@@ -72,13 +76,16 @@ fn flip() -> __m512i {
 }
 
 /// One token through all tiles.
+///
+/// # Safety
+/// Matrix and activations belong together (`fits`), and the factors of all of the token's groups were prepared.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-fn one_token(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Room, out: &mut Columns<'_>) {
+unsafe fn one_token(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Room, out: &mut Columns<'_>) {
     let size = tile_bytes(w.cols(), w.group());
     for tile in 0..w.rows().div_ceil(TILE_ROWS) {
         let mut y = _mm256_setzero_ps();
-        // SAFETY: the matrix has so many tiles of this size, the activations so many tokens of this size (`fits`), and the
-        // factors of all groups were prepared.
+        // SAFETY: by the caller's promise the matrix has so many tiles of this size, the activations so many tokens of this
+        // size, and every group its factors.
         unsafe {
             let mut groups = w.bytes().as_ptr().add(tile * size);
             let mut x_at = x.values.as_ptr().add(token * x.cols);
@@ -132,9 +139,13 @@ unsafe fn eight_columns(weights: *const u8, x: *const i8, sums: &mut __m512i) {
     *sums = _mm512_dpbusd_epi32(*sums, _mm512_xor_si512(weights, flip()), x);
 }
 
-/// `count` tokens from `first` on through all tiles. A pair of tiles stays in the first-level cache for all of them.
+/// Some tokens through all tiles. A pair of tiles stays in the first-level cache for all of them.
+///
+/// # Safety
+/// Matrix and activations belong together (`fits`), and the factors of all groups of these tokens were prepared.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, (first, count): (usize, usize), room: &Room, out: &mut Columns<'_>) {
+unsafe fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, tokens: Range<usize>, room: &Room, out: &mut Columns<'_>) {
+    let (first, count) = (tokens.start, tokens.len());
     let (tiles, size) = (w.rows().div_ceil(TILE_ROWS), tile_bytes(w.cols(), w.group()));
     for tile in (0..tiles).step_by(2) {
         // A last tile without another is its own.
@@ -143,36 +154,45 @@ fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, (first, count): (usize, usize), ro
         while token < count {
             let factors = room.as_ptr().wrapping_add(token / TOKENS * w.groups()).cast();
             let lane = token % TOKENS;
-            // SAFETY: both tiles are in the matrix and as many tokens in the activations (`fits`), and factors were prepared
-            // for all of these: eight, four, two or one at a time begin at a multiple of as many.
+            // SAFETY: by the caller's promise both tiles are in the matrix and as many tokens in the activations, and all of
+            // these have factors: eight, four, two or one at a time begin at a multiple of as many.
             token += unsafe {
-                let tiles = [tile, other].map(|tile| w.bytes().as_ptr().add(tile * size));
-                let out = (&mut *out, [tile, other], first + token);
+                let tiles = [tile, other].map(|index| Tile { index, bytes: w.bytes().as_ptr().add(index * size) });
+                let first = first + token;
                 match count - token {
-                    8.. => pair::<8>(tiles, x, factors, lane, out),
-                    4.. => pair::<4>(tiles, x, factors, lane, out),
-                    2.. => pair::<2>(tiles, x, factors, lane, out),
-                    _ => pair::<1>(tiles, x, factors, lane, out),
+                    8.. => pair::<8>(tiles, x, first, factors, lane, out),
+                    4.. => pair::<4>(tiles, x, first, factors, lane, out),
+                    2.. => pair::<2>(tiles, x, first, factors, lane, out),
+                    _ => pair::<1>(tiles, x, first, factors, lane, out),
                 }
             };
         }
     }
 }
 
-/// `T` tokens through two tiles; returns `T`.
+/// A tile of the matrix.
+#[derive(Clone, Copy)]
+struct Tile {
+    index: usize,
+    bytes: *const u8,
+}
+
+/// `T` tokens from `first` on through two tiles; returns `T`.
 ///
 /// # Safety
-/// Two tiles for the activations' columns and groups, `T` tokens from `out.2` on, and factors of all groups for the lanes
+/// Two tiles for the activations' columns and groups, `T` tokens from `first` on, and factors of all groups for the lanes
 /// `lane .. lane + T` must be there.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
 unsafe fn pair<const T: usize>(
-    [mut a, mut b]: [*const u8; 2],
+    tiles: [Tile; 2],
     x: &Quantized<'_>,
+    first: usize,
     mut factors: *const Factors,
     lane: usize,
-    (out, tiles, first): (&mut Columns<'_>, [usize; 2], usize),
+    out: &mut Columns<'_>,
 ) -> usize {
+    let [mut a, mut b] = tiles.map(|tile| tile.bytes);
     let mut y = [_mm512_setzero_ps(); T];
     let mut column = 0;
     // SAFETY: by the caller's promise.
@@ -208,9 +228,9 @@ unsafe fn pair<const T: usize>(
     }
     for (token, y) in y.into_iter().enumerate() {
         let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(y)));
-        out.write(first + token, tiles[0] * TILE_ROWS, &avx2::to_array(_mm512_castps512_ps256(y)));
-        if tiles[1] > tiles[0] {
-            out.write(first + token, tiles[1] * TILE_ROWS, &avx2::to_array(upper));
+        out.write(first + token, tiles[0].index * TILE_ROWS, &avx2::to_array(_mm512_castps512_ps256(y)));
+        if tiles[1].index > tiles[0].index {
+            out.write(first + token, tiles[1].index * TILE_ROWS, &avx2::to_array(upper));
         }
     }
     T

@@ -1,0 +1,9 @@
+//! What a bug in the memory plan comes to: builds with debug assertions stop, firmware without them goes on without a panic.
+
+/// What the plan has room for; an empty one where it hasn't, which can only be a bug of this crate.
+#[track_caller]
+#[inline(always)]
+pub(crate) fn planned<T: Default>(found: Option<T>) -> T {
+    debug_assert!(found.is_some(), "the memory plan and its use disagree");
+    found.unwrap_or_default()
+}
