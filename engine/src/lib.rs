@@ -61,7 +61,7 @@
 //! * [`tokenizer`]: text to ids and back, streaming, read from the image.
 //! * [`kernels`]: all arithmetic, with the contract that makes it bit-identical on every target. The only module that knows
 //!   about processors, and the only place for `unsafe`.
-//! * [`matrix`]: the quantized matrix, in the order in which kernels read it.
+//! * `matrix`: the quantized matrix, in the order in which kernels read it.
 #![no_std]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -73,6 +73,7 @@ pub mod beams;
 pub mod image;
 pub mod kernels;
 mod layers;
+#[doc(hidden)]
 pub mod matrix;
 pub mod model;
 mod planned;

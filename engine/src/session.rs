@@ -13,6 +13,7 @@ use core::convert::Infallible;
 /// Why a session can't do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum SessionError {
     /// There is no plan for these options.
     Plan(PlanError),

@@ -185,3 +185,23 @@ fn what_is_no_image_or_lies_askew_is_refused() {
     askew.get_mut()[1..].copy_from_slice(image.get());
     assert_eq!(Model::parse(&askew.get()[1..]).err(), Some(ImageError::Misaligned));
 }
+
+#[test]
+fn what_is_wrong_with_a_field_is_said_as_people_say_it() {
+    let image = pack(&fixtures::dir("dense-odd"), 32);
+    let heads = image.get()[field::HEADS];
+    let cases = [
+        (field::EPS, 2.0f32.to_bits(), "header field rms_norm_eps has bits 40000000, which is no number from 0 to 1"),
+        (field::GROUP, 12, "header field group_size is 12; a multiple of 8 would be right"),
+        (field::D_INNER, 12, "header field d_inner is 12; a multiple of 8 would be right"),
+        (field::KV_HEADS, u32::from(heads) + 1, "would be right"),
+    ];
+    for (at, value, right) in cases {
+        let mut image = image.clone();
+        image.get_mut()[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        seal(image.get_mut());
+        let error = parse(image.get()).expect_err(right).to_string();
+        assert!(error.ends_with(right), "{error}");
+        assert!(at != field::KV_HEADS || error.contains(&format!("a divisor of {heads}")), "{error}");
+    }
+}

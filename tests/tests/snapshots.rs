@@ -132,7 +132,7 @@ fn what_is_not_this_sessions_state_is_refused_and_changes_nothing() {
     for (at, bytes, name) in [
         (32, &u64::MAX.to_le_bytes()[..], "number of tokens"),
         (48, &model.header().vocab.to_le_bytes(), "sampled token"),
-        (52, &2u32.to_le_bytes(), "last word"),
+        (52, &2u32.to_le_bytes(), "output flag"),
     ] {
         let refused = session.restore(&lie(at, bytes));
         assert!(matches!(refused, Err(SnapshotError::Field { name: found, .. }) if found == name), "{refused:?}");

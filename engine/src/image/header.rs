@@ -202,15 +202,13 @@ impl Header {
     /// The checks that relate fields to each other, and those of the layers' kinds.
     const fn check(&self, bytes: &[u8]) -> Result<(), ImageError> {
         if !(self.eps >= 0.0 && self.eps <= 1.0) {
-            return Err(ImageError::Field { name: "rms_norm_eps", found: self.eps.to_bits() as u64, min: 0, max: 1 });
+            return Err(ImageError::Fraction { name: "rms_norm_eps", bits: self.eps.to_bits() });
         }
         if !(self.mixer_eps >= 0.0 && self.mixer_eps <= 1.0) {
-            let found = self.mixer_eps.to_bits() as u64;
-            return Err(ImageError::Field { name: "mixer_rms_eps", found, min: 0, max: 1 });
+            return Err(ImageError::Fraction { name: "mixer_rms_eps", bits: self.mixer_eps.to_bits() });
         }
         if !self.group.is_multiple_of(8) {
-            let down = (self.group / 8 * 8) as u64;
-            return Err(ImageError::Field { name: "group_size", found: self.group as u64, min: down, max: down + 8 });
+            return Err(ImageError::Multiple { name: "group_size", found: self.group, of: 8 });
         }
         if let Some(bos) = self.bos
             && bos >= self.vocab
@@ -276,16 +274,10 @@ impl Header {
             return Err(error);
         }
         if matches!(kind.mixer, Mixer::Mamba | Mixer::S4d) && !self.d_inner.is_multiple_of(8) {
-            let down = (self.d_inner / 8 * 8) as u64;
-            return Err(ImageError::Field { name: "d_inner", found: self.d_inner as u64, min: down, max: down + 8 });
+            return Err(ImageError::Multiple { name: "d_inner", found: self.d_inner, of: 8 });
         }
         if matches!(kind.mixer, Mixer::Attention) && !self.heads.is_multiple_of(self.kv_heads) {
-            return Err(ImageError::Field {
-                name: "num_key_value_heads",
-                found: self.kv_heads as u64,
-                min: 1,
-                max: self.heads as u64,
-            });
+            return Err(ImageError::Divisor { name: "num_key_value_heads", found: self.kv_heads, of: self.heads });
         }
         match kind.ffn {
             FeedForward::None => Ok(()),

@@ -65,14 +65,14 @@
 //! | 16 | u64 | offset from the start of the file |
 //! | 24 | u64 | length in bytes |
 //!
-//! Which sections exist, their order and their shapes follow from header and layer table alone (see [`layout`]);
+//! Which sections exist, their order and their shapes follow from header and layer table alone (see `image/roles.rs`);
 //! the table must say the same. Sections follow each other without holes: each begins at the first multiple of 64
 //! after the end of the one before.
 //!
 //! ## Encodings
 //!
 //! * `F32`: rows × columns, row-major.
-//! * `Q8` ([`crate::matrix`]): int8 matrix in tiles of 8 rows, in the order in which kernels read it. The columns are padded with zeros to
+//! * `Q8` (`matrix/tile.rs`): int8 matrix in tiles of 8 rows, in the order in which kernels read it. The columns are padded with zeros to
 //!   a multiple of 8 and cut into groups of the header's group size (the last may be shorter), the rows are padded to a
 //!   multiple of 8. Tile after tile, and in it group after group: the 8 rows' scales as f16, then for every 4 columns of
 //!   the group 4 bytes of each of the 8 rows. A weight is its row's scale times an int8 number q that is never −128. Odd
@@ -99,10 +99,14 @@
 pub mod crc;
 pub mod features;
 mod header;
+#[doc(hidden)]
 pub mod layout;
+mod roles;
 mod sections;
 
 pub use header::{FeedForward, Header, LayerKind, Mixer};
+pub(crate) use roles::EXPERT_SECTIONS;
+pub use roles::Role;
 pub use sections::{Image, Section, Signed};
 
 /// First eight bytes of every image.
@@ -121,6 +125,7 @@ pub const NONE_U32: u32 = u32::MAX;
 pub const NONE_U16: u16 = u16::MAX;
 
 /// Offsets of header, layer and section fields, the only place that names them.
+#[doc(hidden)]
 pub mod field {
     #![allow(missing_docs)]
     pub const VERSION: usize = 8;
@@ -164,89 +169,6 @@ pub mod field {
     pub const SECTION_BYTES: usize = 32;
 }
 
-/// What a section holds. `A × B` are its rows and columns; the weight matrices are `output × input`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Role {
-    /// Token embedding, vocabulary × hidden; also the head where the model ties the two.
-    Embedding = 1,
-    /// Weight of the RMS norm before the head, 1 × hidden.
-    FinalNorm = 2,
-    /// Language-model head, vocabulary × hidden; absent when tied.
-    Head = 3,
-    /// The packed tokenizer, see [`crate::tokenizer`].
-    Tokenizer = 4,
-    /// Token ids before and after a text to summarize, and the stop tokens, see [`crate::model::Prompt`].
-    Prompt = 5,
-    /// Where the model came from: UTF-8 JSON for people and tools; the engine doesn't read it.
-    Provenance = 6,
-    /// The state after a fixed prefix, see [`crate::model::Baked`].
-    Baked = 8,
-    /// Ed25519 signature, 1 × 64, see [`Image::signature`].
-    Signature = 7,
-
-    /// RMS norm before the mixer, 1 × hidden.
-    MixerNorm = 16,
-    /// Mamba in_proj, the half that is convolved and scanned (x), d_inner × hidden.
-    MambaInX = 17,
-    /// Mamba in_proj, the half that gates (z), d_inner × hidden.
-    MambaInZ = 18,
-    /// Bias of in_proj, x then z, 2 × d_inner.
-    MambaInBias = 19,
-    /// Depthwise convolution, tap-major: d_conv × d_inner.
-    MambaConv = 20,
-    /// Bias of the convolution, 1 × d_inner; zeros where the model has none.
-    MambaConvBias = 21,
-    /// Mamba x_proj to dt, B and C, (dt_rank + 2 d_state) × d_inner.
-    MambaXProj = 22,
-    /// RMS norm of dt, 1 × dt_rank; this and the next two are absent with [`features::PLAIN_MAMBA`].
-    MambaDtNorm = 23,
-    /// RMS norm of B, 1 × d_state.
-    MambaBNorm = 24,
-    /// RMS norm of C, 1 × d_state.
-    MambaCNorm = 25,
-    /// Mamba dt_proj, d_inner × dt_rank.
-    MambaDtProj = 26,
-    /// Bias of dt_proj, 1 × d_inner.
-    MambaDtBias = 27,
-    /// −exp(A_log)·log2(e), in blocks of 8 channels: (d_inner / 8 · d_state) × 8.
-    MambaA = 28,
-    /// The skip connection D, 1 × d_inner.
-    MambaD = 29,
-    /// Mamba out_proj, hidden × d_inner.
-    MambaOut = 30,
-    /// Bias of out_proj, 1 × hidden.
-    MambaOutBias = 31,
-
-    /// S4D: exp(dt·A), what a token leaves of the state, in blocks of 8 channels: (d_inner / 8 · d_state) × 8. What else an S4D
-    /// layer has in common with Mamba's has Mamba's roles.
-    S4dDecay = 32,
-    /// S4D: dt·B, laid out as the decay.
-    S4dB = 33,
-    /// S4D: C, laid out as the decay.
-    S4dC = 34,
-
-    /// Attention q_proj, (heads · head_dim) × hidden.
-    AttentionQ = 40,
-    /// Attention k_proj, (kv_heads · head_dim) × hidden.
-    AttentionK = 41,
-    /// Attention v_proj, (kv_heads · head_dim) × hidden.
-    AttentionV = 42,
-    /// Attention o_proj, hidden × (heads · head_dim).
-    AttentionO = 43,
-
-    /// RMS norm before the feed-forward part, 1 × hidden.
-    FfnNorm = 60,
-    /// MoE router, experts × hidden, kept in f32.
-    Router = 61,
-    /// SwiGLU gate_proj, intermediate × hidden.
-    Gate = 62,
-    /// SwiGLU up_proj, intermediate × hidden.
-    Up = 63,
-    /// SwiGLU down_proj, hidden × intermediate.
-    Down = 64,
-}
-
 /// How a section's numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -262,6 +184,7 @@ pub enum Encoding {
 /// Why bytes are not an image that this crate can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum ImageError {
     /// The bytes end too early.
     Truncated {
@@ -299,6 +222,31 @@ pub enum ImageError {
         min: u64,
         /// The largest right value.
         max: u64,
+    },
+    /// A header field isn't a multiple of what it must be a multiple of.
+    Multiple {
+        /// Name of the field.
+        name: &'static str,
+        /// What was found.
+        found: u32,
+        /// What a right value is a multiple of.
+        of: u32,
+    },
+    /// A header field doesn't divide what it must divide.
+    Divisor {
+        /// Name of the field.
+        name: &'static str,
+        /// What was found.
+        found: u32,
+        /// What a right value divides.
+        of: u32,
+    },
+    /// A header field with a floating-point number is not from 0 to 1.
+    Fraction {
+        /// Name of the field.
+        name: &'static str,
+        /// Its bits.
+        bits: u32,
     },
     /// A layer's entry has a value that can't be.
     Layer {
@@ -360,6 +308,16 @@ impl core::fmt::Display for ImageError {
             }
             Self::Field { name, found, min, max } => {
                 write!(f, "header field {name} is {found}; {min} to {max} would be right")
+            }
+            Self::Multiple { name, found, of } => {
+                write!(f, "header field {name} is {found}; a multiple of {of} would be right")
+            }
+            Self::Divisor { name, found, of } => {
+                write!(f, "header field {name} is {found}; a divisor of {of} would be right")
+            }
+            // No decimal number: boards have no room for the code that writes one.
+            Self::Fraction { name, bits } => {
+                write!(f, "header field {name} has bits {bits:08x}, which is no number from 0 to 1")
             }
             Self::Layer { layer, name, found } => write!(f, "layer {layer}: {name} can't be {found}"),
             Self::Section { index, name, found, expected } => {

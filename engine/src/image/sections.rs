@@ -3,6 +3,7 @@
 use super::header::{u16_at, u32_at, u64_at};
 use super::layout::{SectionSpec, layer_sections, model_sections};
 use super::{Encoding, Header, IMAGE_ALIGN, ImageError, LayerKind, Role, SECTION_ALIGN, SIGNATURE_BYTES, crc, field};
+use core::ops::Range;
 
 /// An image whose structure was checked: header, layers, section table and padding.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,11 @@ pub struct Section<'m> {
     pub cols: usize,
     /// What it holds, in the encoding that its role implies.
     pub bytes: &'m [u8],
+}
+
+impl Section<'_> {
+    /// No rows and no bytes.
+    pub(crate) const EMPTY: Self = Self { rows: 0, cols: 0, bytes: &[] };
 }
 
 impl<'m> Image<'m> {
@@ -125,15 +131,12 @@ impl<'m> Image<'m> {
 
     /// Section `index` of the table; empty past the last.
     pub fn section(&self, index: u32) -> Section<'m> {
-        let empty = Section { rows: 0, cols: 0, bytes: &[] };
-        if index >= self.header.sections {
-            return empty;
-        }
-        let at = self.header.section_table() + index as usize * field::SECTION_BYTES;
-        let Some(entry) = self.bytes.get(at..at + field::SECTION_BYTES) else { return empty };
+        let Some(entry) = self.section_entry(index) else { return Section::EMPTY };
         let (start, length) = (u64_at(entry, field::SECTION_OFFSET), u64_at(entry, field::SECTION_LENGTH));
         // `check_sections` saw that the range lies within the image, whose length fits a usize.
-        let Some(bytes) = self.bytes.get(start as usize..start.wrapping_add(length) as usize) else { return empty };
+        let Some(bytes) = self.bytes.get(start as usize..start.wrapping_add(length) as usize) else {
+            return Section::EMPTY;
+        };
         Section {
             rows: u32_at(entry, field::SECTION_ROWS) as usize,
             cols: u32_at(entry, field::SECTION_COLS) as usize,
@@ -141,7 +144,18 @@ impl<'m> Image<'m> {
         }
     }
 
-    /// Index and section of a role of the model as a whole.
+    /// Entry `index` of the section table.
+    fn section_entry(&self, index: u32) -> Option<&'m [u8]> {
+        let at = self.header.section_table() + index as usize * field::SECTION_BYTES;
+        if index < self.header.sections { self.bytes.get(at..at + field::SECTION_BYTES) } else { None }
+    }
+
+    /// Whether section `index` has this role.
+    pub(crate) fn has_role(&self, index: u32, role: Role) -> bool {
+        self.section_entry(index).is_some_and(|entry| u16_at(entry, field::SECTION_ROLE) == role as u16)
+    }
+
+    /// Section of a role of the model as a whole.
     pub fn model_section(&self, role: Role) -> Option<Section<'m>> {
         let index = model_sections(&self.header).position(|expected| expected.role == role)?;
         Some(self.section(index as u32))
@@ -155,9 +169,13 @@ impl<'m> Image<'m> {
         all.enumerate().map(|(index, expected)| (expected, self.section(index as u32)))
     }
 
-    /// Index of the first section of a layer.
-    pub(crate) fn first_section(&self, layer: u32) -> u32 {
-        if layer < self.header.layers { Header::first_section(self.bytes, layer) } else { u32::MAX }
+    /// Indices of a layer's sections; none past the last layer.
+    pub(crate) fn layer_indices(&self, layer: u32) -> Range<u32> {
+        let first = |layer| match layer < self.header.layers {
+            true => Header::first_section(self.bytes, layer),
+            false => self.header.sections,
+        };
+        first(layer)..first(layer.saturating_add(1))
     }
 }
 

@@ -180,7 +180,11 @@ impl<'e> Kernels<'e> {
             }
         });
     }
+}
 
+/// The kernels themselves: for the engine, its tests and its benchmarks.
+#[doc(hidden)]
+impl Kernels<'_> {
     /// Quantizes one row: `values` has the padded columns, `scales` one place a group.
     pub fn quantize(&self, x: &[f32], group: usize, values: &mut [i8], scales: &mut [f32]) {
         call!(self.isa, quantize(x, group, values, scales));
@@ -340,14 +344,14 @@ impl<'e> Kernels<'e> {
         call!(self.isa, softmax(x))
     }
 
-    /// Adds the attention that tokens got, `weights[t] / sum`, to their counts: see [`portable::count_attention`].
+    /// Adds the attention that tokens got, `weights[t] / sum`, to their counts: see `portable.rs`.
     #[cfg(feature = "heavy-hitters")]
     pub fn count_attention(&self, weights: &[f32], sum: f32, position: u64, counts: &mut [u16]) {
         portable::count_attention(weights, sum, position, counts);
     }
 
     /// `out = (Σ_t weights[t] · value_scales[t] · values[t]) / sum`, values being `(slots, head_dim)`. The weights are
-    /// used up. See [`portable::weighted_values`] for the order and the 15-bit rounding of the weights.
+    /// used up. See `portable.rs` for the order and the 15-bit rounding of the weights.
     pub fn weighted_values(&self, weights: &mut [f32], sum: f32, values: &[i8], value_scales: &[f32], out: &mut [f32]) {
         call!(self.isa, weighted_values(weights, sum, values, value_scales, out));
     }

@@ -1,7 +1,7 @@
 //! The arithmetic of the engine: what each kernel computes, and the contract that makes it the same everywhere.
 //!
-//! [`portable`] defines every kernel. The other modules, one an instruction set, reproduce it **bit for bit**; nothing
-//! outside this folder knows that they exist. [`Kernels`] picks one.
+//! `portable.rs` defines every kernel. The folders, one an architecture and in it one an instruction set with a file an
+//! operation, reproduce it **bit for bit**; nothing outside `kernels` knows that they exist. [`Kernels`] picks one.
 //!
 //! # The contract
 //!
@@ -9,12 +9,12 @@
 //!   at most 1,024 · 127² < 2²⁴: it fits an i32 in any order of summation, and its conversion to f32 is exact.
 //! * **Every f32 operation is named**, with its order: `+ − × ÷` and square root, each rounded to nearest even. Nothing is
 //!   contracted to a fused multiply-add, and nothing is reassociated. Subnormals are computed, not flushed.
-//! * **Sums over a vector** ([`portable::sum_squares`], [`portable::dot`], softmax) use eight lanes: lane `i` sums the
+//! * **Sums over a vector** (of squares, of a dot product, of softmax) use eight lanes: lane `i` sums the
 //!   elements `i, i + 8, i + 16, …` in that order, then `(l0+l4) + (l2+l6)` and `(l1+l5) + (l3+l7)` are added.
 //! * **Sums over groups, taps, states and cached tokens** go from the first to the last, one accumulator an output.
 //! * **Maxima** compare with `>`, so NaN never wins and the order doesn't matter.
 //! * **Rounding to an integer** is to nearest even, by adding and subtracting 1.5 · 2²³.
-//! * **One exponential** of numbers up to 0, [`math::exp2`], in integers, serves softmax, SiLU, softplus and the scan.
+//! * **One exponential** of numbers up to 0, `exp2` of `math.rs`, in integers, serves softmax, SiLU, softplus and the scan.
 //! * **Conversion to an integer** is towards zero and saturating; NaN becomes 0.
 //! * Where a NaN arises, a NaN arises everywhere, but its sign and payload are the processor's.
 //!
@@ -25,14 +25,14 @@
 //!
 //! | kernel | computes |
 //! |---|---|
-//! | [`quantize`](Kernels::quantize) | per group: `scale = max\|x\| · (1/127)`, `q = round(x · (127 / max\|x\|))` |
-//! | [`matmul`](Kernels::matmul) | `y = Σ_groups f32(Σ w·q) × (w_scale × q_scale)` |
-//! | [`rms_norm`](Kernels::rms_norm) | `x · (1 / sqrt(Σx²/n + ε)) · w` (Zhang and Sennrich 2019) |
-//! | [`conv_silu`](Kernels::conv_silu) | causal depthwise convolution, then SiLU |
-//! | [`scan`](Kernels::scan) | the selective scan (Gu and Dao 2023, algorithm 2), gated |
-//! | [`s4d_scan`](Kernels::s4d_scan) | the scan with constant dt, B and C (Gu et al. 2022), gated: no exponential but the gate's |
-//! | [`scores`](Kernels::scores), [`softmax`](Kernels::softmax), [`weighted_values`](Kernels::weighted_values) | attention over an int8 cache |
-//! | [`swiglu`](Kernels::swiglu) | `silu(gate) × up` (Shazeer 2020) |
+//! | `quantize` | per group: `scale = max\|x\| · (1/127)`, `q = round(x · (127 / max\|x\|))` |
+//! | `matmul` | `y = Σ_groups f32(Σ w·q) × (w_scale × q_scale)` |
+//! | `rms_norm` | `x · (1 / sqrt(Σx²/n + ε)) · w` (Zhang and Sennrich 2019) |
+//! | `conv_silu` | causal depthwise convolution, then SiLU |
+//! | `scan` | the selective scan (Gu and Dao 2023, algorithm 2), gated |
+//! | `s4d_scan` | the scan with constant dt, B and C (Gu et al. 2022), gated: no exponential but the gate's |
+//! | `scores`, `softmax`, `weighted_values` | attention over an int8 cache |
+//! | `swiglu` | `silu(gate) × up` (Shazeer 2020) |
 
 #![expect(unsafe_code, reason = "vector loads, instructions that not every processor has, and outputs shared by cores")]
 
@@ -44,16 +44,20 @@ mod cores;
 mod dispatch;
 mod heads;
 #[cfg(feature = "narrow-state")]
-pub mod int8_state;
-pub mod math;
+mod int8_state;
+pub(crate) mod math;
 mod operands;
-pub mod portable;
+mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[doc(hidden)]
+pub use cores::Columns;
 #[cfg(target_has_atomic = "ptr")]
 pub use cores::WorkerPool;
-pub use cores::{Columns, Executor, OneCore};
+pub use cores::{Executor, OneCore};
 pub use dispatch::Kernels;
 pub(crate) use heads::{HeadRoom, Lane, Units};
-pub use operands::{Quantized, S4dScan, Scan, StateScalar, StateWidth, WeightedHead};
+pub use operands::StateWidth;
+#[doc(hidden)]
+pub use operands::{Quantized, S4dScan, Scan, StateScalar, WeightedHead};

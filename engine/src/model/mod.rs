@@ -8,9 +8,11 @@ pub use crate::image::{FeedForward, Header, LayerKind, Mixer};
 pub use baked::Baked;
 pub use prompt::Prompt;
 
-use crate::image::{Image, ImageError, NONE_U32, Role, Section, features};
+use crate::image::{EXPERT_SECTIONS, Image, ImageError, Role, Section, features};
 use crate::matrix::QMatrix;
+use crate::planned::planned;
 use crate::tokenizer::Tokenizer;
+use core::ops::Range;
 
 /// A checked image and its parts.
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +87,13 @@ impl<'m> Model<'m> {
     }
 
     /// Embedding of every token, `(vocab, hidden)`.
+    #[doc(hidden)]
     pub fn embedding(&self) -> QMatrix<'m> {
         self.matrix(self.image.model_section(Role::Embedding))
     }
 
     /// The head, `(vocab, hidden)`: the embedding where the two are tied.
+    #[doc(hidden)]
     pub fn head(&self) -> QMatrix<'m> {
         match self.header().has(features::TIED) {
             true => self.embedding(),
@@ -98,11 +102,13 @@ impl<'m> Model<'m> {
     }
 
     /// Weight of the last norm, `(hidden)`.
+    #[doc(hidden)]
     pub fn final_norm(&self) -> &'m [f32] {
         self.image.model_section(Role::FinalNorm).map_or(&[], |section| floats(&section))
     }
 
     /// The layers from first to last.
+    #[doc(hidden)]
     pub fn layers(&self) -> impl Iterator<Item = Layer<'m>> + use<'m> {
         let model = *self;
         (0..self.header().layers).filter_map(move |index| model.layer(index))
@@ -110,49 +116,47 @@ impl<'m> Model<'m> {
 
     fn layer(&self, index: u32) -> Option<Layer<'m>> {
         let kind = self.image.layer(index)?;
-        let (biases, norms) = (self.header().has(features::PROJ_BIAS), !self.header().has(features::PLAIN_MAMBA));
-        let mut read = LayerReader { model: self, next: self.image.first_section(index) };
-        let mixer_norm = read.floats();
+        let mut read = LayerReader::new(self, self.image.layer_indices(index));
+        let mixer_norm = read.floats(Role::MixerNorm);
         let mixer = match kind.mixer {
             Mixer::Mamba | Mixer::S4d => MixerWeights::Mamba(MambaWeights {
-                in_x: read.matrix(),
-                in_z: read.matrix(),
-                in_bias: if biases { read.floats() } else { &[] },
-                conv: read.floats(),
-                conv_bias: read.floats(),
+                in_x: read.matrix(Role::MambaInX),
+                in_z: read.matrix(Role::MambaInZ),
+                in_bias: read.floats(Role::MambaInBias),
+                conv: read.floats(Role::MambaConv),
+                conv_bias: read.floats(Role::MambaConvBias),
                 ssm: match kind.mixer {
-                    Mixer::S4d => {
-                        SsmWeights::Constant(S4dWeights { decay: read.floats(), b: read.floats(), c: read.floats() })
-                    }
+                    Mixer::S4d => SsmWeights::Constant(S4dWeights {
+                        decay: read.floats(Role::S4dDecay),
+                        b: read.floats(Role::S4dB),
+                        c: read.floats(Role::S4dC),
+                    }),
                     _ => SsmWeights::Selective(SelectiveWeights {
-                        x_proj: read.matrix(),
-                        norms: if norms { [read.floats(), read.floats(), read.floats()] } else { [&[]; 3] },
-                        dt_proj: read.matrix(),
-                        dt_bias: read.floats(),
-                        a: read.floats(),
+                        x_proj: read.matrix(Role::MambaXProj),
+                        norms: [Role::MambaDtNorm, Role::MambaBNorm, Role::MambaCNorm].map(|norm| read.floats(norm)),
+                        dt_proj: read.matrix(Role::MambaDtProj),
+                        dt_bias: read.floats(Role::MambaDtBias),
+                        a: read.floats(Role::MambaA),
                     }),
                 },
-                d: read.floats(),
-                out: read.matrix(),
-                out_bias: if biases { read.floats() } else { &[] },
+                d: read.floats(Role::MambaD),
+                out: read.matrix(Role::MambaOut),
+                out_bias: read.floats(Role::MambaOutBias),
             }),
             Mixer::Attention => MixerWeights::Attention(AttentionWeights {
-                q: read.matrix(),
-                k: read.matrix(),
-                v: read.matrix(),
-                o: read.matrix(),
+                q: read.matrix(Role::AttentionQ),
+                k: read.matrix(Role::AttentionK),
+                v: read.matrix(Role::AttentionV),
+                o: read.matrix(Role::AttentionO),
             }),
         };
         let ffn = match kind.ffn {
             FeedForward::None => FfnWeights::None,
-            FeedForward::Mlp => FfnWeights::Mlp { norm: read.floats(), mlp: read.mlp() },
-            FeedForward::Moe => {
-                let (norm, router) = (read.floats(), read.floats());
-                FfnWeights::Moe {
-                    norm,
-                    moe: MoeWeights { router, experts: Experts { model: *self, first: read.next } },
-                }
-            }
+            FeedForward::Mlp => FfnWeights::Mlp { norm: read.floats(Role::FfnNorm), mlp: read.mlp() },
+            FeedForward::Moe => FfnWeights::Moe {
+                norm: read.floats(Role::FfnNorm),
+                moe: MoeWeights { router: read.floats(Role::Router), experts: Experts::new(*self, read.indices.end) },
+            },
         };
         Some(Layer { mixer_norm, mixer, ffn })
     }
@@ -162,40 +166,57 @@ impl<'m> Model<'m> {
     }
 }
 
-/// Reads a layer's sections in their order.
+/// Takes the weights of a layer, or of an expert, by their roles.
 struct LayerReader<'a, 'm> {
     model: &'a Model<'m>,
+    /// Sections of the layer.
+    indices: Range<u32>,
+    /// The one after that which was taken last.
     next: u32,
 }
 
-impl<'m> LayerReader<'_, 'm> {
-    fn section(&mut self) -> Section<'m> {
-        let section = self.model.image.section(self.next);
-        self.next = self.next.wrapping_add(1);
-        section
+impl<'a, 'm> LayerReader<'a, 'm> {
+    fn new(model: &'a Model<'m>, indices: Range<u32>) -> Self {
+        Self { model, next: indices.start, indices }
     }
 
-    fn floats(&mut self) -> &'m [f32] {
-        floats(&self.section())
+    /// The section of a role; empty where the model has none.
+    fn take(&mut self, role: Role) -> Section<'m> {
+        if !role.is_present(self.model.header()) {
+            return Section::EMPTY;
+        }
+        // The next one, if weights are taken in the order in which they lie.
+        let mut ahead = (self.next..self.indices.end).chain(self.indices.start..self.next);
+        let index = ahead.find(|&index| self.model.image.has_role(index, role));
+        debug_assert!(index.is_some() || self.indices.is_empty(), "{role:?} isn't among the layer's sections");
+        let Some(index) = index else { return Section::EMPTY };
+        self.next = index + 1;
+        self.model.image.section(index)
     }
 
-    fn matrix(&mut self) -> QMatrix<'m> {
-        let section = self.section();
+    fn floats(&mut self, role: Role) -> &'m [f32] {
+        floats(&self.take(role))
+    }
+
+    fn matrix(&mut self, role: Role) -> QMatrix<'m> {
+        let section = self.take(role);
         self.model.matrix(Some(section))
     }
 
     fn mlp(&mut self) -> MlpWeights<'m> {
-        MlpWeights { gate: self.matrix(), up: self.matrix(), down: self.matrix() }
+        MlpWeights { gate: self.matrix(Role::Gate), up: self.matrix(Role::Up), down: self.matrix(Role::Down) }
     }
 }
 
 /// The numbers of an `F32` section. Sections lie on multiples of 64 in an image on a multiple of 16, so the cast holds.
 fn floats<'m>(section: &Section<'m>) -> &'m [f32] {
-    bytemuck::try_cast_slice(section.bytes).unwrap_or(&[])
+    // Bytes that aren't there lie anywhere.
+    if section.bytes.is_empty() { &[] } else { planned(bytemuck::try_cast_slice(section.bytes).ok()) }
 }
 
 /// One layer: `x += mixer(norm(x)); x += ffn(norm(x))`.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct Layer<'m> {
     /// Norm before the mixer, `(hidden)`.
     pub mixer_norm: &'m [f32],
@@ -207,6 +228,7 @@ pub struct Layer<'m> {
 
 /// Weights of a mixer.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub enum MixerWeights<'m> {
     /// A state space, selective or not.
     Mamba(MambaWeights<'m>),
@@ -216,6 +238,7 @@ pub enum MixerWeights<'m> {
 
 /// A Mamba block: E = d_inner channels, N = d_state, K = d_conv, R = dt_rank.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct MambaWeights<'m> {
     /// The convolved half of in_proj, `(E, hidden)`.
     pub in_x: QMatrix<'m>,
@@ -239,6 +262,7 @@ pub struct MambaWeights<'m> {
 
 /// How the state of a Mamba block moves on.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub enum SsmWeights<'m> {
     /// As the token says: Mamba.
     Selective(SelectiveWeights<'m>),
@@ -248,6 +272,7 @@ pub enum SsmWeights<'m> {
 
 /// What makes dt, B and C of a token.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct SelectiveWeights<'m> {
     /// To dt, B and C: `(R + 2N, E)`.
     pub x_proj: QMatrix<'m>,
@@ -263,6 +288,7 @@ pub struct SelectiveWeights<'m> {
 
 /// The constants of an S4D layer, each `(E / 8, N, 8)`.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct S4dWeights<'m> {
     /// exp(dt·A).
     pub decay: &'m [f32],
@@ -274,6 +300,7 @@ pub struct S4dWeights<'m> {
 
 /// Grouped-query attention.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct AttentionWeights<'m> {
     /// `(heads · head_dim, hidden)`.
     pub q: QMatrix<'m>,
@@ -287,6 +314,7 @@ pub struct AttentionWeights<'m> {
 
 /// Weights after the mixer.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub enum FfnWeights<'m> {
     /// Nothing follows.
     None,
@@ -308,6 +336,7 @@ pub enum FfnWeights<'m> {
 
 /// SwiGLU: `down(silu(gate(x)) · up(x))`.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct MlpWeights<'m> {
     /// `(intermediate, hidden)`.
     pub gate: QMatrix<'m>,
@@ -319,6 +348,7 @@ pub struct MlpWeights<'m> {
 
 /// Router and experts.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct MoeWeights<'m> {
     /// `(experts, hidden)`.
     pub router: &'m [f32],
@@ -328,16 +358,23 @@ pub struct MoeWeights<'m> {
 
 /// Experts of a layer by number.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct Experts<'m> {
     model: Model<'m>,
     first: u32,
 }
 
 impl<'m> Experts<'m> {
+    /// Those whose sections end before `end`.
+    fn new(model: Model<'m>, end: u32) -> Self {
+        Self { model, first: end.saturating_sub(EXPERT_SECTIONS * model.header().experts) }
+    }
+
     /// The matrices of expert `index`; empty past the last.
     pub fn get(&self, index: usize) -> MlpWeights<'m> {
+        let first = self.first.saturating_add(EXPERT_SECTIONS * index as u32);
         let there = index < self.model.header().experts as usize;
-        let next = if there { self.first.wrapping_add(3 * index as u32) } else { NONE_U32 };
-        LayerReader { model: &self.model, next }.mlp()
+        let indices = if there { first..first + EXPERT_SECTIONS } else { 0..0 };
+        LayerReader::new(&self.model, indices).mlp()
     }
 }

@@ -3,6 +3,7 @@
 use super::cache::{Cache, Head};
 use super::plan::Plan;
 use super::workspace::{Arena, MambaState};
+use crate::planned::planned;
 use bytemuck::{cast_slice_mut, try_cast_slice_mut};
 
 /// As many states as [`Options::beams`](crate::Options::beams) asks for, less one.
@@ -84,18 +85,20 @@ fn swap<T>(one: &mut [T], other: &mut [T]) {
 /// The first `used` slots of a head, as bytes.
 fn pieces(head: Head<'_>, used: usize, dim: usize) -> [&mut [u8]; 5] {
     fn prefix_bytes<T: bytemuck::Pod>(slice: &mut [T], count: usize) -> &mut [u8] {
-        cast_slice_mut(slice.get_mut(..count).unwrap_or(&mut []))
+        cast_slice_mut(planned(slice.get_mut(..count)))
     }
+    let head_counts = head.counts.len();
     [
         prefix_bytes(head.keys, used * dim),
         prefix_bytes(head.values, used * dim),
         prefix_bytes(head.key_scales, used),
         prefix_bytes(head.value_scales, used),
-        prefix_bytes(head.counts, used),
+        // Where tokens aren't counted there are none.
+        prefix_bytes(head.counts, used.min(head_counts)),
     ]
 }
 
 /// The `place`th part of states that have `length` elements each.
 fn of_place<T>(states: &mut [T], place: usize, length: usize) -> &mut [T] {
-    states.get_mut(place * length..(place + 1) * length).unwrap_or(&mut [])
+    planned(states.get_mut(place * length..(place + 1) * length))
 }

@@ -14,7 +14,7 @@
 //!
 //! A token that leaves the ring takes the place of the heavy hitter with the least attention, if it has more (one pass over the
 //! window, as attention itself is). Layers and key-value heads choose for themselves. How much attention a token got is a u16
-//! count, see [`Kernels::count_attention`](crate::kernels::Kernels::count_attention). With every turn of the ring all counts are
+//! count, see `count_attention` in `kernels/portable.rs`. With every turn of the ring all counts are
 //! halved: H2O's plain sums favour the oldest tokens, which had the most time to gather attention, until nothing new is kept.
 //! `bounded-memory.md` has figures.
 

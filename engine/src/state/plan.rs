@@ -6,12 +6,13 @@ use crate::matrix::{groups, padded_cols};
 
 /// Which tokens the attention cache keeps, beside the sinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Eviction {
     /// The most recent ones.
     #[default]
     Window,
     /// The `recent` most recent ones; in the rest of the window those that were attended to most (H2O, Zhang et al. 2023),
-    /// for every layer and key-value head on its own. See [`super::cache`].
+    /// for every layer and key-value head on its own. See `state/cache.rs`.
     #[cfg(feature = "heavy-hitters")]
     HeavyHitters {
         /// At least 1; at most the window, and then it is [`Eviction::Window`].
@@ -99,6 +100,7 @@ impl Default for Options {
 /// Why there is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum PlanError {
     /// The image's header can't be read.
     Image(ImageError),

@@ -16,7 +16,7 @@
 //! | 32 | u64 | tokens that were fed, below 2^63 |
 //! | 40 | u64 | length in bytes, checksum included |
 //! | 48 | u32 | a token that was sampled and not fed yet, or `FFFFFFFF` |
-//! | 52 | u32 | 1 if the last token's output is part of it, else 0 |
+//! | 52 | u32 | output flag: 1 if the last token's output is part of it, else 0 |
 //! | 56 | | convolution inputs, f32, `(layer, d_conv − 1, E)` |
 //! | .. | | SSM state, f32 or f16, `(layer, E / 8, N, 8)`; int8, `(layer, E / 8, 1 + N, 8)`, the first 8 being exponents |
 //! | .. | | of every attention layer and key-value head: the slots in use of keys and values, int8 `(slot, head_dim)`, then of their scales, f32 `(slot)`; with heavy hitters also their counts, u16 `(slot)` |
@@ -35,6 +35,7 @@ use super::cache::Cache;
 use super::plan::{Eviction, Plan, StateWidth};
 use super::workspace::MambaState;
 use crate::image::crc;
+use crate::planned::planned;
 use bytemuck::cast_slice_mut;
 use core::convert::Infallible;
 
@@ -74,6 +75,7 @@ impl Plan {
 /// Why a state can't be saved or restored. The session is then as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum SnapshotError {
     /// The buffer is too small.
     TooSmall {
@@ -258,10 +260,10 @@ impl SnapshotView<'_, '_> {
             for head in 0..heads {
                 let Some(head) = self.cache.head(layer, head) else { continue };
                 for numbers in [head.keys, head.values] {
-                    part(cast_slice_mut(numbers.get_mut(..used * dim).unwrap_or(&mut [])))?;
+                    part(cast_slice_mut(planned(numbers.get_mut(..used * dim))))?;
                 }
                 for scales in [head.key_scales, head.value_scales] {
-                    part(cast_slice_mut(scales.get_mut(..used).unwrap_or(&mut [])))?;
+                    part(cast_slice_mut(planned(scales.get_mut(..used))))?;
                 }
                 part(cast_slice_mut(head.counts.get_mut(..used).unwrap_or(&mut [])))?;
             }
@@ -352,7 +354,7 @@ impl SnapshotView<'_, '_> {
         let mut piece = [0; PIECE];
         while offset < end {
             let size = (end - offset).min(PIECE as u64) as usize;
-            let piece = piece.get_mut(..size).unwrap_or(&mut []);
+            let piece = planned(piece.get_mut(..size));
             read(offset, piece).map_err(RestoreError::Read)?;
             sum.update(piece);
             offset += size as u64;
@@ -406,7 +408,7 @@ impl SnapshotView<'_, '_> {
         for (name, found, max) in [
             ("number of tokens", position, i64::MAX as u64),
             ("sampled token", sampled.unwrap_or(0).into(), u64::from(self.vocab.saturating_sub(1))),
-            ("last word", output.into(), 1),
+            ("output flag", output.into(), 1),
         ] {
             if found > max {
                 return Err(SnapshotError::Field { name, found, max });

@@ -74,7 +74,7 @@ impl Inspect {
             report.version,
             report.checksum
         )?;
-        writeln!(out, "\nlayers  {}  (M Mamba, A attention; lower case: mixture of experts)", report.layers)?;
+        writeln!(out, "\nlayers  {}  (M Mamba, A attention, S S4D; lower case: mixture of experts)", report.layers)?;
         for (name, value) in &report.sizes {
             writeln!(out, "  {name:<20} {value}")?;
         }
