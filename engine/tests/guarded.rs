@@ -5,9 +5,12 @@
 //! compute from buffers that fit is compared with the portable ones, so that under valgrind nothing uninitialised may
 //! have gone into it. `JAMLET_GUARDED_CASES` says how many cases of each there are.
 
+mod random;
+
 use jamlet::kernels::{Columns, Kernels, Quantized, Scan, StateScalar};
 use jamlet::matrix::{QMatrix, groups, padded_cols, tile_bytes};
 use jamlet::{Model, Options, Plan, Sampler, Session, StateWidth};
+use random::Random;
 use region::{Allocation, Protection};
 
 /// Memory between two pages that nobody may touch.
@@ -42,24 +45,16 @@ impl Pages {
     }
 }
 
-/// SplitMix64, and what tests draw with it.
-struct Random(u64);
+/// What the tests draw.
+trait Draw {
+    fn floats(&mut self, count: usize) -> Vec<f32>;
+    fn bytes(&mut self, count: usize) -> Vec<u8>;
+    fn near(&mut self, right: usize) -> usize;
+}
 
-impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n as u64) as usize
-    }
-
+impl Draw for Random {
     fn floats(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| (self.bits() >> 40) as f32 / 16_777_216.0 * 8.0 - 4.0).collect()
+        (0..count).map(|_| self.between(-4.0, 4.0)).collect()
     }
 
     fn bytes(&mut self, count: usize) -> Vec<u8> {

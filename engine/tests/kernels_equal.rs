@@ -1,30 +1,18 @@
 //! Every kernel of every instruction set that this processor has computes exactly the bits of the portable one.
 
+mod random;
+
 use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, StateScalar, WeightedHead};
 use jamlet::matrix::{QMatrix, encode, groups, padded_cols, tile_bytes};
+use random::Random;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> usize {
-        (self.bits() % n) as usize
-    }
-
-    /// Evenly from `low` to `high`.
-    fn between(&mut self, low: f32, high: f32) -> f32 {
-        low + (self.bits() >> 40) as f32 / 16_777_216.0 * (high - low)
-    }
-
+/// What the tests draw.
+trait Draw {
     /// Numbers of one kind: ordinary, tiny, huge, zeros, subnormal, or a mixture.
+    fn floats(&mut self, count: usize, kind: usize) -> Vec<f32>;
+}
+
+impl Draw for Random {
     fn floats(&mut self, count: usize, kind: usize) -> Vec<f32> {
         let one = |random: &mut Self, kind| match kind {
             0 => random.between(-4.0, 4.0),
@@ -39,7 +27,7 @@ impl Random {
         (0..count)
             .map(|_| {
                 if kind == KINDS {
-                    let kind = self.below(KINDS as u64);
+                    let kind = self.below(KINDS);
                     one(self, kind)
                 } else {
                     one(self, kind)
@@ -145,7 +133,7 @@ fn matmul() {
     ];
     for (rows, cols, group) in shapes {
         for tokens in (1..=9).chain([15, 16, 17, 33]) {
-            let kind = random.below(weights.len() as u64);
+            let kind = random.below(weights.len());
             let bytes = matrix(rows, cols, group, random, weights[kind]);
             let w = QMatrix::new(&bytes, rows, cols, group);
             let padded = padded_cols(cols);

@@ -6,6 +6,7 @@ pub mod fixtures;
 pub mod folder;
 pub mod fuzz;
 pub mod images;
+pub mod random;
 pub mod tiny;
 pub mod tokenizers;
 pub mod vocabulary;

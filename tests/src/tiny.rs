@@ -7,17 +7,15 @@ use jamlet::{Model, Options, Plan, Session};
 use jamlet_tools::pack::{self, Blobs, Source};
 
 use crate::images::AlignedBytes;
+use crate::random::Random;
 use crate::vocabulary;
 
-/// Numbers for weights: SplitMix64 from the section's name.
-struct Weights(u64);
+/// Numbers for weights, from the section's name.
+struct Weights(Random);
 
 impl Weights {
     fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z >> 40) as f32 / 16_777_216.0 * 2.0 - 1.0
+        self.0.between(-1.0, 1.0)
     }
 }
 
@@ -49,9 +47,6 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
     let base = Header {
         features: features::TIED,
-        length: 0,
-        sections: 0,
-        layers: 0,
         vocab: 12,
         hidden: 8,
         intermediate: 8,
@@ -65,9 +60,8 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         experts: 2,
         top_k: 1,
         group: 8,
-        eps: 1e-6,
-        mixer_eps: 1e-6,
         bos: Some(11),
+        ..Header::EMPTY
     };
     let with_tokenizer = features::TIED | features::TOKENIZER;
     // Sizes that are no multiple of a tile or group, an untied head, biases.
@@ -130,7 +124,7 @@ fn build(header: Header, layers: &[LayerKind]) -> Vec<u8> {
     // A token before the text, one after it, and three that end an answer.
     let prompt = [1_u32, 1, 3, 0, 1, 2, 5, 7].into_iter().flat_map(u32::to_le_bytes).collect();
     let blobs = Blobs { tokenizer, prompt, provenance: b"{}".to_vec() };
-    let (mut image, mut weights) = (Vec::new(), Weights(layers.len() as u64));
+    let (mut image, mut weights) = (Vec::new(), Weights(Random(layers.len() as u64)));
     pack::write(header, layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");
     image
 }

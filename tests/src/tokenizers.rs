@@ -5,27 +5,11 @@ use std::path::{Path, PathBuf};
 
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
 
+pub use crate::random::Random;
+
 /// A folder of `fixtures/tokenizers`.
 pub fn dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tokenizers").join(name)
-}
-
-/// A number generator that gives the same numbers everywhere.
-pub struct Random(pub u64);
-
-impl Random {
-    /// The next 64 bits, by SplitMix64.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    /// Below `n`.
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n as u64) as usize
-    }
 }
 
 /// The seeds: English, source code, Chinese, Arabic, Hindi, emoji, combining marks.

@@ -2,25 +2,10 @@
 //! `cargo xtask fuzz` does the same with libFuzzer and AddressSanitizer, for as long as one likes.
 
 use jamlet_tests::fuzz::{TARGETS, corpus};
+use jamlet_tests::random::Random;
 
 /// Changed inputs of each target.
 const CHANGED: usize = 3000;
-
-/// SplitMix64: the same inputs everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
 
 /// Changes some bytes, or cuts, doubles or joins what is there.
 fn change(inputs: &[Vec<u8>], random: &mut Random, longest: usize) -> Vec<u8> {
@@ -43,16 +28,16 @@ fn change(inputs: &[Vec<u8>], random: &mut Random, longest: usize) -> Vec<u8> {
                 let end = (at + 1 + random.below(16)).min(bytes.len());
                 bytes.extend_from_within(at..end);
             }
-            4 => bytes.insert(at, random.next() as u8),
+            4 => bytes.insert(at, random.bits() as u8),
             _ => {
-                let value = [0, 1, 0x7f, 0xff, random.next() as u8][random.below(5)];
+                let value = [0, 1, 0x7f, 0xff, random.bits() as u8][random.below(5)];
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte = value;
                 }
             }
         }
         if bytes.is_empty() {
-            bytes.push(random.next() as u8);
+            bytes.push(random.bits() as u8);
         }
     }
     bytes.truncate(longest);

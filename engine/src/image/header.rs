@@ -127,6 +127,31 @@ const BOUNDS: [(&str, usize, u32, u32); 15] = [
 ];
 
 impl Header {
+    /// Of an image without layers and sizes, which writers fill in.
+    #[doc(hidden)]
+    pub const EMPTY: Self = Self {
+        features: 0,
+        length: 0,
+        sections: 0,
+        layers: 0,
+        vocab: 0,
+        hidden: 0,
+        intermediate: 0,
+        heads: 0,
+        kv_heads: 0,
+        head_dim: 0,
+        d_inner: 0,
+        d_state: 0,
+        d_conv: 0,
+        dt_rank: 0,
+        experts: 0,
+        top_k: 0,
+        group: 0,
+        eps: 1e-6,
+        mixer_eps: 1e-6,
+        bos: None,
+    };
+
     /// Reads and checks the header. The layer table is checked to be there, its entries by [`Header::layer`].
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 mod tile;
 
 pub use tile::{
-    FLIPPED, Fours, Group, Groups, TILE_COLS, TILE_ROWS, decode, encode, groups, half_to_f32, padded_cols, tile_bytes,
+    FLIPPED, Fours, Group, GroupMut, Groups, TILE_COLS, TILE_ROWS, decode, encode, groups, groups_mut, half_to_f32,
+    padded_cols, tile_bytes,
 };
 
 /// A `Q8` matrix: see [`crate::image`] for its layout.

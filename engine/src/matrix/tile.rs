@@ -84,6 +84,26 @@ impl<'m> Iterator for Groups<'m> {
     }
 }
 
+/// One group of a tile that is written.
+pub struct GroupMut<'t> {
+    /// f16 scale of each row.
+    pub scales: &'t mut [u8; 2 * TILE_ROWS],
+    /// The weights, four columns at a time.
+    pub weights: &'t mut [Fours],
+}
+
+/// The groups of a tile that is written, as [`Groups`] are those of one that is read.
+pub fn groups_mut(tile: &mut [u8], cols: usize, group: usize) -> impl Iterator<Item = GroupMut<'_>> {
+    let (mut rest, mut cols) = (tile, cols);
+    core::iter::from_fn(move || {
+        let width = group.min(cols);
+        let (scales, tail) = core::mem::take(&mut rest).split_first_chunk_mut().filter(|_| width > 0)?;
+        let (weights, tail) = tail.split_at_mut_checked(TILE_ROWS * width)?;
+        (rest, cols) = (tail, cols - width);
+        Some(GroupMut { scales, weights: weights.as_chunks_mut().0 })
+    })
+}
+
 /// A weight's scale, an f16, from its little-endian bytes.
 #[inline(always)]
 pub fn half_to_f32(bytes: [u8; 2]) -> f32 {

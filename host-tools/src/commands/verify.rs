@@ -4,7 +4,7 @@ use super::image::ImageArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jamlet::image::Encoding;
-use jamlet::matrix::{TILE_COLS, TILE_ROWS, decode, groups, padded_cols};
+use jamlet::matrix::{Group, Groups, TILE_COLS, decode, padded_cols, tile_bytes};
 use jamlet_tools::sign;
 use std::io::Write;
 
@@ -62,24 +62,17 @@ impl Verify {
 
 /// The first scale that isn't finite and not negative, or byte that is −128.
 fn bad_weight(bytes: &[u8], cols: usize, group: usize) -> Option<usize> {
-    let mut left = bytes;
+    let half = |scale: &[u8; 2]| half::f16::from_le_bytes(*scale);
+    let tiles = bytes.chunks_exact(tile_bytes(cols, group).max(1));
     let mut at = 0;
-    while !left.is_empty() {
-        let mut columns = padded_cols(cols);
-        for _ in 0..groups(cols, group) {
-            let width = group.min(columns);
-            columns -= width;
-            let (scales, rest) = left.split_at_checked(2 * TILE_ROWS)?;
-            let (weights, rest) = rest.split_at_checked(TILE_ROWS * width)?;
-            let scale = |s: &[u8; 2]| half::f16::from_le_bytes(*s);
-            let sound = scales.as_chunks::<2>().0.iter().all(|s| scale(s).is_finite() && scale(s).to_f32() >= 0.0);
-            let clipped = weights.as_chunks::<TILE_COLS>().0.iter().any(|stored| decode(*stored).contains(&i8::MIN));
-            if !sound || clipped {
-                return Some(at);
-            }
-            at += weights.len();
-            left = rest;
+    for Group { scales, weights } in tiles.flat_map(|tile| Groups::new(tile, padded_cols(cols), group)) {
+        let weights = weights.as_flattened();
+        let sound = scales.as_chunks().0.iter().all(|s| half(s).is_finite() && half(s).to_f32() >= 0.0);
+        let clipped = weights.as_chunks::<TILE_COLS>().0.iter().any(|stored| decode(*stored).contains(&i8::MIN));
+        if !sound || clipped {
+            return Some(at);
         }
+        at += weights.len();
     }
     None
 }

@@ -107,9 +107,6 @@ fn header(c: &JambaConfig, group: u32) -> Header {
     let mixture = c.num_experts > 1;
     Header {
         features: flags,
-        length: 0,
-        sections: 0,
-        layers: 0,
         vocab: c.vocab_size as u32,
         hidden: c.hidden_size as u32,
         intermediate: unless_pure(c.intermediate_size),
@@ -126,6 +123,7 @@ fn header(c: &JambaConfig, group: u32) -> Header {
         eps: c.rms_norm_eps,
         mixer_eps: c.mixer_rms_eps,
         bos: c.bos_token_id,
+        ..Header::EMPTY
     }
 }
 

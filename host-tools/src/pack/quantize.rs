@@ -1,7 +1,7 @@
 //! f32 rows to the `Q8` tiles of an image, and how much that lost.
 
 use half::f16;
-use jamlet::matrix::{QMatrix, TILE_COLS, TILE_ROWS, encode, padded_cols, tile_bytes};
+use jamlet::matrix::{QMatrix, TILE_COLS, TILE_ROWS, encode, groups_mut, padded_cols, tile_bytes};
 use rayon::prelude::*;
 
 /// Energy of a tensor and of its quantization error.
@@ -53,19 +53,15 @@ pub fn round_trip(weights: &[f32], cols: usize, group: usize) -> Vec<f32> {
 /// Quantizes up to eight rows into a zeroed tile.
 fn fill_tile(tile: &mut [u8], rows: &[f32], cols: usize, group: usize) -> Noise {
     let mut total = Noise::default();
-    zero_weights(tile, cols, group);
+    for group in groups_mut(tile, padded_cols(cols), group) {
+        group.weights.as_flattened_mut().as_chunks_mut().0.fill(encode([0; TILE_COLS]));
+    }
     for (lane, row) in rows.chunks_exact(cols).enumerate() {
-        let mut at = 0;
-        let mut left = padded_cols(cols);
-        for weights in row.chunks(group) {
-            let width = group.min(left);
-            left -= width;
+        for (weights, to) in row.chunks(group).zip(groups_mut(tile, padded_cols(cols), group)) {
             let scale = scale(weights);
-            tile[at + 2 * lane..][..2].copy_from_slice(&scale.to_le_bytes());
-            let data = &mut tile[at + 2 * TILE_ROWS..][..TILE_ROWS * width];
+            to.scales[2 * lane..][..2].copy_from_slice(&scale.to_le_bytes());
             let scale = scale.to_f32();
-            let fours = data.as_chunks_mut::<TILE_COLS>().0.iter_mut().skip(lane).step_by(TILE_ROWS);
-            for (stored, weights) in fours.zip(weights.chunks(TILE_COLS)) {
+            for (stored, weights) in to.weights.iter_mut().zip(weights.chunks(TILE_COLS)) {
                 let mut quantized = [0; TILE_COLS];
                 for (q, &w) in quantized.iter_mut().zip(weights) {
                     *q = if scale > 0.0 { step(w / scale) as i8 } else { 0 };
@@ -73,25 +69,11 @@ fn fill_tile(tile: &mut [u8], rows: &[f32], cols: usize, group: usize) -> Noise 
                     total.signal += f64::from(w) * f64::from(w);
                     total.noise += error * error;
                 }
-                *stored = encode(quantized);
+                stored.as_chunks_mut().0[lane] = encode(quantized);
             }
-            at += (2 + width) * TILE_ROWS;
         }
     }
     total
-}
-
-/// Makes every weight of a zeroed tile zero.
-fn zero_weights(tile: &mut [u8], cols: usize, group: usize) {
-    let mut rest = tile;
-    let mut left = padded_cols(cols);
-    while left > 0 {
-        let width = group.min(left);
-        left -= width;
-        let (weights, next) = rest[2 * TILE_ROWS..].split_at_mut(TILE_ROWS * width);
-        weights.as_chunks_mut().0.fill(encode([0; TILE_COLS]));
-        rest = next;
-    }
 }
 
 /// The group's scale as f16: of some near its largest weight over 127, the one that loses least. A little larger or

@@ -3,9 +3,9 @@
 use crate::binaries::stack_bound::MOST_STACK;
 use crate::boards::conversation::{Conversation, options};
 use crate::boards::emulated::{ALL, Emulated, Machine};
-use crate::models::fixtures::Random;
 use crate::models::random_text_model;
 use anyhow::{Context, Result, ensure};
+use jamlet_tests::random::Random;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -4,6 +4,7 @@
 use jamlet::image::layout::{SectionSpec, layer_sections, model_sections};
 use jamlet::image::{Encoding, FeedForward, Header, LayerKind, Mixer, Role, SECTION_ALIGN, crc, features};
 use jamlet::matrix::{TILE_ROWS, encode, groups, padded_cols};
+use jamlet_tests::random::Random;
 use jamlet_tools::pack;
 
 /// The fixtures by name.
@@ -13,9 +14,6 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
     let base = Header {
         features: features::TIED,
-        length: 0,
-        sections: 0,
-        layers: 0,
         vocab: 300,
         hidden: 64,
         intermediate: 96,
@@ -26,12 +24,9 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         d_state: 16,
         d_conv: 4,
         dt_rank: 4,
-        experts: 0,
-        top_k: 0,
         group: 32,
-        eps: 1e-6,
-        mixer_eps: 1e-6,
         bos: Some(1),
+        ..Header::EMPTY
     };
     let moe = Header { experts: 4, top_k: 2, ..base };
     // Odd sizes: head dimension, rank and hidden size that are no multiple of a group.
@@ -56,9 +51,6 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
 pub fn smallest() -> Vec<u8> {
     let header = Header {
         features: features::TIED,
-        length: 0,
-        sections: 0,
-        layers: 0,
         vocab: 64,
         hidden: 32,
         intermediate: 32,
@@ -69,39 +61,12 @@ pub fn smallest() -> Vec<u8> {
         d_state: 8,
         d_conv: 4,
         dt_rank: 4,
-        experts: 0,
-        top_k: 0,
         group: 32,
-        eps: 1e-6,
-        mixer_eps: 1e-6,
         bos: Some(1),
+        ..Header::EMPTY
     };
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
     build(header, &[layer(Mixer::Mamba, FeedForward::None), layer(Mixer::Attention, FeedForward::Mlp)], 4)
-}
-
-/// SplitMix64, and from it numbers that are exact in f32.
-pub struct Random(pub u64);
-
-impl Random {
-    /// 64 random bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A whole number below `end`, which isn't 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.bits() % end as u64) as usize
-    }
-
-    /// Evenly from `low` to `high`.
-    pub fn between(&mut self, low: f32, high: f32) -> f32 {
-        low + (self.bits() >> 40) as f32 / 16_777_216.0 * (high - low)
-    }
 }
 
 fn build(mut header: Header, layers: &[LayerKind], seed: u64) -> Vec<u8> {

@@ -30,9 +30,6 @@ pub fn image() -> Result<Vec<u8>> {
     let tokenizer = tokenizer::load(folder.path(), vocab)?.context("no tokenizer in the folder")?;
     let header = Header {
         features: features::TIED | features::TOKENIZER,
-        length: 0,
-        sections: 0,
-        layers: 0,
         vocab,
         hidden: 16,
         intermediate: 24,
@@ -43,12 +40,9 @@ pub fn image() -> Result<Vec<u8>> {
         d_state: 4,
         d_conv: 4,
         dt_rank: 2,
-        experts: 0,
-        top_k: 0,
         group: 16,
-        eps: 1e-6,
-        mixer_eps: 1e-6,
         bos: Some(BOS),
+        ..Header::EMPTY
     };
     let layers = [
         LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::Mlp },

@@ -1,0 +1,22 @@
+//! Random numbers that are the same on every machine, for several tests.
+
+/// SplitMix64 (Steele et al. 2014) from a seed.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.bits() % n as u64) as usize
+    }
+
+    /// Evenly from `low` to `high`.
+    pub fn between(&mut self, low: f32, high: f32) -> f32 {
+        low + (self.bits() >> 40) as f32 / 16_777_216.0 * (high - low)
+    }
+}
