@@ -31,7 +31,8 @@ fn main() {
         if target.starts_with("thumbv8m") {
             println!("cargo::rustc-cfg=dsp_optional");
         }
-    } // Where DSP instructions are certain, flash is too small for what is never called.
+    }
+    // Left out where every processor has DSP instructions: nothing would call it, and flash is scarce.
     if !dsp || env::var_os("CARGO_FEATURE_PORTABLE").is_some() {
         println!("cargo::rustc-cfg=portable");
     }

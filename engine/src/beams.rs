@@ -47,7 +47,7 @@ const NO_REPEAT: usize = 2;
 
 /// Up to `B` summaries of one text, of which one becomes the answer: see the [module](self).
 ///
-/// As many as the session has room for take part.
+/// How many there are is said by [`Options::beams`](crate::Options::beams); `B` is what there is room for.
 #[derive(Clone, Debug)]
 pub struct Beams<const B: usize> {
     limit: usize,
@@ -110,8 +110,12 @@ impl<const B: usize> Beams<B> {
     /// stands, which from then on serves only this search, until it is reset or restored.
     ///
     /// # Errors
-    /// [`SessionError::NothingFed`].
+    /// [`SessionError::NothingFed`], or [`SessionError::Beams`] where the options ask for more than `B`.
     pub fn step(&mut self, session: &mut Session<'_, '_>, grounding: Option<&Grounding>) -> Result<bool, SessionError> {
+        let asked = session.plan().options.beams;
+        if asked as usize > B {
+            return Err(SessionError::Beams { asked, room: B as u32 });
+        }
         let mut found = Found::new();
         match self.start {
             None => {
@@ -260,7 +264,7 @@ impl<const B: usize> Beams<B> {
     }
 }
 
-/// Beams whose states the session has room for.
+/// Beams that the session's options ask for: [`Beams::step`] saw that there is room for them.
 fn width<const B: usize>(session: &Session<'_, '_>) -> usize {
     B.min(session.plan().options.beams as usize)
 }

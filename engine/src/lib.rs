@@ -38,8 +38,8 @@
 //!
 //! | feature | by default | adds |
 //! |---|---|---|
-//! | `narrow-state` | yes | [`StateWidth::F16`] and [`StateWidth::I8`]: states of the Mamba layers in two bytes or one |
-//! | `heavy-hitters` | yes | [`Eviction::HeavyHitters`]: an attention cache that keeps the tokens that were attended to most |
+//! | `narrow-state` | yes | `StateWidth::F16` and `StateWidth::I8`: states of the Mamba layers in two bytes or one |
+//! | `heavy-hitters` | yes | `Eviction::HeavyHitters`: an attention cache that keeps the tokens that were attended to most |
 //! | `dsp` | no | kernels for ARMv8-M cores with DSP instructions (most Cortex-M33): without, a token takes 4 times as many instructions. ARMv7E-M cores always use theirs |
 //! | `portable` | no | the portable kernels also where those with DSP instructions are certain to run: for tests |
 //! | `defmt` | no | `defmt::Format` for errors |
@@ -62,6 +62,7 @@
 //! * [`kernels`]: all arithmetic, with the contract that makes it bit-identical on every target. The only module that knows
 //!   about processors, and the only place for `unsafe`.
 //! * `matrix`: the quantized matrix, in the order in which kernels read it.
+//! * `planned`: the assertion that the memory plan and its use agree.
 #![no_std]
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

@@ -35,6 +35,13 @@ pub enum SessionError {
     },
     /// There are no logits: nothing was fed, or nothing since a state without them was restored.
     NothingFed,
+    /// [`Options::beams`] asks for more beams than the [`Beams`](crate::Beams) that search have room for.
+    Beams {
+        /// Beams of the session's options.
+        asked: u32,
+        /// Beams that there is room for.
+        room: u32,
+    },
 }
 
 impl core::fmt::Display for SessionError {
@@ -50,6 +57,7 @@ impl core::fmt::Display for SessionError {
             Self::UnknownToken { id, vocab } => {
                 write!(f, "token {id} is not in the vocabulary; 0 to {} would be right", vocab - 1)
             }
+            Self::Beams { asked, room } => write!(f, "beams is {asked}; 1 to {room} would be right for this search"),
             Self::NothingFed => write!(
                 f,
                 "no token was fed yet, or none since a state without logits was restored: there is nothing to continue"

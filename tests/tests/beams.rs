@@ -74,7 +74,7 @@ fn as_if_every_beam_were_read_alone() {
                     let mut memory = workspace(image.get(), options);
                     let mut session = Session::new(&model, options, memory.get_mut()).expect(name);
                     session.feed(prompt).expect("tokens");
-                    // What there is room for takes part.
+                    // The options say how many take part.
                     search::<4>(&mut session, None, LIMIT)
                 };
                 for width in 1..=4 {
@@ -141,6 +141,8 @@ fn a_search_needs_a_text_and_begins_where_the_session_stands() {
     let mut session = Session::new(&model, options, memory.get_mut()).expect("a session");
     let mut early = Beams::<2>::new(4);
     assert_eq!(early.step(&mut session, None), Err(SessionError::NothingFed));
+    let narrow = Beams::<1>::new(4).step(&mut session, None);
+    assert_eq!(narrow, Err(SessionError::Beams { asked: 2, room: 1 }));
     session.feed(&fixture.tokens[..5]).expect("tokens");
     let right = search::<2>(&mut session, None, 4);
     session.reset();

@@ -22,7 +22,7 @@ use core::num::NonZeroUsize;
 /// The instruction sets for which there are kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Isa {
-    // Where DSP instructions are certain, flash is too small for what is never called.
+    // Left out where every processor has DSP instructions: nothing would call it, and flash is scarce.
     #[cfg(portable)]
     Portable,
     #[cfg(target_arch = "x86_64")]

@@ -223,7 +223,9 @@ impl Plan {
     /// ```ignore
     /// static IMAGE: &[u8] = jamlet::include_image!("model.jamlet");
     /// const PLAN: Plan = Plan::of(IMAGE, Options::window(256));
-    /// static WORKSPACE: Workspace<{ PLAN.bytes() }> = Workspace::new();
+    /// static WORKSPACE: StaticCell<Workspace<{ PLAN.bytes() }>> = StaticCell::new();
+    ///
+    /// let workspace = WORKSPACE.init_with(Workspace::new).as_mut_bytes();
     /// ```
     ///
     /// # Errors

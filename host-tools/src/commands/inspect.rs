@@ -34,7 +34,7 @@ struct Report {
     rms_norm_eps: f32,
     tied: bool,
     bos: Option<u32>,
-    /// One letter a layer: M Mamba, A attention; lower case with a mixture of experts.
+    /// One letter a layer: M Mamba, A attention, S S4D; lower case with a mixture of experts.
     layers: String,
     prompt_prefix: Vec<u32>,
     prompt_suffix: Vec<u32>,

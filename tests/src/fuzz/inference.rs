@@ -91,7 +91,7 @@ fn decode(model: &Model<'_>, mut session: Session<'_, '_>, choices: u32) {
         let token = session.next_grounded(&mut sampler, &mut grounding).expect("a token");
         assert!(token < vocab, "the sampler chose token {token} of {vocab}");
     }
-    let mut beams = Beams::<3>::new(3);
+    let mut beams = Beams::<4>::new(3);
     while beams.step(&mut session, (bits(1, 1) == 0).then_some(&grounding)).expect("something was fed") {}
     assert!(beams.tokens().all(|token| token < vocab) && beams.tokens().eq(beams.settled()));
     if bits(0, 6) == 0 {

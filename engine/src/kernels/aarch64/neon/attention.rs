@@ -15,7 +15,7 @@ fn widen(x: &[i8; 16]) -> [int16x8_t; 2] {
     [vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x)]
 }
 
-/// Four sums of products of one query with one key, which together are the whole.
+/// Adds sixteen products `q·k` to four partial sums of a dot product.
 #[target_feature(enable = "neon")]
 #[inline]
 fn accumulate(sum: int32x4_t, q: [int16x8_t; 2], k: [int16x8_t; 2]) -> int32x4_t {

@@ -87,7 +87,7 @@ fn block<const T: usize>(
         let width = most.min(x.cols - column);
         for token in 0..T {
             // SAFETY: `most` is as many columns of T tokens as there is room for, and `column` begins a group.
-            unsafe { expand(x, first + token, column..column + width, Place { index: token, count: T }, room) };
+            unsafe { expand(x, first + token, column..column + width, Interleave { index: token, count: T }, room) };
         }
         for tile in 0..w.rows().div_ceil(TILE_ROWS) {
             let mut y = [_mm256_setzero_ps(); T];
@@ -111,9 +111,9 @@ fn block<const T: usize>(
     T
 }
 
-/// Which of some tokens that are expanded together.
+/// Where a token's expanded activations go: they lie interleaved with those of `count` tokens, this being number `index`.
 #[derive(Clone, Copy)]
-struct Place {
+struct Interleave {
     index: usize,
     count: usize,
 }
@@ -121,13 +121,13 @@ struct Place {
 /// Expands some columns of one token, the first of which begins a group.
 ///
 /// # Safety
-/// There must be room for so many columns of `place.count` tokens.
+/// There must be room for so many columns of `at.count` tokens.
 #[target_feature(enable = "avx2")]
-unsafe fn expand(x: &Quantized<'_>, token: usize, columns: Range<usize>, place: Place, room: &mut Expanded) {
+unsafe fn expand(x: &Quantized<'_>, token: usize, columns: Range<usize>, at: Interleave, room: &mut Expanded) {
     let row = x.values.get(token * x.cols..(token + 1) * x.cols).unwrap_or(&[]);
     let scales = x.scales.get(token * x.cols.div_ceil(x.group) + columns.start / x.group..).unwrap_or(&[]);
-    let mut fours: *mut [__m256i; 2] = room.fours.as_mut_ptr().wrapping_add(place.index).cast();
-    let factors = room.factors.iter_mut().skip(place.index).step_by(place.count);
+    let mut fours: *mut [__m256i; 2] = room.fours.as_mut_ptr().wrapping_add(at.index).cast();
+    let factors = room.factors.iter_mut().skip(at.index).step_by(at.count);
     let groups = row.get(columns).unwrap_or(&[]).chunks(x.group);
     for ((group, &scale), factor) in groups.zip(scales).zip(factors) {
         let mut offset = _mm_setzero_si128();
@@ -141,9 +141,9 @@ unsafe fn expand(x: &Quantized<'_>, token: usize, columns: Range<usize>, place: 
             // SAFETY: the caller's promise.
             unsafe {
                 fours.write([_mm256_broadcastd_epi32(odd), _mm256_broadcastd_epi32(low)]);
-                fours.add(place.count).write([_mm256_broadcastd_epi32(next_odd), _mm256_broadcastd_epi32(next_low)]);
+                fours.add(at.count).write([_mm256_broadcastd_epi32(next_odd), _mm256_broadcastd_epi32(next_low)]);
             }
-            fours = fours.wrapping_add(2 * place.count);
+            fours = fours.wrapping_add(2 * at.count);
         }
         let offset = _mm_cvtsi128_si32(_mm_add_epi32(offset, _mm_shuffle_epi32::<1>(offset)));
         factor.write(Factor { offset, scale });
