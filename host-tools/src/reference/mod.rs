@@ -69,7 +69,7 @@ pub enum Visible {
         /// Most recent tokens, at least 1.
         window: usize,
     },
-    /// What a cache of heavy hitters holds, for every layer and key-value head: see `jamlet::state::cache`.
+    /// What a cache of heavy hitters holds, for every layer and key-value head: see `engine/src/state/cache.rs`.
     HeavyHitters {
         /// First tokens of the text that are never forgotten.
         sinks: usize,

@@ -1,10 +1,10 @@
 //! A tiny model that reads and writes bytes: what it says means nothing, but it says the same everywhere, and quickly.
 
-use crate::models::fixtures::Random;
 use anyhow::{Context, Result};
 use jamlet::image::layout::SectionSpec;
 use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, features};
 use jamlet::{Model, Options, Plan, Session, Summarizer, SummaryOptions};
+use jamlet_tests::random::Random;
 use jamlet_tools::aligned::Aligned;
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
 use jamlet_tools::pack::{Blobs, Source, prompt_section, write};
@@ -51,7 +51,7 @@ pub fn image() -> Result<Vec<u8>> {
     let prompt = PromptIds { prefix: vec![BOS], suffix: vec![SUMMARY], stops: vec![END] };
     let blobs = Blobs { tokenizer: tokenizer.bytes, prompt: prompt_section(&prompt), provenance: b"{}".to_vec() };
     let mut image = Vec::new();
-    write(header, &layers, &mut Random(7), &blobs, &mut image, &mut |_, _| {})?;
+    write(header, &layers, &mut Weights(Random(7)), &blobs, &mut image, &mut |_, _| {})?;
     Ok(image)
 }
 
@@ -126,7 +126,10 @@ fn tokenizer_json() -> serde_json::Value {
     })
 }
 
-impl Source for Random {
+/// Random weights, wide enough apart that the model says something.
+struct Weights(Random);
+
+impl Source for Weights {
     fn rows(&mut self, section: &SectionSpec, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()> {
         let cols = section.shape.map_or(0, |(_, cols)| cols as usize);
         let (low, high) = match section.role {
@@ -136,7 +139,7 @@ impl Source for Random {
             Role::MambaDtNorm | Role::MambaBNorm | Role::MambaCNorm => (0.5, 1.5),
             _ => (-2.0 / (cols as f32).sqrt(), 2.0 / (cols as f32).sqrt()),
         };
-        out.extend((0..rows.len() * cols).map(|_| self.between(low, high)));
+        out.extend((0..rows.len() * cols).map(|_| self.0.between(low, high)));
         Ok(())
     }
 
