@@ -6,6 +6,7 @@ pub mod fixtures;
 pub mod folder;
 pub mod fuzz;
 pub mod images;
+#[path = "../../engine/tests/random/mod.rs"]
 pub mod random;
 pub mod tiny;
 pub mod tokenizers;

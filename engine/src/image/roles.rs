@@ -78,7 +78,7 @@ roles! { h:
     Provenance = 6, Model, Bytes;
     /// The state after a fixed prefix, see [`crate::model::Baked`].
     Baked = 8, Model, Bytes if h.has(features::BAKED);
-    /// Ed25519 signature, 1 × 64, see [`Image::signature`].
+    /// Ed25519 signature, 1 × 64, see [`crate::image::Image::signature`].
     Signature = 7, Model, Bytes(1, SIGNATURE_BYTES as u32) if h.has(features::SIGNED);
     /// RMS norm before the mixer, 1 × hidden.
     MixerNorm = 16, Mamba | S4d | Attention, F32(1, h.hidden);

@@ -110,6 +110,7 @@ pub use encoder::Encoder;
 pub use table::{NONE, Piece, Tokenizer, hash, slot};
 
 /// Offsets of the header's fields, the only place that names them.
+#[doc(hidden)]
 pub mod field {
     #![allow(missing_docs)]
     pub const VERSION: usize = 0;
@@ -152,6 +153,7 @@ pub const MAX_TEXT: usize = 255;
 pub const MAX_ADDED: usize = 64;
 
 /// Bits of an added token's entry.
+#[doc(hidden)]
 pub mod flag {
     /// The token is special: decoding can skip it.
     pub const SPECIAL: u32 = 1 << 24;

@@ -1,9 +1,10 @@
-//! Random numbers that are the same on every machine, for several tests.
+//! Random numbers that are the same on every machine: for the engine's tests, and in `jamlet-tests` for everything else.
 
-/// SplitMix64 (Steele et al. 2014) from a seed.
+/// SplitMix64 (Steele et al. 2014) from a seed, and from it numbers that are exact in f32.
 pub struct Random(pub u64);
 
 impl Random {
+    /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -11,8 +12,9 @@ impl Random {
         z ^ z >> 31
     }
 
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n as u64) as usize
+    /// A whole number below `end`, which isn't 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.bits() % end as u64) as usize
     }
 
     /// Evenly from `low` to `high`.
