@@ -290,10 +290,12 @@ pub fn blob_from(image: &[u8], prompt: &[u32], o: Options, stream: u32, begin: &
         StateWidth::F32 => 0,
         StateWidth::F16 => 1,
         StateWidth::I8 => 2,
+        other => unimplemented!("cases with a state in {other:?}"),
     };
     let recent = match o.eviction {
         Eviction::Window => 0,
         Eviction::HeavyHitters { recent } => recent,
+        other => unimplemented!("cases with eviction {other:?}"),
     };
     let offset = ((HEADER_WORDS + prompt.len()) * 4).next_multiple_of(64);
     let (at, length, tokens) = (offset as u32, image.len() as u32, prompt.len() as u32);
