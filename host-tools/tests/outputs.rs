@@ -72,7 +72,8 @@ fn standard_output_has_the_image_and_nothing_else() {
     fs::write(&prompt, "A tool: ").expect("a prompt");
     let baked = path("baked");
     ok(&["bake", "-m", "nano", "-p", text(&prompt), "-o", text(&baked)]);
-    let packed = ["pack", text(&checkpoint("dense")), "--no-tokenizer", "-o", "-"];
+    let model = checkpoint("dense");
+    let packed = ["pack", text(&model), "--no-tokenizer", "-o", "-"];
     for (arguments, right) in [
         (&packed[..], &image),
         (&[&packed[..], &["--json"]].concat(), &image),

@@ -72,8 +72,8 @@ fn is_log(head: &str) -> bool {
 fn is_markdown(head: &str) -> bool {
     static MARKS: LazyLock<[(Regex, usize); 6]> = LazyLock::new(|| {
         [
-            // A title in the first line.
-            (r"^\s*#{1,2} \S[^\n]*(?:\n|$)", 2),
+            // A title, alone in the first line.
+            (r"^\s*#{1,2} \S[^\n]*\n\s*\n", 2),
             (r"(?m)^#{1,6} \S", 1),
             (r"(?m)^ {0,3}```", 2),
             (r"\]\((?:https?:|\.{0,2}/|#|[\w./-]+\.\w+\))", 1),

@@ -5,9 +5,13 @@ use super::plain::{lines, without_escapes};
 use regex_lite::Regex;
 use std::sync::LazyLock;
 
+const LEVELS: &str =
+    "TRACE|DEBUG|DBG|INFO|INF|NOTICE|WARN|WARNING|WRN|ERROR|ERR|FATAL|CRIT|CRITICAL|SEVERE|PANIC|ALERT|EMERG";
+
 /// What may stand at the start of a log's line, one of them: dates, times, seconds, levels, and what parts them.
 const STAMP: &str = r"(?x) ^ [\s|,;:/\-–\[\](){}<>]* (?:
-    (?: [A-Z][a-z]{2},?\s+ )? \d{1,4} [-/.] (?: \d{1,2} | [A-Z][a-z]{2} ) [-/.] \d{1,4}
+    (?: [A-Z][a-z]{2},?\s+ )? (?: \d{4} [-/.] \d{1,2} [-/.] \d{1,2} | \d{1,2} [-/] (?: \d{1,2} | [A-Z][a-z]{2} ) [-/] \d{2,4}
+        | \d{1,2}\.\d{1,2}\.\d{4} )
         (?: (?: T | :? \s* | : ) \d{1,2}:\d{2} (?: :\d{2} )? (?: [.,:]\d+ )? )? (?: \s*Z\b | \s*[-+]\d{2}:?\d{2}\b | \s*UTC\b )?
   | (?: (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \s+ )? (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \s+ \d{1,2} (?: ,?\s+ \d{4} )?
         \s+ \d{1,2}:\d{2}:\d{2} (?: [.,]\d+ )? (?: \s+ \d{4} )?
@@ -15,13 +19,18 @@ const STAMP: &str = r"(?x) ^ [\s|,;:/\-–\[\](){}<>]* (?:
   | \d{1,2}:\d{2} (?: \s*[ap]m\b )?
   | \[\s* \d+\.\d{3,9} \s*\]
   | \d{10} (?: \d{3} )? (?: \.\d+ )? \b
-  | \[? \b (?i: TRACE | DEBUG | DBG | INFO | INF | NOTICE | WARN | WARNING | WRN | ERROR | ERR | FATAL | CRIT | CRITICAL | SEVERE
-        | PANIC | ALERT | EMERG ) (?: \] | : | \s+[-|:] | \s*\| | \s{2,} )
-  | \b (?: TRACE | DEBUG | DBG | INFO | INF | NOTICE | WARN | WARNING | WRN | ERROR | ERR | FATAL | CRIT | CRITICAL | SEVERE
-        | PANIC | ALERT | EMERG ) \b
+  | \[? \b (?i: LEVELS ) (?: \] | : | \s+[-|:] | \s*\| | \s{2,} )
+  | \b (?: LEVELS ) \b
 ) [\s|,;:\-–\]]* ";
 
-static STAMPS: LazyLock<Regex> = LazyLock::new(|| Regex::new(STAMP).expect("a regular expression"));
+static STAMPS: LazyLock<Regex> = LazyLock::new(|| with_levels(STAMP));
+
+/// A source between the time and the level.
+static SOURCE: LazyLock<Regex> = LazyLock::new(|| with_levels(r"^([\w./:@\[\]-]+)\s+[\[(<]?(?:LEVELS)[\])>]?\s*:?\s+"));
+
+fn with_levels(pattern: &str) -> Regex {
+    Regex::new(&pattern.replace("LEVELS", LEVELS)).expect("a regular expression")
+}
 
 /// What a system log has after the time: a host, and a program with its number.
 static PROGRAM: LazyLock<Regex> = LazyLock::new(|| {
@@ -41,7 +50,14 @@ pub fn prose(text: &str) -> String {
         let message = message(&line);
         if message.contains(char::is_alphanumeric) {
             prose.line();
-            prose.words(message);
+            match SOURCE.captures(message).filter(|_| message.len() < line.trim().len()) {
+                Some(found) => {
+                    prose.words(&found[1]);
+                    prose.words(" ");
+                    prose.words(&message[found[0].len()..]);
+                }
+                None => prose.words(message),
+            }
         }
     }
     prose.text
@@ -93,9 +109,21 @@ mod tests {
     }
 
     #[test]
+    fn a_source_stays_without_the_level_behind_it() {
+        assert_eq!(prose("2026-11-02 03:12:44 pump-3 WARN inlet pressure 0.8 bar"), "pump-3 inlet pressure 0.8 bar");
+        assert_eq!(prose("pump-3 WARN inlet"), "pump-3 WARN inlet", "no line of a log");
+    }
+
+    #[test]
     fn messages_and_their_lines_stay() {
-        for line in ["Error handling was rewritten", "Info desk opens at noon", "3 pumps run", "12 of 30 tests failed"]
-        {
+        for line in [
+            "10.20.30.40 asked for the page",
+            "1.2.3 was released",
+            "Error handling was rewritten",
+            "Info desk opens at noon",
+            "3 pumps run",
+            "12 of 30 tests failed",
+        ] {
             assert_eq!(prose(line), line);
         }
         let log = "10:00:01 INFO start\n10:00:02 INFO pump on, with a line of log that is as long as many lines of texts\n\

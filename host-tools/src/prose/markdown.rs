@@ -2,7 +2,7 @@
 
 use super::Prose;
 use super::html;
-use pulldown_cmark::{BrokenLink, CowStr, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{BrokenLink, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 /// The prose of a document, without a line end at its end.
 pub fn prose(text: &str) -> String {
@@ -23,10 +23,7 @@ pub fn prose(text: &str) -> String {
 
 /// Where a link of another block leads doesn't matter, but that it is one. Words in brackets are none.
 fn known<'i>(link: BrokenLink<'i>) -> Option<(CowStr<'i>, CowStr<'i>)> {
-    let explicit = matches!(
-        link.link_type,
-        pulldown_cmark::LinkType::ReferenceUnknown | pulldown_cmark::LinkType::CollapsedUnknown
-    );
+    let explicit = matches!(link.link_type, LinkType::Reference | LinkType::Collapsed);
     explicit.then(|| ("".into(), "".into()))
 }
 

@@ -4,7 +4,7 @@ use super::Prose;
 use std::borrow::Cow;
 
 /// Characters of a line that was broken because it was full, at least and at most.
-const FULL: std::ops::RangeInclusive<usize> = 60..=100;
+const FULL: std::ops::RangeInclusive<usize> = 50..=100;
 /// The same where every line of a paragraph is full, which is no accident.
 const ALL_FULL: usize = 40;
 /// Characters of a line whose sentence plainly goes on in the next one, at least: shorter ones may be a list of words.
@@ -114,7 +114,7 @@ fn write(prose: &mut Prose, paragraph: &mut Vec<Line<'_>>) {
 
 /// Whether a sentence plainly goes on in the next line.
 fn goes_on(line: &Line<'_>, next: &Line<'_>) -> bool {
-    let ends = |c: char| matches!(c, '.' | '!' | '?' | ':' | ';' | '"' | '”' | ')');
+    let ends = |c: char| matches!(c, '.' | '!' | '?' | ':' | ';');
     line.width() >= SENTENCE && !line.text.ends_with(ends) && next.text.starts_with(char::is_lowercase)
 }
 
