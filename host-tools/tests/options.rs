@@ -154,3 +154,23 @@ fn one_window_and_number_of_beams_is_the_default_of_all() {
     let summary = ok(&["summarize", text(&sample())]);
     assert_eq!(ok(&["summarize", "--window", "256", "--beams", "2", text(&sample())]), summary);
 }
+
+#[test]
+fn a_board_s_name_stands_for_its_window_and_beams() {
+    let summarize = |options: &[&str]| ok(&[&["summarize", text(&sample())], options].concat());
+    let plan = |options: &[&str]| {
+        let plan = json(&ok(&[&["plan", "nano", "--json"], options].concat()));
+        (plan["window"].as_u64().expect("a window"), plan["beams"].as_u64().expect("beams"))
+    };
+    for board in &jamlet_tools::boards::BOARDS {
+        let right = (u64::from(board.window), u64::from(board.beams));
+        assert_eq!(plan(&["--board", board.name]), right, "{}", board.name);
+    }
+    assert_eq!(plan(&["--board", "stm32f405", "--window", "64", "--beams", "3"]), (64, 3));
+    let named = summarize(&["--board", "stm32f405"]);
+    assert_eq!(summarize(&["--window", "256", "--beams", "1"]), named);
+    assert_eq!(summarize(&["--board", "pico2"]), summarize(&[]));
+    let output = output(&["plan", "--board", "arduino"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("stm32f405, pico2"), "the boards are named");
+}

@@ -22,6 +22,7 @@ use clap::{Args, ValueEnum};
 use jamlet::beams::{DEFAULT_BEAMS, MAX_SUMMARY};
 use jamlet::state::MAX_BEAMS;
 use jamlet::{Eviction, Options, StateWidth};
+use jamlet_tools::boards::{BOARDS, Board};
 use jamlet_tools::prose::Format;
 use sampling::SamplerArgs;
 use serde::Serialize;
@@ -48,6 +49,12 @@ impl ThreadsArgs {
 /// A number of threads, from an argument.
 pub fn threads(argument: &str) -> Result<u8, String> {
     argument.parse().ok().filter(|count| *count > 0).ok_or_else(|| "1 to 255 would be right".into())
+}
+
+/// A board by its name, from an argument.
+pub fn board(argument: &str) -> Result<&'static Board, String> {
+    let names = || BOARDS.iter().map(|board| board.name).collect::<Vec<_>>().join(", ");
+    Board::named(argument).ok_or_else(|| format!("one of {} would be right", names()))
 }
 
 /// A number that isn't 0, from an argument.
@@ -141,6 +148,9 @@ impl EvictionArgs {
 /// What a session remembers, and how much it computes at once.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PlanArgs {
+    /// The window and the beams of this board's firmware, where they aren't named [default: those of most boards]
+    #[arg(long, value_name = "NAME", value_parser = board)]
+    board: Option<&'static Board>,
     /// Tokens that attention sees, beside the sinks [default: 256, as on boards]
     #[arg(long)]
     window: Option<u32>,
@@ -163,7 +173,7 @@ impl PlanArgs {
     /// # Errors
     /// For an option that does nothing beside the others.
     pub fn options(&self) -> Result<Options> {
-        self.options_for(Options::default().window)
+        self.options_for(self.board.map_or(Options::default().window, |board| board.window))
     }
 
     /// As [`PlanArgs::options`], for a board whose firmware has this window unless told otherwise.
@@ -177,11 +187,17 @@ impl PlanArgs {
         Ok(options.state(self.state.width()).eviction(eviction))
     }
 
+    /// The beams where no other number is asked for.
+    pub fn beams(&self) -> u32 {
+        self.board.map_or(DEFAULT_BEAMS, |board| board.beams)
+    }
+
     /// Whether none of them was asked for.
     pub fn is_default(&self) -> bool {
         let eviction = EvictionArgs { eviction: Evict::Window, recent: None };
         let default = Options::default();
-        self.window.is_none()
+        self.board.is_none()
+            && self.window.is_none()
             && (self.sinks, self.chunk, self.state) == (default.sinks, default.chunk, State::F32)
             && self.eviction == eviction
     }
@@ -198,7 +214,7 @@ pub struct BeamsArgs {
 
 impl BeamsArgs {
     /// Their number for summaries of at most `max_tokens`, where tokens are chosen by `sampler` otherwise.
-    pub fn count(&self, sampler: &SamplerArgs, max_tokens: usize) -> Result<u32> {
+    pub fn count(&self, plan: &PlanArgs, sampler: &SamplerArgs, max_tokens: usize) -> Result<u32> {
         let single = !sampler.is_default()? || max_tokens > MAX_SUMMARY;
         match (self.beams, single) {
             (Some(beams @ 2..), true) => bail!(
@@ -206,7 +222,7 @@ impl BeamsArgs {
                  single tokens, and longer summaries, need --beams 1"
             ),
             (Some(beams), _) => Ok(beams),
-            (None, false) => Ok(DEFAULT_BEAMS),
+            (None, false) => Ok(plan.beams()),
             (None, true) => Ok(1),
         }
     }

@@ -1,12 +1,11 @@
 //! `jamlet plan`.
 
-use super::{PlanArgs, print_bars, print_json, size};
 use super::image::ImageArgs;
+use super::{PlanArgs, print_bars, print_json, size};
 use anyhow::Result;
 use clap::Args;
 use jamlet::state::MAX_BEAMS;
 use jamlet::{Model, Options, Plan};
-use jamlet_boards::BEAMS;
 use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
 use jamlet_tools::estimate::{self, Estimate, Work};
 use jamlet_tools::pack::kind;
@@ -71,7 +70,7 @@ impl PlanCommand {
     pub fn run(&self) -> Result<()> {
         let file = self.image.open()?;
         let model = file.model()?;
-        let options = self.plan.options()?.beams(self.beams.unwrap_or(BEAMS));
+        let options = self.plan.options()?.beams(self.beams.unwrap_or(self.plan.beams()));
         let plan = Plan::new(file.bytes(), options)?;
         let parts = plan.parts();
         let mut kinds = BTreeMap::new();

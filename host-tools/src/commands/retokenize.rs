@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::Model;
 use jamlet::image::{Image, Role, features};
+use jamlet_tools::destination::Destination;
 use jamlet_tools::hf::tokenizer::load;
 use jamlet_tools::mapped::Mapped;
 use jamlet_tools::pack;
@@ -31,7 +32,8 @@ impl Retokenize {
             ensure!(has & features::TOKENIZER != 0, "{}: no tokenizer to replace", path.display());
             let packed = load(&self.folder, image.header().vocab)?;
             let packed = packed.with_context(|| format!("{}: no tokenizer", self.folder.display()))?;
-            let mut file = pack::draft(path)?;
+            let destination = Destination::new(path, [&*self.folder])?;
+            let mut file = destination.draft()?;
             let mut writer = pack::Blocks::new(file.as_file_mut());
             // A signature would be of other bytes, and a baked prompt belongs to the image as it was.
             let wanted = has & !(features::SIGNED | features::BAKED);
@@ -41,7 +43,7 @@ impl Retokenize {
             let written = Mapped::open(file.path())?;
             Model::parse_with(&written, crc32fast::hash).with_context(|| path.display().to_string())?;
             drop(written);
-            pack::publish(file, path)?;
+            destination.publish(file)?;
             println!("{}: a tokenizer of {} bytes", path.display(), packed.bytes.len());
         }
         Ok(())

@@ -52,7 +52,7 @@ impl Score {
         let summaries = self.summaries.as_deref().map(|path| Destination::new(path, [&*self.pairs])).transpose()?;
         pairs.truncate(self.limit.unwrap_or(usize::MAX));
         let bar = progress::count("summarizing", pairs.len() as u64);
-        let beams = self.beams.count(&self.sampler, self.max_tokens)?;
+        let beams = self.beams.count(&self.plan, &self.sampler, self.max_tokens)?;
         let how = self.sampler.how(beams, self.max_tokens, self.ungrounded)?;
         let scored = summarize(&model, self.plan.options()?.beams(beams), &how, &pairs, || bar.inc(1));
         bar.finish_and_clear();

@@ -51,7 +51,7 @@ impl Summarize {
     pub fn run(&self) -> Result<()> {
         let file = self.image.open()?;
         let model = file.model()?;
-        let beams = self.beams.count(&self.sampler, self.max_tokens)?;
+        let beams = self.beams.count(&self.plan, &self.sampler, self.max_tokens)?;
         let options = self.plan.options()?.heads_at_once(heads_at_once(self.threads.count())).beams(beams);
         let mut workspace = HostWorkspace::new(&model, options)?;
         let answer = on_threads(self.threads.count(), Kernels::detect(), |kernels| {

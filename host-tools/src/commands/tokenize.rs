@@ -1,20 +1,20 @@
 //! `jamlet tokenize`.
 
-use super::generate::input;
 use super::print_json;
 use anyhow::{Context, Result};
 use clap::Args;
 use jamlet::tokenizer::{Encoder, Tokenizer};
+use jamlet_tools::endless::StandardInput;
 use jamlet_tools::hf::tokenizer::load;
 use jamlet_tools::image_file::ImageFile;
 use serde::Serialize;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Prints the tokens of a text: their ids and pieces
 #[derive(Args, Debug)]
 pub struct Tokenize {
-    /// The image, or a Hugging Face folder with a tokenizer [default: the built-in model]
+    /// The image, `pico` or `nano` for a built-in model, or a Hugging Face folder with a tokenizer [default: pico]
     #[arg(short, long, value_name = "IMAGE|FOLDER")]
     model: Option<PathBuf>,
     /// The text [default: standard input]
@@ -58,10 +58,14 @@ impl Tokenize {
     }
 
     fn print(&self, tokenizer: Tokenizer<'_>) -> Result<()> {
+        // Of any bytes, white space alone among them.
         let mut text = Vec::new();
-        match &self.text {
-            Some(argument) => text.extend(argument.as_bytes()),
-            None => drop(input(self.file.as_deref())?.read_to_end(&mut text)?),
+        match (&self.text, &self.file) {
+            (Some(argument), _) => text.extend(argument.as_bytes()),
+            (None, Some(file)) if file != Path::new("-") => {
+                text = std::fs::read(file).with_context(|| file.display().to_string())?;
+            }
+            _ => drop(StandardInput::open()?.read_to_end(&mut text)?),
         }
         let mut ids = Vec::new();
         let mut encoder = Encoder::<512>::new(tokenizer);
