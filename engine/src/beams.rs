@@ -30,9 +30,8 @@
 //! what the step's tokens take. There are never more states than beams: a beam that goes on in two ways means that another one
 //! was given up.
 
-use crate::kernels::math::exp;
 use crate::sampler::grounding::Writer;
-use crate::sampler::{Grounding, History, MAX_HISTORY, penalize_repeats};
+use crate::sampler::{Grounding, History, LogSum, MAX_HISTORY, penalize_repeats};
 use crate::session::{Session, SessionError};
 use heapless::Vec;
 
@@ -69,6 +68,8 @@ struct Beam {
     tokens: History,
     /// Sum of its tokens' log-probabilities, less what they cost.
     score: f32,
+    /// What they cost.
+    cost: f32,
     writer: Writer,
 }
 
@@ -79,10 +80,11 @@ struct Choice {
     token: u32,
     /// The beam's with this token.
     score: f32,
+    cost: f32,
 }
 
 impl Beam {
-    const NEW: Self = Self { tokens: History::new(), score: 0.0, writer: Writer::NEW };
+    const NEW: Self = Self { tokens: History::new(), score: 0.0, cost: 0.0, writer: Writer::NEW };
 }
 
 impl<const B: usize> Beams<B> {
@@ -97,6 +99,11 @@ impl<const B: usize> Beams<B> {
             best: None,
             ended: 0,
         }
+    }
+
+    /// Another limit, for the next text.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(MAX_SUMMARY);
     }
 
     /// Forgets all summaries, for another text.
@@ -145,6 +152,14 @@ impl<const B: usize> Beams<B> {
         self.tokens().take(others.map(agree).min().unwrap_or(usize::MAX))
     }
 
+    /// Of the answer, when there is no more to do: the mean log-probability of its tokens and its end, and the mean of what
+    /// [`grounding`](crate::sampler::grounding) costs them.
+    pub(crate) fn means(&self) -> Option<(f32, f32)> {
+        let (beam, mean) = self.best.as_ref()?;
+        let cost = beam.cost / (beam.tokens.len() + 1) as f32;
+        Some((mean + cost, cost))
+    }
+
     /// Feeds the chosen tokens, each to its beam, and looks how to go on from there.
     fn advance(
         &mut self,
@@ -155,7 +170,7 @@ impl<const B: usize> Beams<B> {
     ) -> Result<(), SessionError> {
         let mut waiting = core::mem::take(&mut self.choices);
         let mut done = [false; B];
-        while let Some(Choice { beam, token, score }) = waiting.pop() {
+        while let Some(Choice { beam, token, score, cost }) = waiting.pop() {
             // Its beam comes to where the session computes. Who was there goes where it was.
             if beam != 0 {
                 let length = self.beams.get(beam).map_or(0, |beam| beam.tokens.len());
@@ -180,7 +195,7 @@ impl<const B: usize> Beams<B> {
                 }
             }
             let Some(first) = self.beams.first_mut() else { break };
-            first.score = score;
+            (first.score, first.cost) = (score, cost);
             first.tokens.write(token);
             if let (Some(grounding), Some(tokenizer)) = (grounding, session.model().tokenizer()) {
                 grounding.push_behind(&mut first.writer, &tokenizer, token);
@@ -216,7 +231,8 @@ impl<const B: usize> Beams<B> {
             for (token, &logit) in (first as u32..).zip(&*logits) {
                 // NaN is never better.
                 if logit > best.worst() {
-                    let choice = Choice { beam: 0, token, score: logit - cost(token) };
+                    let cost = cost(token);
+                    let choice = Choice { beam: 0, token, score: logit - cost, cost };
                     if choice.score > best.worst() {
                         best.add(choice, prompt.is_stop(token));
                     }
@@ -226,7 +242,8 @@ impl<const B: usize> Beams<B> {
         let total = total.get();
         for (choices, ends) in [(best.choices, false), (best.ends, true)] {
             for choice in choices {
-                found.add(Choice { score: beam.score + (choice.score - total), ..choice }, ends);
+                let (score, cost) = (beam.score + (choice.score - total), beam.cost + choice.cost);
+                found.add(Choice { score, cost, ..choice }, ends);
             }
         }
         Ok(())
@@ -242,7 +259,7 @@ impl<const B: usize> Beams<B> {
             self.ended += 1;
             let mean = mean(end.score, beam.tokens.len() + 1);
             if self.best.as_ref().is_none_or(|(_, best)| mean > *best) {
-                self.best = Some((beam.clone(), mean));
+                self.best = Some((Beam { cost: end.cost, ..beam.clone() }, mean));
             }
         }
         choices.truncate(width);
@@ -314,33 +331,6 @@ impl<const B: usize> Found<B> {
         }
         // Where there is no room, the worst is left over.
         let _ = list.push(new);
-    }
-}
-
-/// The logarithm of a sum of exponentials.
-struct LogSum {
-    largest: f32,
-    /// Of `e^(logit − largest)`.
-    sum: f32,
-}
-
-impl LogSum {
-    const NEW: Self = Self { largest: f32::NEG_INFINITY, sum: 0.0 };
-
-    fn add(&mut self, logits: &[f32]) {
-        let largest = logits.iter().fold(self.largest, |largest, &logit| if logit > largest { logit } else { largest });
-        if largest == f32::NEG_INFINITY {
-            return;
-        }
-        if largest > self.largest {
-            self.sum *= exp(self.largest - largest);
-            self.largest = largest;
-        }
-        self.sum += logits.iter().map(|&logit| exp(logit - largest)).sum::<f32>();
-    }
-
-    fn get(&self) -> f32 {
-        self.largest + libm::logf(self.sum)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::kernels::Kernels;
 use crate::layers::{self, Norm, Pass};
 use crate::model::{FfnWeights, MixerWeights, Model};
 use crate::planned::planned;
-use crate::sampler::{Grounding, Sampler};
+use crate::sampler::{Grounding, LogSum, Sampler};
 use crate::state::cache::Cache;
 use crate::state::snapshot::{self, Progress, RestoreError, SnapshotError, SnapshotView};
 use crate::state::{Arena, BeamStates, Buffers, MambaState, Options, Plan, PlanError};
@@ -162,7 +162,7 @@ impl<'m, 'w> Session<'m, 'w> {
             return Err(SessionError::UnknownToken { id, vocab });
         }
         self.feed_pending();
-        for chunk in tokens.chunks(self.plan.options.chunk.max(1) as usize) {
+        for chunk in tokens.chunks(self.chunk()) {
             self.forward(chunk);
         }
         Ok(())
@@ -235,24 +235,92 @@ impl<'m, 'w> Session<'m, 'w> {
     pub fn logits(&mut self, mut sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
         self.feed_pending();
         let last = self.last.ok_or(SessionError::NothingFed)?;
+        let rows = self.model.head().rows();
+        self.head(last, 0, rows, &mut sink);
+        Ok(())
+    }
+
+    /// The logits of tokens `first .. end` after the token in row `row` of the residual stream, in blocks. `first` begins a tile.
+    fn head(&mut self, row: usize, first: usize, end: usize, sink: &mut dyn FnMut(usize, &mut [f32])) {
         let (header, k) = (self.model.header(), self.kernels);
         let (hidden, group) = (header.hidden as usize, header.group as usize);
         let b = &mut self.buffers;
-        let row = planned(b.residual.get(last * hidden..(last + 1) * hidden));
+        let row = planned(b.residual.get(row * hidden..(row + 1) * hidden));
         let norm = Norm { weight: self.model.final_norm(), eps: header.eps };
         let input = layers::normalize(k, row, norm, group, b.normed, &mut b.quant_in);
         let head = self.model.head();
         // Blocks must begin with a tile.
         let block = (b.logits.len() / 8 * 8).max(8);
-        let mut first = 0;
-        while first < head.rows() {
-            let rows = head.slice_rows(first, block);
+        let mut first = first;
+        while first < end {
+            let rows = head.slice_rows(first, block.min(end - first));
             let logits = layers::take_prefix(b.logits, rows.rows());
             k.matmul(&rows, &input, logits);
             sink(first, logits);
             first += block;
         }
+    }
+
+    /// As [`Session::feed`], and gives the logit of `token` after each of the tokens whose bits are set in `at` to
+    /// `sink(index, logit)`.
+    pub(crate) fn feed_and_look(
+        &mut self,
+        tokens: &[u32],
+        at: u64,
+        token: u32,
+        sink: &mut dyn FnMut(usize, f32),
+    ) -> Result<(), SessionError> {
+        let tile = token as usize / 8 * 8;
+        for (number, chunk) in tokens.chunks(self.chunk()).enumerate() {
+            self.feed(chunk)?;
+            let first = number * self.chunk();
+            for row in (0..chunk.len()).filter(|row| at.checked_shr((first + row) as u32).is_some_and(|at| at & 1 == 1))
+            {
+                self.head(row, tile, tile + 8, &mut |begin, logits| {
+                    if let Some(&mut logit) = logits.get_mut((token as usize).wrapping_sub(begin)) {
+                        sink(first + row, logit);
+                    }
+                });
+            }
+        }
         Ok(())
+    }
+
+    /// Feeds `tokens`, and gives the log-probability of each one's successor, of which `next` has as many, to `sink`.
+    pub(crate) fn feed_and_score(
+        &mut self,
+        tokens: &[u32],
+        next: &[u32],
+        sink: &mut dyn FnMut(f32),
+    ) -> Result<(), SessionError> {
+        let (chunk, end) = (self.chunk(), self.model.head().rows());
+        for (chunk, next) in tokens.chunks(chunk).zip(next.chunks(chunk)) {
+            self.feed(chunk)?;
+            for (row, &next) in next.iter().enumerate() {
+                let (mut total, mut logit) = (LogSum::NEW, 0.0);
+                self.head(row, 0, end, &mut |first, logits| {
+                    total.add(logits);
+                    if let Some(&mut found) = logits.get_mut((next as usize).wrapping_sub(first)) {
+                        logit = found;
+                    }
+                });
+                sink(logit - total.get());
+            }
+        }
+        Ok(())
+    }
+
+    /// Feeds what waits, and returns the last token's hidden state after the final norm, which the head reads.
+    pub(crate) fn hidden(&mut self) -> Result<&[f32], SessionError> {
+        self.feed_pending();
+        let last = self.last.ok_or(SessionError::NothingFed)?;
+        self.head(last, 0, 0, &mut |_, _| {});
+        Ok(self.buffers.normed)
+    }
+
+    /// Tokens that are computed together.
+    fn chunk(&self) -> usize {
+        self.plan.options.chunk.max(1) as usize
     }
 
     /// Saves what the session remembers into `out` and returns the length: see [`crate::state::snapshot`] for the format.
@@ -325,6 +393,15 @@ impl<'m, 'w> Session<'m, 'w> {
         // Of both, all that either has.
         let longer = self.position.max(position);
         self.beam_states.exchange(place, longer, &mut self.mamba, &mut self.cache);
+        self.cache.seek(position);
+        (self.position, self.last) = (position, None);
+    }
+
+    /// Goes back to the state that [`Session::copy_to`] put into place `spare` after `position` tokens, where it stays. There are
+    /// no logits then until something is fed.
+    pub(crate) fn return_to(&mut self, spare: usize, position: u64) {
+        self.pending = None;
+        self.beam_states.copy_back(spare, position, &mut self.mamba, &mut self.cache);
         self.cache.seek(position);
         (self.position, self.last) = (position, None);
     }

@@ -26,4 +26,5 @@ pub mod score;
 pub mod sign;
 pub mod summary;
 pub mod text;
+pub mod tune;
 pub mod workspace;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use jamlet::state::MAX_BEAMS;
-use jamlet::summary::{Answer, Listener, Memory, SummaryError, SummaryOptions};
+use jamlet::summary::{Answer, Listener, Memory, SummaryError, SummaryOptions, TextKind, Way};
 use jamlet::{Sampler, Session, Summarizer};
 use std::io::{ErrorKind, Read};
 
@@ -88,12 +88,46 @@ pub fn summarize<'m>(
     how: &How,
     text: &str,
 ) -> Result<(String, Answer)> {
-    let mut summarizer = Summarizer::new(session, memory, how.options)?;
     let mut summary = String::new();
-    let mut listener = |piece: &str| summary.push_str(piece);
-    summarizer.feed(text.as_bytes(), &mut listener)?;
-    summarizer.end(&mut listener)?;
-    let answer = write(&mut summarizer, how, &mut listener)?;
+    let answer = summarize_to(session, memory, how, text, &mut |piece: &str| summary.push_str(piece))?;
     summary.truncate(summary.trim_end().len());
     Ok((summary, answer))
+}
+
+/// The summary of a text, and all that a listener hears of it.
+///
+/// # Errors
+/// As [`summarize`].
+pub fn summarize_to<'m>(
+    session: Session<'m, '_>,
+    memory: &mut HostMemory<'m>,
+    how: &How,
+    text: &str,
+    listener: &mut dyn Listener,
+) -> Result<Answer> {
+    let mut summarizer = Summarizer::new(session, memory, how.options)?;
+    summarizer.feed(text.as_bytes(), listener)?;
+    summarizer.end(listener)?;
+    Ok(write(&mut summarizer, how, listener)?)
+}
+
+/// A way's name in JSON and tables.
+pub fn way_name(way: Way) -> &'static str {
+    match way {
+        Way::Quote => "quote",
+        Way::Compress => "compress",
+        Way::Rewrite => "rewrite",
+        _ => "other",
+    }
+}
+
+/// A kind of text's name in JSON.
+pub fn kind_name(kind: TextKind) -> &'static str {
+    match kind {
+        TextKind::Prose => "prose",
+        TextKind::Lines => "lines",
+        TextKind::OtherLanguage => "other-language",
+        TextKind::Nothing => "nothing",
+        _ => "other",
+    }
 }

@@ -16,5 +16,8 @@ pub const BAKED: u32 = 1 << 4;
 /// Mamba layers have no norms on dt, B and C.
 pub const PLAIN_MAMBA: u32 = 1 << 5;
 
+/// The image says how its summaries are chosen.
+pub const SUMMARY: u32 = 1 << 8;
+
 /// All bits that this version knows.
-pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA;
+pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA | SUMMARY;

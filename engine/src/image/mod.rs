@@ -87,6 +87,11 @@
 //! same options starts from: see [`crate::model::Baked`]. With other options the prefix is read instead, to the same effect. Its
 //! section stands between provenance and signature.
 //!
+//! ## Summaries
+//!
+//! An image with [`features::SUMMARY`] says how its summaries are chosen: see [`crate::model::parameters`]. Its section
+//! stands behind that of the baked prompt.
+//!
 //! ## Signature
 //!
 //! An image with [`features::SIGNED`] has an Ed25519 signature (RFC 8032, pure) of all its bytes but the 64 of the signature
@@ -286,6 +291,11 @@ pub enum ImageError {
     Prompt,
     /// The section with the baked prompt is malformed.
     Baked,
+    /// A field of the section that says how summaries are chosen is wrong, or it has another length than its fields say.
+    Summary {
+        /// Name of the field.
+        field: &'static str,
+    },
     /// The section with the tokenizer is malformed.
     Tokenizer(crate::tokenizer::TokenizerError),
 }
@@ -330,6 +340,7 @@ impl core::fmt::Display for ImageError {
             Self::Misaligned => write!(f, "the image must lie at a multiple of {IMAGE_ALIGN} bytes"),
             Self::Prompt => write!(f, "the prompt section is malformed"),
             Self::Baked => write!(f, "the section with the baked prompt is malformed"),
+            Self::Summary { field } => write!(f, "the section for summaries: {field} is wrong"),
             Self::Tokenizer(error) => error.fmt(f),
         }
     }

@@ -78,6 +78,8 @@ roles! { h:
     Provenance = 6, Model, Bytes;
     /// The state after a fixed prefix, see [`crate::model::Baked`].
     Baked = 8, Model, Bytes if h.has(features::BAKED);
+    /// What summaries are chosen by, see [`crate::model::parameters`].
+    Summary = 11, Model, Bytes if h.has(features::SUMMARY);
     /// Ed25519 signature, 1 × 64, see [`crate::image::Image::signature`].
     Signature = 7, Model, Bytes(1, SIGNATURE_BYTES as u32) if h.has(features::SIGNED);
     /// RMS norm before the mixer, 1 × hidden.

@@ -2,10 +2,12 @@
 //! [`Model::parse`] said Ok.
 
 mod baked;
+pub mod parameters;
 mod prompt;
 
 pub use crate::image::{FeedForward, Header, LayerKind, Mixer};
 pub use baked::Baked;
+pub use parameters::Parameters;
 pub use prompt::Prompt;
 
 use crate::image::{EXPERT_SECTIONS, Image, ImageError, Role, Section, features};
@@ -47,6 +49,9 @@ impl<'m> Model<'m> {
         if let Some(section) = image.model_section(Role::Baked) {
             Baked::parse(section.bytes, image.header().vocab).ok_or(ImageError::Baked)?;
         }
+        if let Some(section) = image.model_section(Role::Summary) {
+            Parameters::parse(section.bytes, image.header()).map_err(|field| ImageError::Summary { field })?;
+        }
         Ok(Self { image, prompt })
     }
 
@@ -68,6 +73,12 @@ impl<'m> Model<'m> {
     /// The state after a fixed prefix, if the image carries one.
     pub fn baked(&self) -> Option<Baked<'m>> {
         Baked::parse(self.image.model_section(Role::Baked)?.bytes, self.header().vocab)
+    }
+
+    /// How summaries are chosen: as the image says, or as usual.
+    pub fn parameters(&self) -> Parameters<'m> {
+        let section = self.image.model_section(Role::Summary);
+        section.and_then(|section| Parameters::parse(section.bytes, self.header()).ok()).unwrap_or(Parameters::USUAL)
     }
 
     /// The tokens that every text begins with: those of the baked prompt, or else of the prompt's prefix.

@@ -8,12 +8,12 @@
 //! | a token that | costs |
 //! |---|---|
 //! | makes a *name* of something that the text doesn't have, or leaves one off in the middle | [`NAME`] |
-//! | makes a word that no word of the text begins with | [`WORD`] |
-//! | leaves any other word of the text in its middle | [`CUT`] |
-//! | makes a word that doesn't stand behind the summary's last word anywhere in the text | [`FOLLOW`] |
-//! | makes a word again that the summary has already (four letters or more) | [`AGAIN`] |
-//! | doesn't go on with a word of the text's first [`LEAD_WORDS`] words | [`LEAD`] |
-//! | ends the summary | [`END`] |
+//! | makes a word that no word of the text begins with | [`Costs::word`] |
+//! | leaves any other word of the text in its middle | [`Costs::cut`] |
+//! | makes a word that doesn't stand behind the summary's last word anywhere in the text | [`Costs::follow`] |
+//! | makes a word again that the summary has already (four letters or more) | [`Costs::again`] |
+//! | doesn't go on with a word of the text's [first words](Costs::lead_words) | [`Costs::lead`] |
+//! | ends the summary | [`Costs::end`] |
 //!
 //! A name is a word with a digit or `_`, with a capital letter behind its first letter, or with a capital at its beginning where no
 //! sentence begins. What stands between backticks is one, with its signs; white space there breaks it off. Nothing is
@@ -48,23 +48,33 @@ use crate::tokenizer::Tokenizer;
 
 /// What an invented name costs, in logits (nats): more than a model is ever sure, and than [`REPEAT`](super::REPEAT).
 pub const NAME: f32 = 1000.0;
-/// What a word costs that the text doesn't have.
-pub const WORD: f32 = 1.0;
-/// What it costs to leave a word of the text in its middle (`convert` of `converter`). That may be another form of it, or no word
-/// at all.
-pub const CUT: f32 = 2.0;
-/// What a word costs that isn't behind the one before it in the text, too. A model that is unsure rather goes on as the text
-/// does, and what people wrote reads better than what it would make up.
-pub const FOLLOW: f32 = 0.25;
-/// What a long word costs that the summary has already. Of people's summaries of packages 4 to 8 % say one twice; `pico`'s do
-/// in 10 to 16 % with it, and in 17 to 23 % without.
-pub const AGAIN: f32 = 2.0;
-/// What a token costs that isn't of the text's first words.
-pub const LEAD: f32 = 0.9;
-/// What the end costs. Words cost something now and then; where the end is cheaper, summaries stop early.
-pub const END: f32 = 2.75;
-/// How many first words that are.
-pub const LEAD_WORDS: u8 = 12;
+/// What tokens cost, in logits: part of an image, because what is right depends on the model. All at least 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Costs {
+    /// A word that the text doesn't have.
+    pub word: f32,
+    /// A word of the text that is left in its middle (`convert` of `converter`). That may be another form of it, or no word at
+    /// all.
+    pub cut: f32,
+    /// A word that isn't behind the one before it in the text, too. A model that is unsure rather goes on as the text does, and
+    /// what people wrote reads better than what it would make up.
+    pub follow: f32,
+    /// A long word that the summary has already. Of people's summaries of packages 4 to 8 % say one twice; `pico`'s do in 10 to
+    /// 16 % with it, and in 17 to 23 % without.
+    pub again: f32,
+    /// A token that isn't of the text's first words.
+    pub lead: f32,
+    /// The end. Words cost something now and then; where the end is cheaper, summaries stop early.
+    pub end: f32,
+    /// How many first words there are.
+    pub lead_words: u8,
+}
+
+impl Costs {
+    /// Where an image doesn't say: chosen on descriptions of packages.
+    pub const USUAL: Self =
+        Self { word: 1.0, cut: 2.0, follow: 0.25, again: 2.0, lead: 0.9, end: 2.75, lead_words: 12 };
+}
 
 /// Letters of the shortest word that isn't to be said again.
 const LONG: u8 = 4;
@@ -90,6 +100,8 @@ pub struct Grounding {
     words: u8,
     /// A part of the text was not seen.
     blind: bool,
+    /// What tokens cost, where it isn't the usual.
+    costs: Option<Costs>,
     reader: Reader,
     writer: Writer,
 }
@@ -165,9 +177,19 @@ impl Grounding {
             pairs: Bits([0; _]),
             words: 0,
             blind: false,
+            costs: None,
             reader: Reader::NEW,
             writer: Writer::NEW,
         }
+    }
+
+    /// Other costs than the usual ones, from the next text on.
+    pub fn set_costs(&mut self, costs: Costs) {
+        self.costs = Some(costs);
+    }
+
+    fn costs(&self) -> &Costs {
+        self.costs.as_ref().unwrap_or(&Costs::USUAL)
     }
 
     /// Forgets the text.
@@ -183,6 +205,11 @@ impl Grounding {
     /// token costs anything.
     pub fn miss(&mut self) {
         self.blind = true;
+    }
+
+    /// Whether there is more of the text than was fed.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.blind
     }
 
     /// Reads the next piece of the text. Pieces may be cut anywhere.
@@ -230,7 +257,7 @@ impl Grounding {
     fn remember(&mut self, hashes: [Hash; 2]) {
         for hash in hashes {
             self.text.set(hash);
-            if self.words <= LEAD_WORDS {
+            if self.words <= self.costs().lead_words {
                 self.lead.set(hash);
             }
         }
@@ -247,23 +274,23 @@ impl Grounding {
             return 0.0;
         }
         let effect = self.write(&mut writer.clone(), tokenizer, id);
-        let mut cost = 0.0;
+        let (mut cost, costs) = (0.0, self.costs());
         if tokenizer.is_special(id) {
-            cost += END;
+            cost += costs.end;
         } else if effect.elsewhere || !effect.letter {
-            cost += LEAD;
+            cost += costs.lead;
         }
         if effect.word {
-            cost += WORD;
+            cost += costs.word;
         }
         if effect.cut {
-            cost += CUT;
+            cost += costs.cut;
         }
         if effect.stray {
-            cost += FOLLOW;
+            cost += costs.follow;
         }
         if effect.again {
-            cost += AGAIN;
+            cost += costs.again;
         }
         if effect.name {
             cost += NAME;
@@ -640,7 +667,7 @@ mod tests {
         grounding.finish();
         assert!(grounding.text.0.iter().all(|&bits| bits == u32::MAX), "everything is known");
         let first: u32 = grounding.lead.0.iter().map(|bits| bits.count_ones()).sum();
-        assert!(first <= u32::from(LEAD_WORDS) * 9 * 3, "8 letters and an end each");
+        assert!(first <= u32::from(Costs::USUAL.lead_words) * 9 * 3, "8 letters and an end each");
         assert_eq!(size_of::<Grounding>() / 64, 53, "3.4 KB, whatever the text");
     }
 }

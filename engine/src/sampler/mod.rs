@@ -1,8 +1,10 @@
 //! From logits to a token, without ever holding all logits: the head's blocks stream through a short list of the best.
 
 pub mod grounding;
+mod log_sum;
 
 pub use grounding::Grounding;
+pub(crate) use log_sum::LogSum;
 
 use crate::kernels::math::exp;
 use heapless::Vec;

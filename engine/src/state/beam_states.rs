@@ -38,6 +38,15 @@ impl<'w> BeamStates<'w> {
         });
     }
 
+    /// Copies the state of a place back.
+    pub(crate) fn copy_back(&mut self, place: usize, position: u64, mamba: &mut MambaState<'_>, cache: &mut Cache<'_>) {
+        self.each(place, position, mamba, cache, |state, spare| {
+            if state.len() == spare.len() {
+                state.copy_from_slice(spare);
+            }
+        });
+    }
+
     /// Exchanges a state with that of a place, likewise.
     pub(crate) fn exchange(&mut self, place: usize, position: u64, mamba: &mut MambaState<'_>, cache: &mut Cache<'_>) {
         self.each(place, position, mamba, cache, |state, spare| {

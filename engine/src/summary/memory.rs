@@ -1,5 +1,8 @@
 //! The large parts of a summarizer, where the caller puts them.
 
+use super::digest::Digest;
+use super::quotes::Quotes;
+use super::sentences::Splitter;
 use crate::beams::Beams;
 use crate::sampler::Grounding;
 use crate::tokenizer::Encoder;
@@ -12,12 +15,22 @@ pub struct Memory<'m, const B: usize, const W: usize> {
     pub(super) encoder: Place<Encoder<'m, W>>,
     pub(super) beams: Place<Beams<B>>,
     pub(super) grounding: Grounding,
+    pub(super) splitter: Splitter,
+    pub(super) quotes: Quotes,
+    pub(super) digest: Digest,
 }
 
 impl<const B: usize, const W: usize> Memory<'_, B, W> {
     /// Of no text.
     pub const fn new() -> Self {
-        Self { encoder: Place::Empty, beams: Place::Empty, grounding: Grounding::new() }
+        Self {
+            encoder: Place::Empty,
+            beams: Place::Empty,
+            grounding: Grounding::new(),
+            splitter: Splitter::NEW,
+            quotes: Quotes::NONE,
+            digest: Digest::NONE,
+        }
     }
 }
 

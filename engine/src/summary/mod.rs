@@ -19,106 +19,52 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # How a summary is found
+//!
+//! While a text is read it is cut into sentences, of which those that say most by their signals wait in a buffer. When it is
+//! over, these are ranked by [what the image has learnt](crate::model::parameters). The best one is the *quote*. A
+//! *rewrite* by the model takes its place where the [gate](crate::model::parameters::Gate) is sure that it is better.
+//!
+//! A long text is read passage by passage, each as if it were a text: a passage ends with a paragraph of at least
+//! [`PASSAGE`] bytes, or with a sentence somewhat later. Of the passages' lines the best are kept. With one line
+//! ([`SummaryOptions::lines`]), and where everything is rewritten, a text is one passage, however long.
 
+mod answer;
+mod choose;
+mod compress;
+mod digest;
 mod listener;
 mod memory;
+mod quotes;
 mod reader;
+mod sentences;
+mod signals;
+mod words;
+mod write;
 
-pub use listener::{Listener, Step};
+pub use answer::{Answer, Line, Style, SummaryError, SummaryOptions, TextKind, Way};
+pub use digest::MOST_LINES;
+pub use listener::{Examined, Listener, Step};
 pub use memory::Memory;
+pub use quotes::{KEPT, examine};
+pub use sentences::SENTENCE;
+pub use signals::SIGNALS;
 
-use crate::beams::{Beams, MAX_SUMMARY};
-use crate::image::ImageError;
-use crate::sampler::{Grounding, Sampler};
-use crate::session::{Session, SessionError};
-use crate::state::PlanError;
-use crate::tokenizer::{Decoder, Encoder, Tokenizer};
+use crate::beams::Beams;
+use crate::sampler::Grounding;
+use crate::session::Session;
+use crate::tokenizer::{Encoder, Tokenizer};
+use digest::Digest;
 use reader::Reader;
+use sentences::Splitter;
 
-/// Why there is no summary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum SummaryError {
-    /// The image has no tokenizer, so that it can't read texts.
-    NoTokenizer,
-    /// The [`Listener`] ended it.
-    Interrupted,
-    /// There is no text: nothing was fed.
-    NoText,
-    /// The session can't.
-    Session(SessionError),
-}
-
-impl core::fmt::Display for SummaryError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::NoTokenizer => {
-                write!(f, "the image has no tokenizer: it was packed with --no-tokenizer or from a folder without one")
-            }
-            Self::Interrupted => write!(f, "interrupted"),
-            Self::NoText => write!(f, "no text yet"),
-            Self::Session(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for SummaryError {}
-
-impl From<ImageError> for SummaryError {
-    fn from(error: ImageError) -> Self {
-        Self::Session(SessionError::Plan(PlanError::Image(error)))
-    }
-}
-
-impl From<SessionError> for SummaryError {
-    fn from(error: SessionError) -> Self {
-        Self::Session(error)
-    }
-}
-
-/// How summaries are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SummaryOptions {
-    /// The most tokens that the model writes; of a search no more than [`MAX_SUMMARY`].
-    pub limit: usize,
-    /// Whether the words of a summary come from the text, see [`grounding`](crate::sampler::grounding).
-    pub grounded: bool,
-}
-
-impl SummaryOptions {
-    /// Grounded, of any length.
-    pub const fn new() -> Self {
-        Self { limit: MAX_SUMMARY, grounded: true }
-    }
-
-    /// At most so many tokens.
-    pub const fn limit(self, limit: usize) -> Self {
-        Self { limit, ..self }
-    }
-
-    /// With or without grounding.
-    pub const fn grounded(self, grounded: bool) -> Self {
-        Self { grounded, ..self }
-    }
-}
-
-impl Default for SummaryOptions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What was written, and what it took.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Answer {
-    /// Tokens that were read, the prompt's among them.
-    pub read: u64,
-    /// Tokens of the answer.
-    pub written: u64,
-}
+/// Bytes of a passage that ends with its paragraph.
+pub const PASSAGE: u32 = 1400;
+/// Bytes of a passage that ends with its sentence.
+const LONG_PASSAGE: u32 = 1700;
+/// Bytes of a passage that ends with its word.
+const LONGEST_PASSAGE: u32 = 2400;
 
 /// Takes an empty session to where texts begin, if the image says how: [`Session::start_baked`], or a function that returns
 /// false where it is known that nothing was baked in.
@@ -126,15 +72,27 @@ pub type Begin<'m> = fn(&mut Session<'m, '_>) -> bool;
 
 /// Reads a text and writes its summary: see the [module](self). `B` and `W` are those of [`Memory`].
 pub struct Summarizer<'a, 'm, 'w, const B: usize, const W: usize> {
-    reader: Reader<'m, 'w>,
+    reader: Reader<'a, 'm, 'w>,
     tokenizer: Tokenizer<'m>,
     encoder: &'a mut Encoder<'m, W>,
     beams: &'a mut Beams<B>,
     grounding: &'a mut Grounding,
+    splitter: &'a mut Splitter,
+    digest: &'a mut Digest,
     options: SummaryOptions,
     begin: Begin<'m>,
-    /// The session has seen the prompt's beginning, and a part of a text.
+    /// The session has seen the prompt's beginning, and a part of a passage.
     begun: bool,
+    /// The prompt's last token, which isn't fed yet.
+    held: Option<u32>,
+    /// Bytes of the text and of the passage, as far as they matter.
+    bytes: u32,
+    passage: u32,
+    /// Passages that ended before this one.
+    passages: u32,
+    /// Tokens that were read for these, and those that were written.
+    read: u64,
+    written: u64,
 }
 
 impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
@@ -163,14 +121,34 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         options: SummaryOptions,
     ) -> Result<Self, SummaryError> {
         let tokenizer = session.model().tokenizer().ok_or(SummaryError::NoTokenizer)?;
-        let Memory { encoder, beams, grounding } = memory;
-        grounding.reset();
+        let parameters = session.model().parameters();
+        let Memory { encoder, beams, grounding, splitter, quotes, digest } = memory;
         let (Some(encoder), Some(beams)) =
             (encoder.fill(|| Encoder::new(tokenizer)), beams.fill(|| Beams::new(options.limit)))
         else {
             return Err(SummaryError::NoTokenizer);
         };
-        Ok(Self { reader: Reader::new(session), tokenizer, encoder, beams, grounding, options, begin, begun: false })
+        grounding.set_costs(parameters.costs);
+        let mut summarizer = Self {
+            reader: Reader::new(session, quotes, parameters),
+            tokenizer,
+            encoder,
+            beams,
+            grounding,
+            splitter,
+            digest,
+            options,
+            begin,
+            begun: false,
+            held: None,
+            bytes: 0,
+            passage: 0,
+            passages: 0,
+            read: 0,
+            written: 0,
+        };
+        summarizer.reset();
+        Ok(summarizer)
     }
 
     /// The session.
@@ -183,18 +161,37 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         &mut self.reader.session
     }
 
+    /// How summaries are made.
+    pub fn options(&self) -> SummaryOptions {
+        self.options
+    }
+
+    /// Makes them in another way, from the next text on.
+    pub fn set_options(&mut self, options: SummaryOptions) {
+        self.options = options;
+        self.beams.set_limit(options.limit);
+    }
+
     /// Whether a text was begun.
     pub fn has_text(&self) -> bool {
-        self.begun
+        self.begun || self.passages > 0
     }
 
     /// Forgets the text.
     pub fn reset(&mut self) {
+        self.reset_passage();
+        self.splitter.reset();
+        self.digest.reset();
+        (self.bytes, self.passages, self.read, self.written) = (0, 0, 0, 0);
+    }
+
+    /// Forgets the passage, but for where its sentence stands.
+    fn reset_passage(&mut self) {
         self.encoder.finish(|_| {});
         self.beams.reset();
         self.grounding.reset();
         self.reader.reset();
-        self.begun = false;
+        (self.begun, self.held, self.passage) = (false, None, 0);
     }
 
     /// Reads the next piece of a text. Pieces may be cut anywhere, even within a character.
@@ -202,16 +199,39 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
     /// # Errors
     /// [`SummaryError::Interrupted`], where `listener` wants it: [`Summarizer::reset`] is next.
     pub fn feed(&mut self, text: &[u8], listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        if text.is_empty() {
-            return Ok(());
+        for &byte in text {
+            self.read(byte, listener)?;
+        }
+        self.reader.check()
+    }
+
+    fn read(&mut self, byte: u8, listener: &mut dyn Listener) -> Result<(), SummaryError> {
+        let (reader, paragraph) = (&mut self.reader, self.splitter.paragraph());
+        let mut ended = false;
+        let pause = self.splitter.read(byte, &mut |sentence| {
+            ended = true;
+            reader.take(sentence);
+        });
+        if self.options.has_passages() && self.passage >= PASSAGE {
+            let new_paragraph = paragraph != self.splitter.paragraph();
+            if ended && (new_paragraph || self.passage >= LONG_PASSAGE)
+                || self.passage >= LONGEST_PASSAGE && byte.is_ascii_whitespace()
+            {
+                self.end_passage(listener)?;
+                self.splitter.begin_passage();
+            }
         }
         self.begin(listener)?;
+        (self.bytes, self.passage) = (self.bytes.saturating_add(1), self.passage.saturating_add(1));
         if self.options.grounded {
-            self.grounding.feed(text);
+            self.grounding.feed(&[byte]);
         }
-        let Self { encoder, reader, .. } = self;
-        encoder.feed(text, |token| reader.push(token, listener));
-        reader.check()
+        let Self { encoder, reader, tokenizer, .. } = self;
+        if let Some(end) = pause {
+            reader.pause(end);
+        }
+        encoder.feed(&[byte], |token| reader.push_text(token, tokenizer, listener));
+        Ok(())
     }
 
     /// Ends the text's last word and feeds all tokens that wait, so that the session's state can be saved. More text may
@@ -220,12 +240,12 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
     /// # Errors
     /// As [`Summarizer::feed`].
     pub fn flush(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let Self { encoder, reader, .. } = self;
-        encoder.finish(|token| reader.push(token, listener));
+        let Self { encoder, reader, tokenizer, .. } = self;
+        encoder.finish(|token| reader.push_text(token, tokenizer, listener));
         reader.flush(listener)
     }
 
-    /// The session's state was restored: the text that it has seen goes on. Its words aren't known.
+    /// The session's state was restored: the text that it has seen goes on. Its words and sentences aren't known.
     pub fn resumed(&mut self) {
         self.begun = true;
         self.grounding.miss();
@@ -237,40 +257,11 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
     /// As [`Summarizer::feed`].
     pub fn end(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
         self.begin(listener)?;
-        self.grounding.finish();
-        let Self { encoder, reader, .. } = self;
-        encoder.finish(|token| reader.push(token, listener));
-        for token in reader.session.model().prompt().suffix() {
-            reader.push(token, listener);
-        }
-        reader.flush(listener)
-    }
-
-    /// Writes the summary of a text that [`Summarizer::end`] ended.
-    ///
-    /// # Errors
-    /// [`SummaryError::Interrupted`], or [`SummaryError::NoText`] where there is nothing to go on from.
-    pub fn write(&mut self, listener: &mut dyn Listener) -> Result<Answer, SummaryError> {
-        let read = self.reader.session.position();
-        self.beams.reset();
-        let grounding = self.options.grounded.then_some(&*self.grounding);
-        let (mut line, mut written) = (Line::new(self.tokenizer), 0);
-        loop {
-            before(listener)?;
-            let more = self.beams.step(&mut self.reader.session, grounding)?;
-            let mut settled = 0;
-            for token in self.beams.settled().skip(written) {
-                settled += 1;
-                line.push(token, listener)?;
-            }
-            written += settled;
-            listener.after(Step::Wrote(settled));
-            if !more {
-                break;
-            }
-        }
-        line.finish(listener)?;
-        Ok(Answer { read, written: written as u64 })
+        let Self { encoder, reader, tokenizer, splitter, .. } = self;
+        reader.pause(splitter.last_end());
+        encoder.finish(|token| reader.push_text(token, tokenizer, listener));
+        splitter.finish(&mut |sentence| reader.take(sentence));
+        self.ask(listener)
     }
 
     /// Ends the text and writes its summary.
@@ -282,36 +273,7 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         self.write(listener)
     }
 
-    /// As [`Summarizer::write`], where a sampler chooses one token after the other.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn write_sampled(
-        &mut self,
-        sampler: &mut Sampler,
-        listener: &mut dyn Listener,
-    ) -> Result<Answer, SummaryError> {
-        let Self { reader: Reader { session, .. }, grounding, options, .. } = self;
-        let (read, prompt) = (session.position(), session.model().prompt());
-        let (mut line, mut written) = (Line::new(self.tokenizer), 0);
-        while written < options.limit as u64 {
-            before(listener)?;
-            let token = match options.grounded {
-                true => session.next_grounded(sampler, grounding)?,
-                false => session.next(sampler)?,
-            };
-            if prompt.is_stop(token) {
-                break;
-            }
-            written += 1;
-            line.push(token, listener)?;
-            listener.after(Step::Wrote(1));
-        }
-        line.finish(listener)?;
-        Ok(Answer { read, written })
-    }
-
-    /// Begins a text, if none has begun.
+    /// Begins a passage, if none has begun.
     fn begin(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
         if self.begun {
             return Ok(());
@@ -322,44 +284,35 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
                 self.reader.push(token, listener);
             }
         }
-        self.reader.check()
+        // So that batches begin with the text, whether the opening was read or not.
+        self.reader.flush(listener)
+    }
+
+    /// Reads the prompt's end but for its last token.
+    fn ask(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
+        self.grounding.finish();
+        for token in self.reader.session.model().prompt().suffix() {
+            self.reader.push(token, listener);
+        }
+        self.reader.check()?;
+        self.held = self.reader.hold();
+        self.reader.flush(listener)
+    }
+
+    /// Ends a passage behind which another one begins: its line waits.
+    #[inline(never)]
+    fn end_passage(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
+        let Self { encoder, reader, tokenizer, .. } = self;
+        encoder.finish(|token| reader.push_text(token, tokenizer, listener));
+        self.ask(listener)?;
+        self.write_passage(listener)?;
+        self.passages = self.passages.saturating_add(1);
+        self.reset_passage();
+        Ok(())
     }
 }
 
 /// Asks whether to go on.
 fn before(listener: &mut dyn Listener) -> Result<(), SummaryError> {
     if listener.before().is_break() { Err(SummaryError::Interrupted) } else { Ok(()) }
-}
-
-/// The answer's tokens as text.
-struct Line<'m> {
-    decoder: Decoder<'m>,
-    /// Something was written.
-    begun: bool,
-}
-
-impl<'m> Line<'m> {
-    fn new(tokenizer: Tokenizer<'m>) -> Self {
-        Self { decoder: Decoder::new(tokenizer, true), begun: false }
-    }
-
-    fn push(&mut self, token: u32, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let Self { decoder, begun } = self;
-        let mut stopped = false;
-        decoder.push(token, |piece| stopped |= put(piece, begun, listener));
-        if stopped { Err(SummaryError::Interrupted) } else { Ok(()) }
-    }
-
-    fn finish(mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let mut stopped = false;
-        self.decoder.finish(|piece| stopped |= put(piece, &mut self.begun, listener));
-        if stopped { Err(SummaryError::Interrupted) } else { Ok(()) }
-    }
-}
-
-/// Gives a piece to the listener, without the white space that some tokenizers put before the first word.
-fn put(piece: &str, begun: &mut bool, listener: &mut dyn Listener) -> bool {
-    let piece = if *begun { piece } else { piece.trim_start() };
-    *begun |= !piece.is_empty();
-    !piece.is_empty() && listener.text(piece).is_break()
 }

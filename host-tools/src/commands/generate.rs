@@ -2,6 +2,7 @@
 
 use super::sampling::SamplerArgs;
 use anyhow::{Context, Result};
+use jamlet::summary::Style;
 use jamlet::{Sampler, SamplerOptions, Session, SummaryOptions};
 use jamlet_tools::summary::How;
 use jamlet_tools::{memory, progress, text};
@@ -17,11 +18,11 @@ impl SamplerArgs {
         Ok(Sampler::new(self.options(&SamplerOptions::greedy())?))
     }
 
-    /// For summaries of at most `limit` tokens, with words that the text has unless `ungrounded`.
-    pub fn how(&self, beams: u32, limit: usize, ungrounded: bool) -> Result<How> {
+    /// For summaries with `options`: where there is one beam, tokens are chosen by these.
+    pub fn how(&self, beams: u32, options: SummaryOptions) -> Result<How> {
         let sampler = || self.options(&SamplerOptions::summary()).map(Sampler::new);
-        let options = SummaryOptions::new().limit(limit).grounded(!ungrounded);
-        Ok(How { options, sampler: (beams == 1).then(sampler).transpose()? })
+        let sampled = beams == 1 && options.style == Style::Rewrite;
+        Ok(How { options, sampler: sampled.then(sampler).transpose()? })
     }
 }
 

@@ -13,8 +13,10 @@ pub mod run;
 pub mod sampling;
 pub mod score;
 pub mod sign;
+pub mod style;
 pub mod summarize;
 pub mod tokenize;
+pub mod tune;
 pub mod verify;
 
 use anyhow::{Result, bail};

@@ -2,12 +2,13 @@
 
 use super::image::ImageArgs;
 use super::sampling::SamplerArgs;
+use super::style::StyleArgs;
 use super::{BeamsArgs, PlanArgs, bar, positive, write_json};
 use anyhow::{Context, Result};
 use clap::Args;
 use jamlet_tools::destination::Destination;
 use jamlet_tools::progress;
-use jamlet_tools::score::{Report, Rouge, Scored, read_pairs, report, summarize};
+use jamlet_tools::score::{Report, Rouge, read_pairs, report, signals, summarize};
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,9 +24,14 @@ pub struct Score {
     /// Only the first so many
     #[arg(long, value_name = "COUNT", value_parser = positive)]
     limit: Option<usize>,
-    /// Longest summary in tokens
-    #[arg(short = 'n', long, default_value_t = 64, value_parser = positive)]
-    max_tokens: usize,
+    #[command(flatten)]
+    style: StyleArgs,
+    /// Write what every summary was chosen by to this file, one JSON object a line, and nothing else: for fitting parameters
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "summaries")]
+    signals: Option<PathBuf>,
+    /// With --signals: only what sentences tell without the model, which takes no time
+    #[arg(long, requires = "signals")]
+    cheap: bool,
     /// Write every summary with its scores to this file, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]
     summaries: Option<PathBuf>,
@@ -35,9 +41,6 @@ pub struct Score {
     beams: BeamsArgs,
     #[command(flatten)]
     sampler: SamplerArgs,
-    /// Don't prefer the text's words
-    #[arg(long)]
-    ungrounded: bool,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -52,9 +55,21 @@ impl Score {
         let summaries = self.summaries.as_deref().map(|path| Destination::new(path, [&*self.pairs])).transpose()?;
         pairs.truncate(self.limit.unwrap_or(usize::MAX));
         let bar = progress::count("summarizing", pairs.len() as u64);
-        let beams = self.beams.count(&self.plan, &self.sampler, self.max_tokens)?;
-        let how = self.sampler.how(beams, self.max_tokens, self.ungrounded)?;
-        let scored = summarize(&model, self.plan.options()?.beams(beams), &how, &pairs, || bar.inc(1));
+        // Right summaries have one line.
+        let asked = self.style.options(&self.sampler)?.lines(1);
+        let beams = self.beams.count(&self.plan, &self.sampler, asked.limit)?;
+        let options = self.plan.options()?.beams(beams);
+        if let Some(path) = &self.signals {
+            let destination = Destination::new(path, [&*self.pairs])?;
+            let examined = match self.cheap {
+                true => Ok(signals::examine_sentences(&pairs)),
+                false => signals::examine(&model, options, asked, &pairs, || bar.inc(1)),
+            };
+            bar.finish_and_clear();
+            return write_lines(&destination, &examined?);
+        }
+        let how = self.sampler.how(beams, asked)?;
+        let scored = summarize(&model, options, &how, &pairs, || bar.inc(1));
         bar.finish_and_clear();
         let scored = scored?;
         if let Some(summaries) = &summaries {
@@ -67,7 +82,7 @@ impl Score {
     }
 }
 
-fn write_lines(summaries: &Destination, scored: &[Scored]) -> Result<()> {
+fn write_lines(summaries: &Destination, scored: &[impl Serialize]) -> Result<()> {
     let mut draft = summaries.draft()?;
     let mut out = std::io::BufWriter::new(draft.as_file_mut());
     for line in scored {

@@ -3,17 +3,21 @@
 use super::generate::{Answer, Output};
 use super::image::ModelArgs;
 use super::sampling::SamplerArgs;
-use super::{BeamsArgs, FormatArgs, PlanArgs, ThreadsArgs, positive, print_json};
+use super::style::StyleArgs;
+use super::{BeamsArgs, FormatArgs, PlanArgs, ThreadsArgs, print_json};
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::ProgressBar;
 use jamlet::kernels::Kernels;
-use jamlet::summary::{Listener, Step, SummaryError};
+use jamlet::summary::{Line, Listener, MOST_LINES, Step, SummaryError};
 use jamlet::{Session, Summarizer};
 use jamlet_tools::cores::{heads_at_once, on_threads};
 use jamlet_tools::prose;
+use jamlet_tools::summary::How;
 use jamlet_tools::workspace::HostWorkspace;
 use jamlet_tools::{memory, progress, summary};
+use serde::Serialize;
+use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -27,9 +31,11 @@ pub struct Summarize {
     format: FormatArgs,
     #[command(flatten)]
     image: ModelArgs,
-    /// Longest summary in tokens
-    #[arg(short = 'n', long, default_value_t = 64, value_parser = positive)]
-    max_tokens: usize,
+    #[command(flatten)]
+    style: StyleArgs,
+    /// Lines of the summary, at most 7 [default: 1 for a text of up to 1,500 bytes, up to 7 for longer ones]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MOST_LINES as i64))]
+    lines: Option<u8>,
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
@@ -38,9 +44,6 @@ pub struct Summarize {
     beams: BeamsArgs,
     #[command(flatten)]
     sampler: SamplerArgs,
-    /// Don't prefer the text's words: names may be made up then
-    #[arg(long)]
-    ungrounded: bool,
     /// Print as JSON, with what it took
     #[arg(long)]
     json: bool,
@@ -51,18 +54,27 @@ impl Summarize {
     pub fn run(&self) -> Result<()> {
         let file = self.image.open()?;
         let model = file.model()?;
-        let beams = self.beams.count(&self.plan, &self.sampler, self.max_tokens)?;
+        let asked = self.style.options(&self.sampler)?.lines(self.lines.unwrap_or(0).into());
+        let beams = self.beams.count(&self.plan, &self.sampler, asked.limit)?;
         let options = self.plan.options()?.heads_at_once(heads_at_once(self.threads.count())).beams(beams);
         let mut workspace = HostWorkspace::new(&model, options)?;
         let answer = on_threads(self.threads.count(), Kernels::detect(), |kernels| {
-            self.answer(workspace.session_on(&model, kernels)?, beams)
+            self.answer(workspace.session_on(&model, kernels)?, &self.sampler.how(beams, asked)?)
         })?;
-        if self.json { print_json(&answer) } else { Ok(()) }
+        if self.json {
+            return print_json(&answer);
+        }
+        // For people; what reads the output gets the summary alone.
+        if std::io::stderr().is_terminal()
+            && let Some(note) = note(&answer)
+        {
+            eprintln!("{note}");
+        }
+        Ok(())
     }
 
-    fn answer(&self, session: Session<'_, '_>, beams: u32) -> Result<Answer> {
+    fn answer(&self, session: Session<'_, '_>, how: &How) -> Result<Summary> {
         let mut text = prose::open(self.file.as_deref(), self.format.format())?;
-        let how = self.sampler.how(beams, self.max_tokens, self.ungrounded)?;
         let mut memory = summary::memory();
         let mut summarizer = Summarizer::new(session, &mut memory, how.options)?;
         let start = Instant::now();
@@ -72,23 +84,73 @@ impl Summarize {
         reading.bar.finish_and_clear();
         read?;
         let (prefill_seconds, start) = (start.elapsed().as_secs_f64(), Instant::now());
-        let mut writing = Writing(Output::new(self.json));
-        let answer = summary::write(&mut summarizer, &how, &mut writing);
+        let mut writing = Writing { out: Output::new(self.json), lines: Vec::new() };
+        let answer = summary::write(&mut summarizer, how, &mut writing);
         // Where nobody read on, the output says why.
-        let text = match (&answer, writing.0.finish()) {
+        let Writing { out, lines } = writing;
+        let text = match (&answer, out.finish()) {
             (Err(SummaryError::Interrupted) | Ok(_), text) => text?,
             (Err(_), _) => String::new(),
         };
         let answer = answer.context("writing the summary")?;
-        Ok(Answer {
-            text,
-            prompt_tokens: answer.read,
-            tokens: answer.written as usize,
-            prefill_seconds,
-            decode_seconds: start.elapsed().as_secs_f64(),
-            workspace_bytes: summarizer.session().plan().bytes(),
-            peak_rss_bytes: memory::peak(),
+        let texts: Vec<&str> = text.split('\n').collect();
+        let lines = lines.iter().zip(texts.iter().chain(std::iter::repeat(&"")));
+        Ok(Summary {
+            kind: summary::kind_name(answer.text),
+            way: answer.first.map(|line| summary::way_name(line.way)),
+            confidence: answer.first.map(|line| line.confidence),
+            lines: lines.map(|(line, text)| SummaryLine::new(line, text)).collect(),
+            answer: Answer {
+                text,
+                prompt_tokens: answer.read,
+                tokens: answer.written as usize,
+                prefill_seconds,
+                decode_seconds: start.elapsed().as_secs_f64(),
+                workspace_bytes: summarizer.session().plan().bytes(),
+                peak_rss_bytes: memory::peak(),
+            },
         })
+    }
+}
+
+/// A summary, for `--json`.
+#[derive(Serialize)]
+struct Summary {
+    /// What kind of text it is of: prose, lines, other-language, nothing.
+    kind: &'static str,
+    /// Of the first line: quote, compress or rewrite.
+    way: Option<&'static str>,
+    /// Of the first line, 0 to 1.
+    confidence: Option<f32>,
+    /// All lines.
+    lines: Vec<SummaryLine>,
+    #[serde(flatten)]
+    answer: Answer,
+}
+
+/// A line of a summary, for `--json`.
+#[derive(Serialize)]
+struct SummaryLine {
+    text: String,
+    way: &'static str,
+    confidence: f32,
+}
+
+impl SummaryLine {
+    fn new(line: &Line, text: &str) -> Self {
+        Self { text: text.to_owned(), way: summary::way_name(line.way), confidence: line.confidence }
+    }
+}
+
+/// What a person should know of a summary.
+fn note(summary: &Summary) -> Option<&'static str> {
+    match (summary.kind, summary.way) {
+        ("nothing", None) => Some("(nothing to summarize)"),
+        ("other-language", _) => Some("(quoted: the text isn't English)"),
+        ("lines", Some("quote")) => Some("(quoted: the text has no sentences)"),
+        (_, Some("quote")) => Some("(quoted)"),
+        (_, Some("compress")) => Some("(quoted in part)"),
+        _ => None,
     }
 }
 
@@ -112,10 +174,17 @@ impl Listener for Reading {
 }
 
 /// Prints what is written.
-struct Writing(Output);
+struct Writing {
+    out: Output,
+    lines: Vec<Line>,
+}
 
 impl Listener for Writing {
+    fn line(&mut self, line: &Line) {
+        self.lines.push(*line);
+    }
+
     fn text(&mut self, piece: &str) -> ControlFlow<()> {
-        self.0.put(piece)
+        self.out.put(piece)
     }
 }

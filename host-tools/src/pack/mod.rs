@@ -141,7 +141,7 @@ pub fn kind(role: Role) -> &'static str {
         Role::Head => "head",
         Role::Tokenizer => "tokenizer",
         Role::Baked => "baked prompt",
-        Role::Prompt | Role::Provenance | Role::Signature => "prompt, provenance, signature",
+        Role::Prompt | Role::Provenance | Role::Summary | Role::Signature => "prompt, provenance, summary, signature",
         Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => "norms",
         Role::AttentionQ | Role::AttentionK | Role::AttentionV | Role::AttentionO => "attention",
         Role::Router | Role::Gate | Role::Up | Role::Down => "feed-forward",

@@ -3,6 +3,7 @@
 pub mod baselines;
 pub mod faults;
 pub mod rouge;
+pub mod signals;
 mod stem;
 
 pub use faults::Faults;
@@ -10,10 +11,10 @@ pub use rouge::Rouge;
 pub use stem::stem;
 
 use crate::input;
-use crate::summary::{self, How};
+use crate::summary::{self, HostMemory, How};
 use crate::workspace::HostWorkspace;
 use anyhow::{Context, Result, bail, ensure};
-use jamlet::{Model, Options};
+use jamlet::{Model, Options, Session};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -24,6 +25,7 @@ pub struct Pair {
     /// The text.
     pub text: String,
     /// One or more right summaries.
+    #[serde(default)]
     pub summaries: Vec<String>,
 }
 
@@ -32,8 +34,12 @@ pub struct Pair {
 pub struct Scored {
     /// Number of the pair in the file, from 0.
     pub index: usize,
-    /// What the model wrote.
+    /// The summary.
     pub summary: String,
+    /// How it was made: quote, compress or rewrite; nothing where there is none.
+    pub way: Option<&'static str>,
+    /// The confidence in it.
+    pub confidence: f32,
     /// The first right summary.
     pub reference: String,
     /// Scores over all right summaries.
@@ -100,24 +106,36 @@ pub fn summarize(
     pairs: &[Pair],
     tick: impl Fn() + Sync,
 ) -> Result<Vec<Scored>> {
-    let one = |workspace: &mut HostWorkspace, memory: &mut _, (index, pair): (usize, &Pair)| -> Result<Scored> {
-        let (summary, _) = summary::summarize(workspace.session(model)?, memory, how, &pair.text)?;
+    each(model, options, pairs, |session, memory, index, pair| {
+        let (summary, answer) = summary::summarize(session, memory, how, &pair.text)?;
         tick();
         Ok(Scored {
             index,
+            way: answer.first.map(|line| summary::way_name(line.way)),
+            confidence: answer.first.map_or(0.0, |line| line.confidence),
             rouge: rouge::score(&summary, &pair.summaries),
             faults: faults::faults(&pair.text, &summary),
             summary,
-            reference: pair.summaries[0].clone(),
+            reference: pair.summaries.first().cloned().unwrap_or_default(),
         })
-    };
+    })
+}
+
+/// Does the same with every text, on all cores.
+pub(crate) fn each<'m, T: Send>(
+    model: &Model<'m>,
+    options: Options,
+    pairs: &[Pair],
+    one: impl Fn(Session<'m, '_>, &mut HostMemory<'m>, usize, &Pair) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     pairs
         .par_iter()
         .enumerate()
         .map_init(
             || (HostWorkspace::new(model, options), summary::memory()),
-            |(workspace, memory), pair| {
-                one(workspace.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?, memory, pair)
+            |(workspace, memory), (index, pair)| {
+                let workspace = workspace.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+                one(workspace.session(model)?, memory, index, pair)
             },
         )
         .collect()
