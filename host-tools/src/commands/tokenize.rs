@@ -1,24 +1,25 @@
 //! `jamlet tokenize`.
 
 use super::print_json;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::tokenizer::{Encoder, Tokenizer};
 use jamlet_tools::endless::StandardInput;
 use jamlet_tools::hf::tokenizer::load;
 use jamlet_tools::image_file::ImageFile;
 use serde::Serialize;
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Prints the tokens of a text: their ids and pieces
 #[derive(Args, Debug)]
 pub struct Tokenize {
-    /// The image, `pico` or `nano` for a built-in model, or a Hugging Face folder with a tokenizer [default: pico]
+    /// The image: a file, or `pico` or `nano` for a built-in model; or a Hugging Face folder with a tokenizer [default: pico]
     #[arg(short, long, value_name = "IMAGE|FOLDER")]
     model: Option<PathBuf>,
     /// The text [default: standard input]
-    text: Option<String>,
+    text: Option<OsString>,
     /// A file with the text
     #[arg(short, long, value_name = "FILE", conflicts_with = "text")]
     file: Option<PathBuf>,
@@ -61,12 +62,13 @@ impl Tokenize {
         // Of any bytes, white space alone among them.
         let mut text = Vec::new();
         match (&self.text, &self.file) {
-            (Some(argument), _) => text.extend(argument.as_bytes()),
+            (Some(argument), _) => text.extend(argument.as_encoded_bytes()),
             (None, Some(file)) if file != Path::new("-") => {
                 text = std::fs::read(file).with_context(|| file.display().to_string())?;
             }
             _ => drop(StandardInput::open()?.read_to_end(&mut text)?),
         }
+        ensure!(!text.is_empty(), "the text is empty");
         let mut ids = Vec::new();
         let mut encoder = Encoder::<512>::new(tokenizer);
         encoder.feed(&text, |id| ids.push(id));

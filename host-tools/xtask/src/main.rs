@@ -14,7 +14,7 @@ use benchmarks::{family, host_instructions, instructions, llama_cpp, quantizatio
 use binaries::{panics, sizes, stack_bound};
 use checks::{attacks, conformance, endless, faults, fuzz, memory_safety, raspberry_pi_os, saved_states, serial, soak};
 use models::synthetic;
-use repository::{coverage, deny, lint, release, unicode};
+use repository::{coverage, deny, lint, release};
 
 use clap::{Parser, Subcommand};
 
@@ -56,8 +56,6 @@ enum Task {
     Recall(recall::Args),
     /// Compares S4D, Mamba, Transformer and Jamba on this machine and an emulated board: recall, memory and cost by length.
     Family(family::Args),
-    /// Writes the engine's tables of letters and numbers.
-    Unicode,
     /// Types texts into the serial port of every emulated board, and compares the summaries with this machine's.
     Serial(serial::Args),
     /// Types random texts at an emulated board for as long as one likes, and compares every summary with this machine's.
@@ -105,7 +103,6 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(args) => instructions::run(&args),
         Task::Recall(args) => recall::run(&args),
         Task::Family(args) => family::run(&args),
-        Task::Unicode => unicode::run(),
         Task::Serial(args) => serial::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Faults(args) => faults::run(&args),

@@ -4,6 +4,5 @@ pub mod coverage;
 pub mod deny;
 pub mod lint;
 pub mod release;
-pub mod unicode;
 mod unsafe_count;
 mod yanked;
