@@ -50,6 +50,21 @@ fn names_come_from_the_text() {
     assert!(invents(&["--ungrounded", "--no-repeat-ngram", "3"]) > 0.0, "what it made up");
 }
 
+/// Ids and pieces, of an image and of the folder that its tokenizer comes from.
+#[test]
+fn tokens_of_a_text() {
+    let folder = root("tests/fixtures/tokenizers/byte-level-4096");
+    let report = json(&ok(&["tokenize", "-m", text(&folder), "--json", "A tool<|summary|>\n"]));
+    let pieces: Vec<&str> = report["pieces"].as_array().expect("pieces").iter().filter_map(|p| p.as_str()).collect();
+    assert_eq!(pieces.concat(), "A tool<|summary|>\n");
+    assert_eq!(report["ids"].as_array().map(Vec::len), Some(pieces.len()));
+    assert!(report["ids"].as_array().is_some_and(|ids| ids.contains(&3.into())), "the special token");
+    assert_eq!(json(&ok(&["tokenize", "--json", "A tool<|summary|>\n"])), report, "the built-in model has the same");
+    let lines = ok(&["tokenize", "-m", text(&folder), "A\n"]);
+    assert!(lines.lines().count() >= 2 && lines.contains(r#""\n""#), "{lines}");
+    assert!(error(&["tokenize", ""]).contains("the text is empty"));
+}
+
 #[test]
 fn any_bytes_are_a_text() {
     let folder = tempfile::tempdir().expect("a folder");

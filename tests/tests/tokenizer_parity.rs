@@ -109,10 +109,29 @@ equal! {
     possessive: "possessive", 1 << 17;
     neox: "neox", 1 << 18;
     late_merges: "late-merges", 1 << 18;
-    added_tokens: "added", 1 << 18;
     vocabulary_and_merges: "pairs", 1 << 17;
     metaspace_first: "metaspace-first", 1 << 17;
     metaspace_always: "metaspace-always", 1 << 17;
+}
+
+/// Added tokens that swallow white space and those that must be words, beside words, signs and white space.
+#[test]
+fn added_tokens_and_what_stands_beside_them() {
+    let both = Both::open("added");
+    let marks = both.marks();
+    let others = [
+        " ", "  ", "\n", "\t ", "\u{3000}", "a", "Z9", "_", "é", ".", "-", "'s", "e\u{301}", "word", "Übung", "好",
+        "\r\n",
+    ];
+    let mut random = Random(9);
+    for _ in 0..20_000 {
+        let part = |random: &mut Random| match random.below(2) {
+            0 => marks[random.below(marks.len())].clone(),
+            _ => others[random.below(others.len())].to_string(),
+        };
+        let text: String = (0..1 + random.below(8)).map(|_| part(&mut random)).collect();
+        both.check_encode(&text);
+    }
 }
 
 #[test]

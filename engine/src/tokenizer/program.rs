@@ -61,9 +61,9 @@ impl<'m> Cut<'m> {
     }
 
     fn number<const N: usize>(&mut self) -> Option<u64> {
-        let mut number = [0; 8];
-        number.get_mut(..N)?.copy_from_slice(self.take(N)?);
-        Some(u64::from_le_bytes(number))
+        let (bytes, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
 }
 

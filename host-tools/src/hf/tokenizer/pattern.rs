@@ -47,6 +47,16 @@ pub(super) fn not(set: &ClassUnicode) -> ClassUnicode {
     set
 }
 
+/// Whether it matches an empty text wherever it stands.
+fn may_be_empty(node: &Node) -> bool {
+    match node {
+        Node::Set(_) | Node::Look { .. } => false,
+        Node::Sequence(list) => list.iter().all(may_be_empty),
+        Node::Alternatives(list) => list.iter().any(may_be_empty),
+        Node::Repeat { node, least, .. } => *least == 0 || may_be_empty(node),
+    }
+}
+
 fn one(c: char) -> ClassUnicode {
     ClassUnicode::new([ClassUnicodeRange::new(c, c)])
 }
@@ -102,14 +112,23 @@ impl Parser<'_> {
     }
 
     fn sequence(&mut self) -> Result<Node, String> {
-        let mut list = Vec::new();
+        let (mut list, mut guards) = (Vec::new(), Vec::new());
         while self.peek().is_some_and(|c| c != '|' && c != ')') {
             if self.eat("(?i)") {
                 self.ignore_case = true;
                 continue;
             }
             let node = self.atom()?;
-            list.push(self.repeated(node)?);
+            let (node, guard) = self.repeated(node)?;
+            list.push(node);
+            guards.extend(guard.map(|guard| (list.len(), guard)));
+        }
+        // Where nothing has to follow, taking all and taking all without giving back are the same, and the match is certain
+        // at once.
+        let must = list.iter().rposition(|node| !may_be_empty(node)).map_or(0, |at| at + 1);
+        let certain = if self.depth == 0 { must } else { list.len() + 1 };
+        for (at, guard) in guards.into_iter().rev().filter(|&(at, _)| at < certain) {
+            list.insert(at, guard);
         }
         Ok(if list.len() == 1 { list.remove(0) } else { Node::Sequence(list) })
     }
@@ -224,8 +243,8 @@ impl Parser<'_> {
         }
     }
 
-    /// The repetitions after an atom.
-    fn repeated(&mut self, mut node: Node) -> Result<Node, String> {
+    /// The repetitions after an atom, and what must come after one that gives nothing back.
+    fn repeated(&mut self, mut node: Node) -> Result<(Node, Option<Node>), String> {
         loop {
             let (least, most, counted) = match self.peek() {
                 Some('?') => (0, Some(1), false),
@@ -233,28 +252,31 @@ impl Parser<'_> {
                 Some('+') => (1, None, false),
                 Some('{') => match self.count()? {
                     Some((least, most)) => (least, most, true),
-                    None => return Ok(node),
+                    None => return Ok((node, None)),
                 },
-                _ => return Ok(node),
+                _ => return Ok((node, None)),
             };
             if !counted {
                 self.at += 1;
             }
             // After a count, Oniguruma's `+` is another repetition.
-            node = match (!counted && self.eat("+"), &node) {
-                (true, Node::Set(set)) => {
-                    let look = Node::Look { next: not(set), end: true };
-                    match most {
-                        Some(_) => Node::Alternatives(vec![node, look]),
-                        None => {
-                            let repeat = Node::Repeat { node: Box::new(node), least, most, greedy: true };
-                            Node::Sequence(vec![repeat, look])
-                        }
-                    }
+            let possessive = !counted && self.eat("+");
+            let Node::Set(set) = &node else {
+                if possessive {
+                    return Err(self.cannot("a possessive repetition of a group"));
                 }
-                (true, _) => return Err(self.cannot("a possessive repetition of a group")),
-                (false, _) => Node::Repeat { node: Box::new(node), least, most, greedy: !self.eat("?") },
+                node = Node::Repeat { node: Box::new(node), least, most, greedy: !self.eat("?") };
+                continue;
             };
+            if possessive {
+                let guard = Node::Look { next: not(set), end: true };
+                return Ok(match most {
+                    // Nothing, only where it can't be one.
+                    Some(_) => (Node::Alternatives(vec![node, guard]), None),
+                    None => (Node::Repeat { node: Box::new(node), least, most, greedy: true }, Some(guard)),
+                });
+            }
+            node = Node::Repeat { node: Box::new(node), least, most, greedy: !self.eat("?") };
         }
     }
 
