@@ -2,8 +2,8 @@
 
     collect_clones.py CLONES OUT [--against FILE.jsonl ..] [--only NAME ..] [--list]
 
-CLONES holds a clone of each repository as `owner+name`, bare or not; `--list` prints which these are, with their licences, and git
-commands that fetch them. Writes `OUT/<source>.jsonl`, one pair a line: `{"id", "split", "kind", "style", "text", "summaries"}`, with
+CLONES holds a clone of each repository as `owner+name`, bare or not; `--list` prints shell commands that fetch
+those that are missing, with their licences. Writes `OUT/<source>.jsonl`, one pair a line: `{"id", "split", "kind", "style", "text", "summaries"}`, with
 "train" or "val" as split; a share of the groups is held back from both, so that others can test what they trained.
 Texts that `--against` has, say test sets, are left out as copies are. Same clones, same pairs; nothing is downloaded.
 """
@@ -40,7 +40,7 @@ def main() -> None:
     if args.list:
         for repository, licence in sorted({source.repository: source.licence for source in (*EVERYDAY, *TECHNICAL)}.items()):
             folder = args.clones / repository.replace("/", "+")
-            print(f"git clone --bare https://github.com/{repository} {folder}  # {licence}")
+            print(f"[ -d '{folder}' ] || git clone --bare https://github.com/{repository} '{folder}'  # {licence}")
         return
     args.out.mkdir(parents=True, exist_ok=True)
     seen = filters.Seen()

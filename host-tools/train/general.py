@@ -15,14 +15,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader
 
 import export
 import marks
 from augment import Names
 from batches import Encoder, fixed, load
-from keep import TEXT_SHARE
-from train import MODELS, SAVE_SECONDS, VALIDATION_PAIRS, Loss, Run, yield_core
+from keep import TEXT_SHARE, endless
+from train import MODELS, SAVE_SECONDS, VALIDATION_PAIRS, Loss, Run
 
 TEXT_WEIGHT = 0.05  # loss on a token of the text, of a summary being 1; there are twenty times as many
 # How many rows of a kind one pass has at most. Some kinds have many rows that are much alike.
@@ -57,14 +56,6 @@ def cap(row: dict) -> int:
     if row["style"] == "sentence":
         return SENTENCE_CAPS.get(row["kind"], SENTENCES)
     return TITLE_CAPS.get(row["kind"], TITLES)
-
-
-def endless(rows: list[dict], encoder: Encoder, names: Names, seed: int, **options):
-    """Marked batches of these rows without end."""
-    rng = random.Random(seed)
-    while True:
-        epoch = marks.Marked(rows, encoder, names, seed=rng.randrange(2**32), bpe_dropout=0.3, **options)
-        yield from DataLoader(epoch, batch_size=None, num_workers=1, prefetch_factor=32, worker_init_fn=yield_core)
 
 
 def chosen(batch: marks.MarkedBatch) -> torch.Tensor:
@@ -103,8 +94,11 @@ def main() -> None:
     known, general = load(args.data / "train.jsonl"), load(args.data / "general-train.jsonl")
     names = Names(known)
     seed = run.step + 1
-    lessons = endless(general, encoder, names, seed, rename=0.2, tokens_per_batch=args.tokens, caps=cap)
-    others = endless(known, encoder, names, seed, rename=0.5, tokens_per_batch=args.kept_tokens)
+    lessons, others = (
+        endless(rows, encoder, names, seed=seed, epochs=marks.Marked, bpe_dropout=0.3, rename=rename, tokens_per_batch=tokens,
+                caps=caps)
+        for rows, rename, tokens, caps in ((general, 0.2, args.tokens, cap), (known, 0.5, args.kept_tokens, None))
+    )  # fmt: skip
     validation = {
         "packages": load(args.data / "debian-val.jsonl"),
         "general": [row for row in load(args.data / "general-val.jsonl") if row["write"]],

@@ -19,11 +19,11 @@ from train import yield_core
 TEXT_SHARE = 0.1  # of the texts' tokens are asked about
 
 
-def endless(rows: list[dict], encoder: Encoder, names, *, seed: int, **options):
-    """Batches of these rows without end; options as for `Epoch`."""
+def endless(rows: list[dict], encoder: Encoder, names, *, seed: int, epochs=Epoch, **options):
+    """Batches of these rows without end, from epochs of this kind; options as for `Epoch`."""
     rng = random.Random(seed)
     while True:
-        epoch = Epoch(rows, encoder, names, seed=rng.randrange(2**32), **options)
+        epoch = epochs(rows, encoder, names, seed=rng.randrange(2**32), **options)
         yield from DataLoader(epoch, batch_size=None, num_workers=1, prefetch_factor=64, worker_init_fn=yield_core)
 
 

@@ -11,9 +11,7 @@ Writes a Hugging Face folder (moving average of the weights) every few minutes.
 """
 
 import argparse
-import copy
 import random
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,14 +22,14 @@ import decode
 import export
 import quantize
 import scores
-from augment import RARE, Names, lay_out
-from batches import END, PAD, PER_SOURCE, Encoder, capped, load
+from augment import lay_out
+from batches import END, PAD, PER_SOURCE, capped
 from keep import Keep, endless
+from tuning import Tuning, options
 
 WARMUP_STEPS = 20
 EMA_STEPS = 60
 SAVE_SECONDS = 300
-VALIDATION_PAIRS = 300
 MIN_ADVANTAGE = 0.02
 PARTS = 4
 MAX_OTHER_TOKENS = 300
@@ -45,25 +43,16 @@ UNSUPPORTED = 0.05
 
 
 def parse() -> argparse.Namespace:
-    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    args.add_argument("init", type=Path, help="Hugging Face folder, as train.py writes")
-    args.add_argument("out", type=Path, help="Hugging Face folder to write")
-    args.add_argument("--data", type=Path, required=True)
-    args.add_argument("--minutes", type=float, required=True)
-    args.add_argument("--lr", type=float, default=2e-4)
+    args = options(__doc__.splitlines()[0], lr=2e-4, rename=0.3, keep=1.0)
     args.add_argument("--texts", type=int, default=32, help="texts a step")
     args.add_argument("--samples", type=int, default=8, help="summaries drawn of each")
     args.add_argument("--temperature", type=float, default=0.8)
     args.add_argument("--max-tokens", type=int, default=130, help="longer descriptions are left out here, for speed")
-    args.add_argument("--rename", type=float, default=0.3)
     args.add_argument("--likelihood", type=float, default=0.2, help="weight of cross-entropy on the references")
     args.add_argument("--invention", type=float, default=0.1, help="what invented names cost; decoding is grounded, too")
     args.add_argument("--only", action="store_true", help=f"refine {' and '.join(ONLY_SHARES)} alone ..")
     args.add_argument("--teacher", type=Path, help=".. and keep what this Hugging Face folder says of all other kinds")
-    args.add_argument("--keep", type=float, default=1.0, help="weight of that")
     args.add_argument("--int8", action="store_true", help="with int8 simulated, groups of 32")
-    args.add_argument("--seed", type=int, default=0, help="of the texts and of what is drawn of them")
-    args.add_argument("--threads", type=int, default=1)
     args.add_argument("--eager", action="store_true", help="do not compile")
     parser, args = args, args.parse_args()
     if args.only != bool(args.teacher):
@@ -116,18 +105,13 @@ def continuation_losses(model, hidden, states, rows: list[tuple[int, tuple[int, 
 
 def main() -> None:
     args = parse()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
-    model = export.load(args.init)
-    average = copy.deepcopy(model).requires_grad_(False)
-    tokenizer = args.init / "tokenizer.json"
-    encoder = Encoder(tokenizer)
-    rows = load(args.data / "train.jsonl")
-    names = Names(rows)
+    shares = ONLY_SHARES if args.only else SHARES
+    tuning = Tuning(args, {"debian", *shares}, bpe_dropout=0.0, warmup=WARMUP_STEPS, ema=EMA_STEPS, save_seconds=SAVE_SECONDS,
+                    no_repeat_ngram=0)  # fmt: skip
+    model, encoder, names, rows = tuning.model, tuning.encoder, tuning.names, tuning.rows
     rng.shuffle(rows)
     rows = capped(rows, PER_SOURCE)
-    shares = ONLY_SHARES if args.only else SHARES
     by_kind = {kind: [row for row in rows if row["kind"] == kind] for kind in shares}
     keep = None
     if args.teacher:
@@ -136,20 +120,10 @@ def main() -> None:
             others, encoder, names, seed=args.seed, tokens_per_batch=KEPT_TOKENS, rename=args.rename, bpe_dropout=0.0
         )
         keep = Keep(export.load(args.teacher))
-    common = lambda word: names.uses[word] >= RARE  # noqa: E731
-    held = {kind: load(args.data / f"{kind}-val.jsonl")[:VALIDATION_PAIRS] for kind in {"debian", *shares}}
     quantize.group_size = 32 if args.int8 else None
     if not args.eager:
         for layer in model.layers:
             layer.compile_parts()
-    # Muon makes all directions of a step equally long, and most of these are noise here.
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0)
-
-    def validate() -> None:
-        for kind, pairs in held.items():
-            summaries = decode.summarize(average, encoder, [row["text"] for row in pairs])
-            found = scores.table(pairs, summaries, common)
-            print("validation", kind, {key: round(value, 2) for key, value in found.items()}, flush=True)
 
     def draw() -> tuple[list[int], str, str, str]:
         """A prompt, and its kind, text and reference."""
@@ -164,10 +138,10 @@ def main() -> None:
             if len(head) <= (args.max_tokens if kind == "debian" else MAX_OTHER_TOKENS):
                 return head, kind, text, summary
 
-    start = saved = time.monotonic()
-    step, mean_reward, mean_kept = 0, 0.0, 0.0
-    validate()
-    while (progress := (time.monotonic() - start) / (60 * args.minutes)) < 1:
+    mean_reward = mean_kept = 0.0
+    tuning.validate()
+    tuning.start()
+    while (progress := tuning.progress) < 1:
         drawn = sorted((draw() for _ in range(args.texts)), key=lambda one: len(one[0]))
         with torch.autocast("cpu", torch.bfloat16):
             model.train()
@@ -196,25 +170,14 @@ def main() -> None:
         if keep:
             kept = keep.loss(model, next(kept_batches))
             (args.keep * kept).backward()
-            mean_kept += (kept.item() - mean_kept) / min(step + 1, 50)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / WARMUP_STEPS) * (1 - progress)
-        optimizer.step()
-        model.zero_grad(set_to_none=True)
-        step += 1
-        weight = max(1 / EMA_STEPS, 9 / (step + 9))
-        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
-        mean_reward += (rewards.mean().item() - mean_reward) / min(step, 50)
-        if step % 10 == 0:
-            print(f"step {step} at {100 * progress:.1f} %: reward {mean_reward:.4f}, kept {mean_kept:.4f}, "
-                  f"{(time.monotonic() - start) / step:.2f} s a step", flush=True)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            export.save(average, tokenizer, args.out)
-            validate()
-            saved = time.monotonic()
-    export.save(average, tokenizer, args.out)
-    validate()
+        tuning.update()
+        mean_reward = tuning.mean(mean_reward, rewards.mean().item())
+        mean_kept = tuning.mean(mean_kept, kept.item()) if keep else 0.0
+        if tuning.steps % 10 == 0:
+            print(f"step {tuning.steps} at {100 * progress:.1f} %: reward {mean_reward:.4f}, kept {mean_kept:.4f}, "
+                  f"{tuning.seconds_a_step:.2f} s a step", flush=True)
+        tuning.save_if_due()
+    tuning.save()
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@
 #
 # WORK holds everything that is made: a virtual environment, apt's lists, the pairs, the models. MINUTES is the training
 # time of the models, at the same time (default 120); then each is refined for half as long with two seeds, at the same
-# time; pico learns advisories and proposals for half as long again, and to do these and all else for as long once more. What is
-# there already is not made again, so an interrupted run goes on.
-# Needs python3 with venv, a C++ compiler, apt-get, 8 GB of disk and 8 GB of memory (24 without libtcmalloc).
+# time; pico learns advisories and proposals for half as long again, and to do these and all else for as long once more; then
+# both learn general English and to mark sentences for three quarters of it. What is there already is not made again, so an
+# interrupted run goes on.
+# Needs python3 with venv, a C++ compiler, apt-get, git, 8 GB of memory (24 without libtcmalloc), and disk: 8 GB, and what the clones
+# take whose pairs are general English (collect_clones.py --list names them).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:?usage: run.sh WORK [MINUTES]}
@@ -17,6 +19,11 @@ work=$(cd "$work" && pwd)
 python=$("$here/venv.sh" "$work")
 [ -e "$work/raw/bionic.jsonl" ] || "$python" "$here/collect.py" "$work/raw"
 [ -e "$work/data/train.jsonl" ] || "$python" "$here/split.py" "$work/raw" "$here/pairs" "$work/data"
+if ! [ -e "$work/data/general-train.jsonl" ]; then
+    "$python" "$here/collect_clones.py" "$work/clones" "$work/general" --list | sh
+    "$python" "$here/collect_clones.py" "$work/clones" "$work/general" --against "$work/data/debian-newer.jsonl"
+    "$python" "$here/mix.py" "$work/general" "$work/data"
+fi
 "$python" "$here/check_ops.py"
 
 # Batches differ in size, and glibc's malloc keeps ever more pieces of them.
@@ -50,6 +57,12 @@ join() { # MODEL SEED: what the wide model says of advisories and proposals, and
         --teacher "$work/$1-refined" --taught-by "$work/$1-wide"
 }
 
+general() { # MODEL: general English, and what each sentence is worth
+    LD_PRELOAD="$tcmalloc" "$python" -u "$here/general.py" "$1" "$work/$1-general" --init "$work/$1-special" --data "$work/data" \
+        --minutes $((minutes * 3 / 4)) --keep 6 --mark 1.5 --threads "$threads"
+    cp -r "$work/$1-general/hf" "$work/models/$1"
+}
+
 both() { # COMMAND COMMAND: at the same time, each with a log
     echo "$1; $2 (logs: $work/first.log, $work/second.log)"
     $1 > "$work/first.log" 2>&1 &
@@ -61,28 +74,33 @@ both() { # COMMAND COMMAND: at the same time, each with a log
 
 both "train pico 4096 2.4e-3" "train nano 2048 4e-3"
 while read -r model rate wide; do
-    if ! [ -e "$work/models/$model/model.safetensors" ]; then
+    if ! [ -e "$work/$model-special/model.safetensors" ]; then
         both "refine $model 0 $rate" "refine $model 1 $rate"
         refined="$work/$model-refined"
-        [ "$wide" != 0 ] || refined="$work/models/$model"
+        [ "$wide" != 0 ] || refined="$work/$model-special"
         "$python" "$here/average.py" "$work/$model-refined-0" "$work/$model-refined-1" --out "$refined"
         if [ "$wide" != 0 ]; then
             both "widen $model 0" "widen $model 1"
             "$python" "$here/average.py" "$work/$model-both-0" "$work/$model-both-1" --origin "$refined" \
                 --weights "$wide" "$wide" --out "$work/$model-wide"
             both "join $model 0" "join $model 1"
-            "$python" "$here/average.py" "$work/$model-joined-0" "$work/$model-joined-1" --out "$work/models/$model"
+            "$python" "$here/average.py" "$work/$model-joined-0" "$work/$model-joined-1" --out "$work/$model-special"
         fi
     fi
+done <<RATES
+pico 3e-4 0.5
+nano 4e-4 0
+RATES
+mkdir -p "$work/models"
+[ -e "$work/models/nano/model.safetensors" ] || both "general pico" "general nano"
+for model in pico nano; do
     "$python" "$here/check.py" "$work/models/$model" --pairs "$work/data/debian-val.jsonl"
     for pairs in debian-val debian-newer scitldr-val advisories-val; do
         "$python" "$here/evaluate.py" "$work/data/$pairs.jsonl" --train "$work/data/train.jsonl" \
             --model "$work/models/$model" --count 0 --threads "$threads"
     done
-done <<RATES
-pico 3e-4 0.5
-nano 4e-4 0
-RATES
+    "$python" "$here/evaluate_marks.py" "$work/models/$model" "$work/data/general-val.jsonl" --threads "$threads"
+done
 for pairs in debian-val debian-newer scitldr-val advisories-val; do
     "$python" "$here/evaluate.py" "$work/data/$pairs.jsonl" --train "$work/data/train.jsonl" --count 0
 done
