@@ -23,9 +23,9 @@ from sentences import spans
 
 # How many texts of a kind are taken at most, by the style of their summaries.
 RANKED = {"sentence": 1300, "title": 250}
-GATED = {"sentence": 45, "title": 12}
-GATED_PACKAGES, GATED_PAPERS, GATED_REST = 700, 200, 60
-VALIDATED, VALIDATED_PACKAGES, VALIDATED_PAPERS = 40, 300, 150
+GATED = {"sentence": 18, "title": 4}
+GATED_PACKAGES, GATED_PAPERS, GATED_REST = 220, 70, 25
+VALIDATED, VALIDATED_PACKAGES, VALIDATED_PAPERS = 12, 110, 50
 # Shares of texts that are there once more, within a letter and without their first sentence.
 LETTERS, BEHEADED = 0.18, 0.35
 SHORTEST = 150  # characters without the first sentence

@@ -49,7 +49,7 @@ def plain(s: str) -> str:
     return re.sub(r" +([,.;:!?])", r"\1", s).strip()
 
 
-def cut(text, limit):
+def cut(text: str, limit: int) -> str:
     """Cut at a paragraph end, else at a sentence end, before `limit` characters."""
     if len(text) <= limit:
         return text
@@ -60,13 +60,13 @@ def cut(text, limit):
     return text[:limit].rsplit(" ", 1)[0]
 
 
-def byte(s, n=0):
-    return hashlib.sha256(s.encode()).digest()[n]
+def byte(key: str, n: int = 0) -> int:
+    """A number below 256 that depends on the key alone."""
+    return hashlib.sha256(key.encode()).digest()[n]
 
 
-def vary(text, key, summary, cover):
-    """Short inputs are common in use: cut to one of four lengths, chosen by the key,
-    or to the next longer one that still covers the summary."""
+def vary(text: str, key: str, summary: str, cover: float) -> str:
+    """The text cut to one of LENGTHS, chosen by the key, or to the next longer one that still covers the summary."""
     b = byte(key, 1)
     first = LENGTHS[(b >= 90) + (b >= 170) + (b >= 225)]
     for n in LENGTHS:
@@ -83,9 +83,9 @@ SENT_END = re.compile(
 )
 
 
-def first_sentence(s):
-    m = SENT_END.search(s)
-    return (s[: m.end()] if m else s).strip()
+def first_sentence(text: str) -> str:
+    found = SENT_END.search(text)
+    return (text[: found.end()] if found else text).strip()
 
 
 STOP = set(
@@ -97,7 +97,7 @@ same too very just also new one via per""".split()
 )
 
 
-def stem(w):
+def stem(w: str) -> str:
     w = w.lower().strip("'")
     w = re.sub(r"'s$", "", w)
     for suf, rep in (("ies", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""), ("ly", ""), ("ion", ""), ("e", "")):
@@ -106,8 +106,8 @@ def stem(w):
     return w
 
 
-def words(s):
-    return re.findall(r"[A-Za-z][A-Za-z'-]*|\d[\d,.]*\d|\d", s)
+def words(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z][A-Za-z'-]*|\d[\d,.]*\d|\d", text)
 
 
 def coverage(summary: str, text: str) -> float:
@@ -123,18 +123,18 @@ ONES = "zero one two three four five six seven eight nine ten eleven twelve thir
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 
 
-def in_words(n):
-    n = int(n)
+def in_words(n: int) -> str:
+    """A number below 100."""
     return ONES[n] if n < 20 else TENS[n // 10 - 2] + (" " + ONES[n % 10] if n % 10 else "")
 
 
-def numbers_ok(summary, text):
+def numbers_ok(summary: str, text: str) -> bool:
     """Every free-standing number of the summary stands in the text, in digits or (below 100) in words."""
     have = {n.replace(",", "").rstrip(".") for n in re.findall(r"\d[\d,.]*", text)}
     low = " " + re.sub(r"[^a-z]+", " ", text.lower()) + " "
     for n in re.findall(r"(?<![A-Za-z0-9/-])\d[\d,.]*(?![A-Za-z0-9])", summary):
         n = n.replace(",", "").rstrip(".")
-        if n not in have and not (re.fullmatch(r"\d{1,2}", n) and f" {in_words(n)} " in low):
+        if n not in have and not (re.fullmatch(r"\d{1,2}", n) and f" {in_words(int(n))} " in low):
             return False
     return True
 
@@ -142,7 +142,7 @@ def numbers_ok(summary, text):
 FORMS = {"sen", "sens", "senator", "senators", "rep", "reps", "u.s", "i", "i'm", "we", "the"}
 
 
-def names_ok(summary, text, most=0.2):
+def names_ok(summary: str, text: str, most: float) -> bool:
     """Names of the summary (capitals inside a sentence) must stand in the text; `most` may be missing."""
     caps = re.findall(r"(?<=[\w,;:)'\"] )[A-Z][\w.'&-]*", summary)
     if len(caps) > 0.6 * len(words(summary)):  # a title in title case: nothing to tell names by
@@ -152,32 +152,36 @@ def names_ok(summary, text, most=0.2):
     return sum(stem(w) not in have for w in names) <= most * len(names)
 
 
-# share of a summary's names that may be missing: none where capitals are sure to be names,
-# any number where the summary writes roles and aircraft types with capitals
+# What share of a summary's names may be missing: none where capitals are sure to be names, any where roles and types of aircraft
+# have capitals, too. Elsewhere MISSING.
+MISSING = 0.34
 MISSING_NAMES = {"senate-lead": 0, "senate-title": 0, "asrs-synopsis": 1}
 
 
-def squeeze(s):
-    return re.sub(r"[^a-z0-9]+", "", s.lower())
+def squeeze(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "", text.lower())
 
 
-def copied_lead(summary, text):
+def copied_lead(summary: str, text: str) -> bool:
+    """The summary is what the text begins with."""
     return squeeze(summary)[:120] == squeeze(text[: 2 * len(summary) + 200])[: len(squeeze(summary)[:120])]
 
 
-def english(s):
-    w = [x.lower() for x in re.findall(r"[A-Za-z']+", s)]
-    return len(w) >= 12 and sum(x in STOP for x in w) / len(w) > 0.22 and sum(c > "\u024f" for c in s) < 0.02 * len(s)
+def english(text: str) -> bool:
+    found = [word.lower() for word in re.findall(r"[A-Za-z']+", text)]
+    latin = sum(c > "\u024f" for c in text) < 0.02 * len(text)
+    return len(found) >= 12 and sum(word in STOP for word in found) / len(found) > 0.22 and latin
 
 
 class Filter:
-    """Filters shared by all sources; near-duplicates are found across sources."""
+    """What all sources must pass. Near-copies are found across sources."""
 
     def __init__(self):
         self.seen, self.shingle, self.size = set(), {}, []
         self.dropped = Counter()
 
-    def duplicate(self, text):
+    def duplicate(self, text: str) -> bool:
+        """Shares over half of its 8-grams (every second one is counted) with an earlier text; else it is remembered."""
         norm = re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
         h = hashlib.sha256(norm.encode()).digest()[:12]
         if h in self.seen:
@@ -193,7 +197,8 @@ class Filter:
         self.size.append(len(grams))
         return False
 
-    def row(self, source, key, group, text, summaries):
+    def row(self, source, key: str, group: str, text: str, summaries: list[str]) -> dict | None:
+        """The pair, with those of the summaries that are good."""
         text = cut(plain(text), CHARACTERS[1])
         if len(text) < CHARACTERS[0] or not english(text):
             self.dropped["text"] += 1
@@ -210,7 +215,7 @@ class Filter:
             if (
                 coverage(s, text) >= source.support
                 and numbers_ok(s, text)
-                and names_ok(s, text, MISSING_NAMES.get(source.name, 0.34))
+                and names_ok(s, text, MISSING_NAMES.get(source.name, MISSING))
             ):
                 good.append(s)
         if not good:
@@ -230,8 +235,8 @@ class Filter:
         }
 
 
-def cap_openings(rows, share=0.05):
-    """At most 5 % of a source may share the first three words of the first summary."""
+def cap_openings(rows: list[dict], share: float = 0.05) -> list[dict]:
+    """Of the rows whose summaries begin with the same three words, this share of the source at most."""
     while True:
         limit = max(3, int(share * len(rows)))
         n, kept = Counter(), []
@@ -245,8 +250,8 @@ def cap_openings(rows, share=0.05):
         rows = kept
 
 
-def keep_apart(rows):
-    """Drop train and val rows that share over half of a test row's 8-grams."""
+def keep_apart(rows: list[dict]) -> list[dict]:
+    """Without the rows that share over half of a test row's 8-grams."""
 
     def grams(t):
         w = re.sub(r"[^a-z0-9]+", " ", t.lower()).split()

@@ -15,7 +15,7 @@ LEAD_CUT_SUPPORT = 0.70  # a copied lead sentence is cut from the text only if t
 SEEN_MAX = 0.50  # share of a text's 8-grams already seen in earlier texts
 
 
-def stem(w):
+def stem(w: str) -> str:
     w = w.split("'")[0]
     for suffix in ("ations", "ation", "ingly", "ings", "ing", "ies", "ied", "ers", "er", "ed", "es", "ly", "s", "e", "y"):
         if w.endswith(suffix) and len(w) - len(suffix) >= 3:
@@ -23,7 +23,7 @@ def stem(w):
     return w
 
 
-def sentences(s):
+def sentences(s: str) -> list[str]:
     return [p for p in re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(\[])|\n+", s) if p.strip()]
 
 
@@ -40,7 +40,7 @@ def support(summary: str, text: str) -> float:
     return sum(w in have or stem(w) in stems for w in content) / len(content)
 
 
-def copied_sentences(summary, text):
+def copied_sentences(summary: str, text: str) -> list[str] | None:
     """The sentences of the text that the summary (nearly) consists of, or None if it is not put together from such."""
     found, own = [], sentences(text)
     for part in sentences(summary):
@@ -72,7 +72,7 @@ def clean(s: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", s).strip()
 
 
-def shorten(text):
+def shorten(text: str) -> str:
     """At most TEXT_MAX characters, cut at a paragraph, else at a sentence."""
     if len(text) <= TEXT_MAX:
         return text
@@ -83,7 +83,8 @@ def shorten(text):
     return cut[:end].strip()
 
 
-def rank(key):
+def rank(key: str) -> int:
+    """A random order that depends on the key alone."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
 
 
@@ -98,7 +99,7 @@ class Seen:
     def __init__(self):
         self.grams, self.exact = set(), set()
 
-    def grams_of(self, text):
+    def grams_of(self, text: str) -> set[int]:
         ids = [zlib.crc32(w.encode()) for w in words(text)]
         out = set()
         for i in range(max(1, len(ids) - 7)):
@@ -109,7 +110,7 @@ class Seen:
                 out.add(h)
         return out
 
-    def add(self, text, force=False):
+    def add(self, text: str, force: bool = False) -> bool:
         """True if the text is new enough (it is then remembered)."""
         key = hashlib.sha1(" ".join(words(text)).encode()).digest()
         if key in self.exact:
@@ -122,7 +123,7 @@ class Seen:
         return True
 
 
-def good_summary(s):
+def good_summary(s: str) -> bool:
     return (
         SUMMARY_MIN <= len(s) <= SUMMARY_MAX
         and len(words(s)) >= 3
@@ -132,11 +133,11 @@ def good_summary(s):
     )
 
 
-def ascii_share(s):
+def ascii_share(s: str) -> float:
     return len(s.encode("ascii", "ignore")) / max(1, len(s))
 
 
-def english(text):
+def english(text: str) -> bool:
     w = words(text[:1500])
     return sum(x in STOP for x in w) >= 0.12 * len(w) and ascii_share(text) > 0.95
 
@@ -152,7 +153,7 @@ META = re.compile(
 )
 
 
-def without_meta(summary):
+def without_meta(summary: str) -> str | None:
     """'This topic describes how to ..' -> 'How to ..'; None where there is no such lead."""
     rest = META.sub("", summary, count=1)
     return rest[:1].upper() + rest[1:] if rest != summary and len(rest) >= SUMMARY_MIN and len(words(rest)) >= 4 else None

@@ -27,7 +27,8 @@ def pages(repo: Repository, prefix: str, fields: tuple[str, ...], skip=r"$^", ti
             yield path, path, vary(text, path, sums[0], 0.6) if titles else text, sums
 
 
-def bssw(repo):
+def bssw(repo: Repository):
+    """Articles whose deck stands between comments."""
     for path, t in repo.files(r"\.md$"):
         m = re.search(r"<!-*\s*deck text start\s*-*>(.*?)<!-*\s*deck text (?:end|start)\s*-*>", t, re.S | re.I)
         if m:
@@ -35,7 +36,8 @@ def bssw(repo):
             yield path, path, markdown(body), [m.group(1)]
 
 
-def explore(repo):
+def explore(repo: Repository):
+    """Topics and their short descriptions."""
     for path, t in repo.files(r"/index\.md$", "topics"):
         fm, body = front_matter(t)
         yield path, path, markdown(body), [str(fm.get("short_description") or "")]
@@ -44,7 +46,7 @@ def explore(repo):
 FREE_METADATA = re.compile(r"^(CC0(-1\.0)?|FSFAP|MIT|0BSD|FTL|BSL-1\.0|CC-BY-[34]\.0)$", re.I)
 
 
-def appstream(repo):
+def appstream(repo: Repository):
     """App pages: <summary> from <description>, only where the metadata licence is free of conditions like share-alike."""
     for path, t in repo.files(r"\.xml$", "database"):
         try:
@@ -65,7 +67,8 @@ def appstream(repo):
         yield path, path.split("/")[1], "\n\n".join(parts), sums[:1]
 
 
-def storybook(repo):
+def storybook(repo: Repository):
+    """Stories under CC BY and their titles."""
     for path, t in repo.files(r"\.md$", "en"):
         if "License: [CC-BY]" not in t:
             continue

@@ -13,7 +13,8 @@ from clones.repository import Repository
 from clones.senate import RELEASES, releases
 
 
-def llis(repo):
+def llis(repo: Repository):
+    """Lessons and their abstracts, or the first sentences of these."""
     for r in csv.DictReader(io.StringIO(repo.file("data/llis.csv"))):
         g, lesson, abstract = r["LessonId"], r["Lesson"] or "", r["Abstract"] or ""
         short = first_sentence(abstract)
@@ -22,13 +23,14 @@ def llis(repo):
             yield g + "/lesson", g, lesson, sums
 
 
-def llis_title(repo):
+def llis_title(repo: Repository):
+    """Abstracts, or lessons where these are short, and their titles."""
     for r in csv.DictReader(io.StringIO(repo.file("data/llis.csv"))):
         text = r["Abstract"] if len(r["Abstract"] or "") >= 150 else r["Lesson"]
         yield r["LessonId"] + "/title", r["LessonId"], text or "", [r["Title"] or ""]
 
 
-# NASA ASRS wrote its reports in capitals and abbreviations until about 2008.
+# What the abbreviations of the older incidents stand for.
 ASRS = dict(
     x.split("=")
     for x in """ACFT=aircraft;ACFT'S=aircraft's;TFC=traffic;RWY=runway;RWYS=runways;APCH=approach;APCHS=approaches;
@@ -59,7 +61,7 @@ NON=non;ADHERENCE=adherence;RPTEDLY=reportedly;SIT=situation;MAINT=maintenance;E
 )
 
 
-def asrs_plain(s, known, names):
+def asrs_plain(s: str, known: set[str], names: set[str]) -> str:
     """Expand the abbreviations and undo the capitals; codes such as VFR or BOS stay as they are."""
 
     def one(m):
@@ -77,7 +79,7 @@ def asrs_plain(s, known, names):
     return re.sub(r"(^|[.?!] +)([a-z])", lambda m: m.group(1) + m.group(2).upper(), s)
 
 
-def asrs(repo):
+def asrs(repo: Repository):
     """NASA ASRS incident reports: the analyst's synopsis of the reporter's narrative."""
     rows = [x for x in csv.reader(io.StringIO(repo.file("src/02-ASRS_DBOnline.csv"))) if len(x) > 90]
     h = next(x for x in rows if "Synopsis" in x)

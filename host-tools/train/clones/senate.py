@@ -50,7 +50,7 @@ def read(repo: Repository):
         yield path, title[:1].upper() + title[1:], paras
 
 
-def recase(head, body, fix):
+def recase(head: str, body: str, fix) -> str:
     """Give a headline in capitals the case that its phrases, else its words, have in the body."""
     words_, low, out, i = head.split(), body.lower(), [], 0
     while i < len(words_):
@@ -71,14 +71,14 @@ def recase(head, body, fix):
 
 
 def headlines(repo: Repository):
+    """About 65 % of the releases and their headlines."""
     for path, title, paras in releases(repo):
-        if byte(path, 2) < 166:  # about 65 % of the releases
+        if byte(path, 2) < 166:
             yield path, path, vary("\n\n".join(paras), path, title, 0.5), [title]
 
 
 def leads(repo: Repository):
-    """The lead sentence as the summary of everything after it; comes before headlines,
-    so that the near-duplicate filter keeps a release out of the second file."""
+    """What follows the lead sentence, and that sentence. Read before the headlines, so that no release is in both."""
     for path, _, paras in releases(repo):
         if len(paras) < 3:
             continue
