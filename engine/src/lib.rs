@@ -54,6 +54,7 @@
 //! * [`rewind`]: going back in a run, in memory of the caller.
 //! * [`Session`]: a run. `feed` is prefill, `next` is decode, `reset` forgets, `snapshot` and `restore` carry it elsewhere.
 //! * [`Sampler`]: from logits to a token, without ever holding all logits; [`Grounding`]: with names from the text alone.
+//! * [`PromptEncoder`]: text to the ids of a whole prompt.
 //! * `layers`: Mamba, attention, MLP and mixture of experts, each readable beside its paper.
 //! * [`state`]: the memory plan, the workspace and how it is divided, the attention cache.
 //! * [`model`]: the weights of an image by name and shape.
@@ -78,6 +79,7 @@ mod layers;
 pub mod matrix;
 pub mod model;
 mod planned;
+mod prompt_encoder;
 pub mod rewind;
 pub mod sampler;
 mod session;
@@ -88,6 +90,7 @@ pub mod tokenizer;
 pub use beams::Beams;
 pub use image::ImageError;
 pub use model::Model;
+pub use prompt_encoder::PromptEncoder;
 pub use rewind::RewindPoints;
 pub use sampler::{Grounding, Sampler, SamplerOptions};
 pub use session::{Session, SessionError};

@@ -16,8 +16,15 @@ pub const BAKED: u32 = 1 << 4;
 /// Mamba layers have no norms on dt, B and C.
 pub const PLAIN_MAMBA: u32 = 1 << 5;
 
+/// The image says more about the text around a text than which ids it has, see [`crate::model::Template`].
+pub const TEMPLATE: u32 = 1 << 6;
+
+/// The image says how answers are drawn, see [`crate::model::Sampling`].
+pub const SAMPLING: u32 = 1 << 7;
+
 /// The image says how its summaries are chosen.
 pub const SUMMARY: u32 = 1 << 8;
 
 /// All bits that this version knows.
-pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA | SUMMARY;
+pub const KNOWN: u32 =
+    TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA | TEMPLATE | SAMPLING | SUMMARY;

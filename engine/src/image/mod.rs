@@ -122,6 +122,8 @@ pub const VERSION: u32 = 1;
 pub const SECTION_ALIGN: usize = 64;
 /// The image itself must lie at an address that is a multiple of this.
 pub const IMAGE_ALIGN: usize = 16;
+/// Bytes of the section [`Role::Sampling`].
+pub const SAMPLING_BYTES: usize = 20;
 /// Length of an Ed25519 signature.
 pub const SIGNATURE_BYTES: usize = 64;
 /// "No token", "no layer", "no expert".
@@ -289,6 +291,10 @@ pub enum ImageError {
     Misaligned,
     /// The section with the prompt and the stop tokens is malformed.
     Prompt,
+    /// The section with the prompt's template is malformed.
+    Template,
+    /// The section with the sampling values is malformed.
+    Sampling,
     /// The section with the baked prompt is malformed.
     Baked,
     /// A field of the section that says how summaries are chosen is wrong, or it has another length than its fields say.
@@ -339,6 +345,8 @@ impl core::fmt::Display for ImageError {
             }
             Self::Misaligned => write!(f, "the image must lie at a multiple of {IMAGE_ALIGN} bytes"),
             Self::Prompt => write!(f, "the prompt section is malformed"),
+            Self::Template => write!(f, "the template section is malformed"),
+            Self::Sampling => write!(f, "the sampling section is malformed"),
             Self::Baked => write!(f, "the section with the baked prompt is malformed"),
             Self::Summary { field } => write!(f, "the section for summaries: {field} is wrong"),
             Self::Tokenizer(error) => error.fmt(f),

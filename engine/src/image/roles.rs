@@ -1,7 +1,7 @@
 //! The table of sections: for each role its number, which parts of a model have it, its encoding and shape, and when it is
 //! there. Sections lie in the order of the table; everything else about the layout follows from it.
 
-use super::{Encoding, Header, SIGNATURE_BYTES, features};
+use super::{Encoding, Header, SAMPLING_BYTES, SIGNATURE_BYTES, features};
 
 /// What sections belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,10 @@ roles! { h:
     Tokenizer = 4, Model, Bytes if h.has(features::TOKENIZER);
     /// Token ids before and after a text to summarize, and the stop tokens, see [`crate::model::Prompt`].
     Prompt = 5, Model, Bytes;
+    /// What the ids of the prompt don't say, see [`crate::model::Template`].
+    Template = 9, Model, Bytes if h.has(features::TEMPLATE);
+    /// How answers are drawn, 1 × 20, see [`crate::model::Sampling`].
+    Sampling = 10, Model, Bytes(1, SAMPLING_BYTES as u32) if h.has(features::SAMPLING);
     /// Where the model came from: UTF-8 JSON for people and tools; the engine doesn't read it.
     Provenance = 6, Model, Bytes;
     /// The state after a fixed prefix, see [`crate::model::Baked`].

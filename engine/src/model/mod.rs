@@ -4,11 +4,15 @@
 mod baked;
 pub mod parameters;
 mod prompt;
+mod sampling;
+mod template;
 
 pub use crate::image::{FeedForward, Header, LayerKind, Mixer};
 pub use baked::Baked;
 pub use parameters::Parameters;
 pub use prompt::Prompt;
+pub use sampling::Sampling;
+pub use template::Template;
 
 use crate::image::{EXPERT_SECTIONS, Image, ImageError, Role, Section, features};
 use crate::matrix::QMatrix;
@@ -21,6 +25,7 @@ use core::ops::Range;
 pub struct Model<'m> {
     image: Image<'m>,
     prompt: Prompt<'m>,
+    template: Option<Template<'m>>,
 }
 
 impl<'m> Model<'m> {
@@ -43,6 +48,13 @@ impl<'m> Model<'m> {
     fn new(image: Image<'m>) -> Result<Self, ImageError> {
         let prompt = image.model_section(Role::Prompt).ok_or(ImageError::Prompt)?;
         let prompt = Prompt::parse(prompt.bytes, image.header().vocab).ok_or(ImageError::Prompt)?;
+        let template = match image.model_section(Role::Template) {
+            Some(section) => Some(Template::parse(section.bytes, image.header().vocab).ok_or(ImageError::Template)?),
+            None => None,
+        };
+        if let Some(section) = image.model_section(Role::Sampling) {
+            Sampling::parse(section.bytes).ok_or(ImageError::Sampling)?;
+        }
         if let Some(section) = image.model_section(Role::Tokenizer) {
             Tokenizer::parse(section.bytes, image.header().vocab).map_err(ImageError::Tokenizer)?;
         }
@@ -52,7 +64,7 @@ impl<'m> Model<'m> {
         if let Some(section) = image.model_section(Role::Summary) {
             Parameters::parse(section.bytes, image.header()).map_err(|field| ImageError::Summary { field })?;
         }
-        Ok(Self { image, prompt })
+        Ok(Self { image, prompt, template })
     }
 
     /// The image's sizes.
@@ -90,6 +102,28 @@ impl<'m> Model<'m> {
     /// What stands before and after a text that is to be summarized, and which tokens end the answer.
     pub fn prompt(&self) -> Prompt<'m> {
         self.prompt
+    }
+
+    /// What the ids of the prompt don't say, if there is more to say.
+    pub fn template(&self) -> Option<Template<'m>> {
+        self.template
+    }
+
+    /// The ids before a text that is read without the prompt: the template's, or else the token that begins a text.
+    pub fn plain_start(&self) -> impl Iterator<Item = u32> + use<'m> {
+        let bos = self.header().bos.filter(|_| self.template.is_none());
+        let ids = self.template.map(|template| template.plain_start());
+        bos.into_iter().chain(ids.into_iter().flatten())
+    }
+
+    /// The ids after a text that is read without the prompt.
+    pub fn plain_end(&self) -> impl Iterator<Item = u32> + use<'m> {
+        self.template.map(|template| template.plain_end()).into_iter().flatten()
+    }
+
+    /// How answers are drawn, if the model says so.
+    pub fn sampling(&self) -> Option<Sampling> {
+        Sampling::parse(self.image.model_section(Role::Sampling)?.bytes)
     }
 
     /// The tokenizer, if the image carries one.

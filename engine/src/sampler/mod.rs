@@ -59,6 +59,13 @@ impl SamplerOptions {
     }
 }
 
+impl From<crate::model::Sampling> for SamplerOptions {
+    fn from(sampling: crate::model::Sampling) -> Self {
+        let crate::model::Sampling { temperature, top_k, top_p, min_p, repetition_penalty } = sampling;
+        Self { temperature, top_k: top_k as usize, top_p, min_p, repetition_penalty, ..Self::greedy() }
+    }
+}
+
 impl Default for SamplerOptions {
     fn default() -> Self {
         Self::greedy()

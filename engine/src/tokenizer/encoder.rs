@@ -55,6 +55,13 @@ impl<'m, const N: usize> Encoder<'m, N> {
         Self { tokenizer, added, utf8: Utf8::default(), text }
     }
 
+    /// At the beginning of a text, goes on behind the added token `id` as in the midst of a text: no space comes before what
+    /// follows unless one comes before every segment, and the white space that belongs to this token is dropped.
+    pub fn go_on_behind(&mut self, id: u32) {
+        self.text.begun = true;
+        self.text.skip_space = self.tokenizer.strips_right(id);
+    }
+
     /// Reads the next piece of the text and gives the ids that are certain by now to `out`.
     pub fn feed(&mut self, text: &[u8], mut out: impl FnMut(u32)) {
         self.feed_to(text, &mut out);

@@ -355,6 +355,12 @@ impl<'m> Tokenizer<'m> {
         entry.is_some_and(|entry| entry & flag::SPECIAL != 0 && entry & flag::ID == id)
     }
 
+    /// Whether white space after a token belongs to it.
+    pub(super) fn strips_right(&self, id: u32) -> bool {
+        let entry = self.piece(id).and_then(|piece| self.find_added(piece));
+        entry.is_some_and(|entry| entry & flag::STRIP_RIGHT != 0 && entry & flag::ID == id)
+    }
+
     fn find_added(&self, text: impl Iterator<Item = u8> + Clone) -> Option<u32> {
         let at = self.added.partition_point(|entry| self.added_text(*entry).lt(text.clone()));
         let entry = *self.added.get(at)?;
