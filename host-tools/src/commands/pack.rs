@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use jamlet_tools::destination::{Destination, files_in};
 use jamlet_tools::hf::Weights;
-use jamlet_tools::hf::tokenizer::{self, PromptIds};
+use jamlet_tools::hf::tokenizer::{self, Prompt, PromptIds, TemplateParts};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed};
 use jamlet_tools::progress;
@@ -28,6 +28,9 @@ pub struct Pack {
     /// Leave the tokenizer out: the image runs token ids only
     #[arg(long)]
     no_tokenizer: bool,
+    /// Leave the chat template out: `run --template` reads a text as `run` does
+    #[arg(long, conflicts_with = "no_tokenizer")]
+    no_template: bool,
     /// Store the state after the prompt's beginning and the text of this file, see `jamlet bake`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["no_tokenizer", "json"])]
     bake: Option<PathBuf>,
@@ -50,6 +53,8 @@ struct Report<'a> {
     bytes_by_kind: BTreeMap<&'static str, u64>,
     /// Worst first.
     quantized: Vec<Tensor<'a>>,
+    /// What a user should know, a sentence each.
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -70,14 +75,15 @@ impl Pack {
         // What is baked is baked into a finished image, which nobody is to take for the wanted one.
         let draft = self.bake.as_ref().map(|_| output.draft()).transpose()?;
         let packed_to = draft.as_ref().map_or(output.path(), |draft| draft.path());
-        let blobs = self.blobs(&weights)?;
+        let (blobs, warnings) = self.blobs(&weights)?;
+        warnings.iter().for_each(|warning| eprintln!("jamlet: warning: {warning}"));
         let bar = progress::bytes("packing");
         let packed = pack::pack(&weights, &blobs, Options { group: self.group }, packed_to, |done, all| {
             bar.set_length(all);
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        self.report(&output, &packed?)?;
+        self.report(&output, &packed?, warnings)?;
         match &self.bake {
             Some(prompt) => bake_into(&ImageFile::open(Some(packed_to))?, Some(prompt), self.plan.options()?, &output),
             None => Ok(()),
@@ -92,8 +98,8 @@ impl Pack {
         Destination::new(&output, inputs.chain(&self.bake).map(PathBuf::as_path))
     }
 
-    /// Tokenizer, prompt and provenance.
-    fn blobs(&self, weights: &Weights) -> Result<Blobs> {
+    /// Tokenizer, prompt and provenance, and what to warn of.
+    fn blobs(&self, weights: &Weights) -> Result<(Blobs, Vec<String>)> {
         let config = weights.config();
         let tokenizer = match self.no_tokenizer {
             true => None,
@@ -108,12 +114,16 @@ impl Pack {
             );
         }
         let prompt = match &tokenizer {
-            Some(tokenizer) => tokenizer::prompt(&self.folder, tokenizer, config)?,
-            None => PromptIds {
-                prefix: config.bos_token_id.into_iter().collect(),
-                suffix: Vec::new(),
-                stops: config.eos_token_ids.clone(),
-            },
+            Some(tokenizer) => tokenizer::prompt(&self.folder, tokenizer, config, !self.no_template)?,
+            None => {
+                let start: Vec<u32> = config.bos_token_id.into_iter().collect();
+                let stops = config.eos_token_ids.clone();
+                Prompt {
+                    ids: PromptIds { prefix: start.clone(), stops, ..PromptIds::default() },
+                    template: TemplateParts { plain_start: start, ..TemplateParts::default() },
+                    ..Prompt::default()
+                }
+            }
         };
         let provenance = serde_json::json!({
             "source": self.folder.canonicalize().ok().as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy()),
@@ -122,10 +132,17 @@ impl Pack {
             "packer": concat!("jamlet ", env!("CARGO_PKG_VERSION")),
         });
         let tokenizer = tokenizer.map_or_else(Vec::new, |tokenizer| tokenizer.bytes);
-        Ok(Blobs { tokenizer, prompt: pack::prompt_section(&prompt), provenance: provenance.to_string().into_bytes() })
+        let blobs = Blobs {
+            tokenizer,
+            prompt: prompt.ids_section(),
+            template: prompt.template_section(config.bos_token_id),
+            sampling: prompt.sampling.map_or_else(Vec::new, |sampling| sampling.to_bytes().into()),
+            provenance: provenance.to_string().into_bytes(),
+        };
+        Ok((blobs, prompt.warnings))
     }
 
-    fn report(&self, output: &Destination, packed: &Packed) -> Result<()> {
+    fn report(&self, output: &Destination, packed: &Packed, warnings: Vec<String>) -> Result<()> {
         let mut kinds = BTreeMap::new();
         for section in &packed.sections {
             *kinds.entry(pack::kind(section.section.role)).or_insert(0) += section.bytes;
@@ -142,6 +159,7 @@ impl Pack {
             parameters: packed.parameters,
             bytes_by_kind: kinds,
             quantized,
+            warnings,
         };
         if self.json {
             return write_json(&mut output.report(), &report);

@@ -12,7 +12,7 @@ use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use super::ImportError;
+use super::{ImportError, files};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -196,6 +196,9 @@ fn read_header(path: &Path, tensors: &mut BTreeMap<String, Tensor>) -> Result<()
     let length = file.metadata().map_err(ImportError::io(path))?.len();
     let file = std::sync::Arc::new(OpenFile { path: path.into(), file });
 
+    let mut start = vec![0; length.min(64) as usize];
+    file.read_at(0, &mut start).map_err(ImportError::io(path))?;
+    files::refuse_pointer(path, &start)?;
     let mut size = [0; 8];
     if length < 8 {
         return Err(ImportError::file(path, format!("{length} bytes, too short for a safetensors header")));
@@ -249,8 +252,8 @@ fn read_shards(dir: &Path, tensors: &mut BTreeMap<String, Tensor>) -> Result<(),
     }
 
     let path = dir.join(INDEX);
-    let json = std::fs::read(&path).map_err(ImportError::io(&path))?;
-    let index: Index = serde_json::from_slice(&json)
+    let json = files::read(&path)?;
+    let index: Index = files::parse(&json)
         .map_err(|e| ImportError::file(&path, format!("{e}; expected an object with weight_map")))?;
     let shards: BTreeSet<_> = index.weight_map.values().collect();
     for shard in shards {
@@ -287,7 +290,7 @@ fn read_shards(dir: &Path, tensors: &mut BTreeMap<String, Tensor>) -> Result<(),
 fn no_checkpoint(dir: &Path) -> ImportError {
     let files = match std::fs::read_dir(dir) {
         Ok(files) => files,
-        Err(source) => return ImportError::Io { file: dir.into(), source },
+        Err(error) => return ImportError::io(dir)(error),
     };
     let pickle = files.flatten().find(|f| {
         let name = f.file_name();

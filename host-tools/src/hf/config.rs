@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 
 pub use jamlet::image::{FeedForward, LayerKind, Mixer};
 
-use super::ImportError;
+use super::{ImportError, files};
 
 /// No size in a config may exceed this: far above any model, and products of two stay far from overflow.
 const MAX_SIZE: u64 = 1 << 24;
@@ -131,8 +131,14 @@ impl JambaConfig {
     /// If the file can't be read or a field isn't what a Jamba language model needs.
     pub fn open(dir: &Path) -> Result<Self, ImportError> {
         let file = dir.join("config.json");
-        let json = std::fs::read(&file).map_err(ImportError::io(&file))?;
-        Self::parse(&file, &json)
+        match files::read_if_there(&file) {
+            Ok(Some(json)) => Self::parse(&file, &json),
+            Ok(None) => Err(no_config(dir)),
+            Err(ImportError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                Err(no_config(dir))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads the content `json` of a config; `file` is named in errors.
@@ -140,7 +146,7 @@ impl JambaConfig {
     /// # Errors
     /// As [`JambaConfig::open`].
     pub fn parse(file: &Path, json: &[u8]) -> Result<Self, ImportError> {
-        let map: Map<String, Value> = serde_json::from_slice(json)
+        let map: Map<String, Value> = files::parse(json)
             .map_err(|e| ImportError::file(file, format!("not a JSON object: {e}; expected a model config")))?;
         let f = Fields { file: file.into(), map };
         let family = f.check_kind()?;
@@ -234,6 +240,21 @@ impl JambaConfig {
     }
 }
 
+/// Why there is no `config.json` at `dir`.
+fn no_config(dir: &Path) -> ImportError {
+    let wanted = "expected a Hugging Face folder with config.json, safetensors and tokenizer";
+    let problem = if dir.is_file() {
+        format!("a file; {wanted}")
+    } else if dir.is_dir() {
+        format!("no config.json here; {wanted}")
+    } else if dir.is_relative() && dir.components().count() == 2 && !dir.starts_with("..") && !dir.starts_with(".") {
+        format!("no such folder; {wanted}: a model on a hub must be downloaded first")
+    } else {
+        format!("no such folder; {wanted}")
+    };
+    ImportError::file(dir, problem)
+}
+
 /// The raw fields, and the file to name when one is wrong.
 struct Fields {
     file: PathBuf,
@@ -247,7 +268,17 @@ impl Fields {
         let Some(&(family, _, architecture)) =
             Family::ALL.iter().find(|(_, name, _)| kind.is_some_and(|kind| kind == name))
         else {
-            return Err(self.wrong("model_type", "\"jamba\", \"mamba\", \"falcon_mamba\" or \"jamlet\""));
+            let known = "\"jamba\", \"mamba\", \"falcon_mamba\" or \"jamlet\"";
+            // Fields that only the package mamba-ssm writes.
+            let mamba_ssm =
+                kind.is_none() && ["ssm_cfg", "d_model", "n_layer"].iter().any(|field| self.map.contains_key(*field));
+            return Err(match mamba_ssm {
+                true => self.wrong(
+                    "model_type",
+                    format!("{known}: this is a config of the package mamba-ssm; use the same model as transformers saves it"),
+                ),
+                false => self.wrong("model_type", known),
+            });
         };
         match self.map.get("architectures") {
             None | Some(Value::Null) => {}
@@ -259,7 +290,8 @@ impl Fields {
                 );
             }
         }
-        if !self.is_null("hidden_act") && self.map["hidden_act"] != "silu" {
+        // Both are names of one activation.
+        if !self.is_null("hidden_act") && self.map["hidden_act"] != "silu" && self.map["hidden_act"] != "swish" {
             return Err(self.wrong("hidden_act", "\"silu\", the only activation that is computed"));
         }
         if !self.is_null("sliding_window") {

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum ImportError {
     /// The operating system refused.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {error}", file.display())]
     Io {
         /// The file or folder.
         file: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
+        /// What the system says. No source of this error, which says it already.
+        error: std::io::Error,
     },
     /// A file as a whole is missing, damaged or of an unsupported kind.
     #[error("{}: {problem}", file.display())]
@@ -52,7 +52,7 @@ pub enum ImportError {
 impl ImportError {
     /// An [`ImportError::Io`] at `file`, for `map_err`.
     pub fn io(file: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |source| Self::Io { file: file.into(), source }
+        move |error| Self::Io { file: file.into(), error }
     }
 
     /// An [`ImportError::File`].

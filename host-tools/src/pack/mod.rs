@@ -75,8 +75,14 @@ pub fn pack(
     );
     let layers: Vec<LayerKind> = weights.config().layers().collect();
     let mut header = header(weights.config(), options.group);
-    if !blobs.tokenizer.is_empty() {
-        header.features |= features::TOKENIZER;
+    for (blob, feature) in [
+        (&blobs.tokenizer, features::TOKENIZER),
+        (&blobs.template, features::TEMPLATE),
+        (&blobs.sampling, features::SAMPLING),
+    ] {
+        if !blob.is_empty() {
+            header.features |= feature;
+        }
     }
     let destination = Destination::new(out, [])?;
     let mut file = destination.draft()?;
@@ -141,7 +147,9 @@ pub fn kind(role: Role) -> &'static str {
         Role::Head => "head",
         Role::Tokenizer => "tokenizer",
         Role::Baked => "baked prompt",
-        Role::Prompt | Role::Provenance | Role::Summary | Role::Signature => "prompt, provenance, summary, signature",
+        Role::Prompt | Role::Template | Role::Sampling | Role::Provenance | Role::Summary | Role::Signature => {
+            "prompt, provenance, summary, signature"
+        }
         Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => "norms",
         Role::AttentionQ | Role::AttentionK | Role::AttentionV | Role::AttentionO => "attention",
         Role::Router | Role::Gate | Role::Up | Role::Down => "feed-forward",

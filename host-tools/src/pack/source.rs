@@ -45,9 +45,14 @@ impl<'a> Folder<'a> {
         let c = self.weights.config();
         let e = c.mamba_d_inner;
         let id = match section.role {
-            Role::Tokenizer | Role::Prompt | Role::Provenance | Role::Baked | Role::Summary | Role::Signature => {
-                return None;
-            }
+            Role::Tokenizer
+            | Role::Prompt
+            | Role::Template
+            | Role::Sampling
+            | Role::Provenance
+            | Role::Baked
+            | Role::Summary
+            | Role::Signature => return None,
             Role::Embedding => W::Embedding,
             Role::FinalNorm => W::FinalNorm,
             Role::Head => W::Head,

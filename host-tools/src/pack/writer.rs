@@ -26,6 +26,10 @@ pub struct Blobs {
     pub tokenizer: Vec<u8>,
     /// See [`jamlet::image::Role::Prompt`].
     pub prompt: Vec<u8>,
+    /// See [`jamlet::image::Role::Template`]; empty for none.
+    pub template: Vec<u8>,
+    /// See [`jamlet::image::Role::Sampling`]; empty for none.
+    pub sampling: Vec<u8>,
     /// UTF-8 JSON.
     pub provenance: Vec<u8>,
 }
@@ -119,6 +123,8 @@ fn blob(blobs: &Blobs, role: Role) -> &[u8] {
     match role {
         Role::Tokenizer => &blobs.tokenizer,
         Role::Prompt => &blobs.prompt,
+        Role::Template => &blobs.template,
+        Role::Sampling => &blobs.sampling,
         _ => &blobs.provenance,
     }
 }

@@ -11,15 +11,16 @@ use serde_json::{Map, Value};
 use super::build::{Added, Merge, Spec};
 use super::pre_tokenizer::Steps;
 use super::{ImportError, TokenizerError};
+use crate::hf::files;
 
 /// The character that stands for a space in SentencePiece vocabularies.
 const SPACE: char = '▁';
 
 /// Reads the file for a model of `vocab` tokens.
 pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
-    let json = std::fs::read(file).map_err(ImportError::io(file))?;
-    let root: Value = serde_json::from_slice(&json)
-        .map_err(|e| ImportError::file(file, format!("not JSON: {e}; expected a tokenizer")))?;
+    let json = files::read(file)?;
+    let root: Value =
+        files::parse(&json).map_err(|e| ImportError::file(file, format!("not JSON: {e}; expected a tokenizer")))?;
     spec(file, &root, vocab)
 }
 

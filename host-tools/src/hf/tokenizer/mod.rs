@@ -6,6 +6,7 @@
 mod automaton;
 mod build;
 mod json;
+mod marks;
 mod nfc;
 mod pairs;
 mod pattern;
@@ -14,10 +15,12 @@ mod program;
 mod prompt;
 mod protobuf;
 mod sentencepiece;
+mod split;
+mod template;
 
 pub use nfc::tables as normal_forms;
 pub use program::Program;
-pub use prompt::{PromptIds, prompt};
+pub use prompt::{Prompt, PromptIds, TemplateParts, prompt};
 
 use std::path::{Path, PathBuf};
 
@@ -69,13 +72,14 @@ pub fn load(dir: &Path, vocab: u32) -> Result<Option<PackedTokenizer>, Tokenizer
     build::build(&file, &spec, vocab).map(Some)
 }
 
-/// As [`load`], but all added tokens are found in texts, and one at the start gets no space before it: prompts write them
-/// out, where texts may not.
-fn load_for_prompts(dir: &Path, vocab: u32) -> Result<Option<PackedTokenizer>, TokenizerError> {
+/// As [`load`], but all added tokens are found in texts: prompts write them out, where texts may not. Where a `tokenizer.model`
+/// puts a space before a text, transformers puts one before every piece between added tokens, or, unless `legacy`, before a
+/// piece that begins the text.
+fn load_for_prompts(dir: &Path, vocab: u32, legacy: bool) -> Result<Option<PackedTokenizer>, TokenizerError> {
     let Some((file, mut spec)) = read(dir, vocab)? else { return Ok(None) };
     spec.added.iter_mut().for_each(|token| token.in_text = true);
     if spec.prefix == Prefix::Text {
-        spec.prefix = Prefix::BareText;
+        spec.prefix = if legacy { Prefix::Segments } else { Prefix::BareText };
     }
     build::build(&file, &spec, vocab).map(Some)
 }

@@ -12,6 +12,7 @@ use super::build::{Added, Merge, Spec};
 use super::json::byte_token;
 use super::protobuf::{Field, fields};
 use super::{ImportError, TokenizerError};
+use crate::hf::files;
 
 /// Numbers of the fields of `ModelProto` and the messages in it.
 mod number {
@@ -49,7 +50,7 @@ const BPE: u64 = 2;
 
 /// Reads the file for a model of `vocab` tokens.
 pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
-    let bytes = std::fs::read(file).map_err(ImportError::io(file))?;
+    let bytes = files::read(file)?;
     let message = |bytes| fields(bytes).ok_or_else(|| ImportError::file(file, "not a SentencePiece model"));
     let model = message(&bytes)?;
     let part = |number: u64| match model.iter().rev().find(|field| field.0 == number) {

@@ -1,0 +1,271 @@
+//! A chat template around one message of the user: the text before and after the message, and what becomes of the message.
+
+use super::ImportError;
+use crate::hf::files;
+use serde_json::Value;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+
+/// Stands for the message: a control character that no template holds, no trimming removes and nothing merges with.
+pub(super) const MARK: &str = "\u{1}";
+/// Steps that a template may take: some thousand times what the longest known one takes.
+const STEPS: u64 = 1_000_000;
+
+/// A template and the file that holds it.
+#[derive(Clone, Debug)]
+pub(super) struct ChatTemplate {
+    pub file: PathBuf,
+    pub source: String,
+}
+
+/// What a template puts around a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Around {
+    pub before: String,
+    pub after: String,
+    /// White space at the start and end of the message is dropped.
+    pub trims: [bool; 2],
+    /// A message without a letter gets other text around it.
+    pub empty_differs: bool,
+    /// The date that the text has in it.
+    pub date: Option<String>,
+}
+
+impl Around {
+    /// What the template leaves of a message.
+    pub fn message<'t>(&self, text: &'t str) -> &'t str {
+        let text = if self.trims[0] { text.trim_start() } else { text };
+        if self.trims[1] { text.trim_end() } else { text }
+    }
+}
+
+impl ChatTemplate {
+    /// The folder's template, if it has one.
+    pub fn open(dir: &Path, settings: &Value) -> Result<Option<Self>, ImportError> {
+        let file = dir.join("chat_template.jinja");
+        if let Some(bytes) = files::read_if_there(&file)? {
+            let source = String::from_utf8(bytes).map_err(|_| ImportError::file(&file, "not UTF-8"))?;
+            return Ok(Some(Self { file, source }));
+        }
+        let file = dir.join("tokenizer_config.json");
+        let source = match settings.get("chat_template") {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(template)) => template,
+            // Several by name, as a list of objects or as one object.
+            Some(Value::Array(list)) => {
+                let default = list.iter().find(|template| template["name"] == "default");
+                default.and_then(|template| template["template"].as_str()).ok_or_else(|| no_default(&file))?
+            }
+            Some(Value::Object(map)) => map.get("default").and_then(Value::as_str).ok_or_else(|| no_default(&file))?,
+            Some(other) => return Err(ImportError::field(&file, "chat_template", other, "a Jinja template")),
+        };
+        let source = source.to_owned();
+        Ok(Some(Self { file, source }))
+    }
+
+    /// What the template puts around any message. Known from a number of messages: what they all get, others get too.
+    ///
+    /// # Errors
+    /// If the template can't be rendered, or doesn't have the message once and as it is.
+    pub fn around<'s>(&self, special: &impl Fn(&str) -> Option<&'s str>) -> Result<Around, ImportError> {
+        let error = |problem: String| ImportError::file(&self.file, problem);
+        let source = without_generation_tags(&self.source);
+        let asked = Cell::new(None);
+        let render = |message: &str| {
+            render(&source, message, special, &asked)
+                .map_err(|problem| error(format!("the chat template can't be rendered: {problem}")))
+        };
+        let rendered = render(MARK)?;
+        let parts: Vec<&str> = rendered.split(MARK).collect();
+        let [before, after] = parts[..] else {
+            let times = parts.len() - 1;
+            return Err(error(format!("the chat template has the user's message {times} times; expected once")));
+        };
+        let mut around =
+            Around { before: before.into(), after: after.into(), trims: [false; 2], empty_differs: false, date: None };
+        let spaced = format!(" \n{MARK}\n ");
+        let rendered = render(&spaced)?;
+        let choices = [[false, false], [true, true], [true, false], [false, true]];
+        let trims = choices.into_iter().find(|&trims| {
+            around.trims = trims;
+            rendered == [before, around.message(&spaced), after].concat()
+        });
+        around.trims = trims.ok_or_else(|| error(CHANGES.into()))?;
+        for message in probes() {
+            let (rendered, kept) = (render(&message)?, around.message(&message));
+            if rendered == [before, kept, after].concat() {
+                continue;
+            }
+            if message.trim().is_empty() {
+                around.empty_differs = true;
+            } else if rendered.contains(message.trim()) {
+                return Err(error(
+                    "the text that the chat template puts around a message depends on the message".into(),
+                ));
+            } else {
+                return Err(error(CHANGES.into()));
+            }
+        }
+        around.date = asked.take();
+        Ok(around)
+    }
+}
+
+const CHANGES: &str = "the chat template changes the message, in another way than dropping white space around it";
+
+fn no_default(file: &Path) -> ImportError {
+    ImportError::field(file, "chat_template", "several without \"default\"", "one template, or a \"default\"")
+}
+
+/// Messages of all kinds.
+fn probes() -> Vec<String> {
+    let texts = [
+        "",
+        " ",
+        "\n",
+        "a",
+        "7",
+        "Hello, world! 123",
+        "  begins",
+        "ends  ",
+        "\n\nline\n",
+        "A\r\nB\n\n\tC",
+        "a  b",
+        "Größe 日本語 العربية हिन्दी 👩‍💻",
+        "<b>&amp; \"it's\"</b>",
+        "{{ x }} {% y %} {# z #}",
+        "\\n \\\\ %s $1",
+        "UPPER lower",
+    ];
+    let mut texts: Vec<String> = texts.map(String::from).into();
+    texts.push("a long message, ".repeat(300));
+    texts
+}
+
+/// The template without `{% generation %}` and `{% endgeneration %}`, which mark the answers to train on and mean nothing to a
+/// prompt: a condition that holds stands for them.
+fn without_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let (text, tag) = rest.split_at(at + 2);
+        out.push_str(text);
+        let end = tag.find("%}").unwrap_or(tag.len());
+        let inner = &tag[..end];
+        let name = inner.trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
+        match name {
+            "generation" => out.push_str(&inner.replace(name, " if true ")),
+            "endgeneration" => out.push_str(&inner.replace(name, " endif ")),
+            _ => out.push_str(inner),
+        }
+        rest = &tag[end..];
+    }
+    out + rest
+}
+
+/// Renders a template for one message of the user, as transformers does. `asked` gets the date if the template has it.
+fn render<'s>(
+    source: &str,
+    message: &str,
+    special: &impl Fn(&str) -> Option<&'s str>,
+    asked: &Cell<Option<String>>,
+) -> Result<String, minijinja::Error> {
+    use minijinja::{Error, ErrorKind, Value};
+    let date = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let mut jinja = minijinja::Environment::new();
+    // A template is a program, and a stranger's may go on for ever.
+    jinja.set_fuel(Some(STEPS));
+    jinja.set_trim_blocks(true);
+    jinja.set_lstrip_blocks(true);
+    // Templates call methods of Python's strings, lists and dictionaries.
+    jinja.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    jinja.add_function("raise_exception", |message: String| -> Result<String, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, message))
+    });
+    let seen = date.clone();
+    jinja.add_function("strftime_now", move |format: String| -> Result<String, Error> {
+        let now = jiff::Zoned::now();
+        let text = jiff::fmt::strtime::format(&format, &now);
+        let text = text.map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {error}")))?;
+        if let Ok(mut seen) = seen.lock() {
+            *seen = Some(text.clone());
+        }
+        Ok(text)
+    });
+    // Without the escapes of HTML that Jinja's own makes.
+    jinja.add_filter("tojson", |value: Value| -> Result<String, Error> {
+        serde_json::to_string(&value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    });
+    let mut context = std::collections::BTreeMap::from([
+        ("messages", Value::from(vec![minijinja::context! { role => "user", content => message }])),
+        ("add_generation_prompt", Value::from(true)),
+        ("tools", Value::from(())),
+        ("documents", Value::from(())),
+    ]);
+    for name in ["bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token"] {
+        context.extend(special(name).map(|text| (name, Value::from(text))));
+    }
+    let rendered = jinja.render_str(source, context)?;
+    if let Ok(mut date) = date.lock() {
+        asked.set(date.take().or_else(|| asked.take()));
+    }
+    Ok(rendered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn around(source: &str) -> Result<Around, String> {
+        let template = ChatTemplate { file: "chat_template.jinja".into(), source: source.into() };
+        let special = |name: &str| (name == "bos_token").then_some("<s>");
+        template.around(&special).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_becomes_of_a_message() {
+        let loop_of =
+            |content: &str| format!("{{{{ bos_token }}}}{{% for m in messages %}}[{{{{ {content} }}}}]{{% endfor %}}");
+        let right =
+            |trims| Ok(Around { before: "<s>[".into(), after: "]".into(), trims, empty_differs: false, date: None });
+        assert_eq!(around(&loop_of("m.content")), right([false, false]));
+        assert_eq!(around(&loop_of("m['content'] | trim")), right([true, true]));
+        assert_eq!(around(&loop_of("m.content.strip()")), right([true, true]));
+        assert_eq!(around(&loop_of("m.content.lstrip()")), right([true, false]));
+        assert_eq!(around(&loop_of("m.content.rstrip()")), right([false, true]));
+        for content in ["m.content | upper", "m.content | e", "m.content.split()|join(' ')", "m.content[:100]"] {
+            assert!(around(&loop_of(content)).unwrap_err().contains("changes the message"), "{content}");
+        }
+        for content in ["m.content | length ~ ':' ~ m.content", "m.content ~ ('?' if 'world' in m.content else '')"] {
+            assert!(around(&loop_of(content)).unwrap_err().contains("depends on the message"), "{content}");
+        }
+        assert!(around(&loop_of("m.content ~ m.content")).unwrap_err().contains("2 times"));
+        let empty = around(&loop_of("m.content or 'nothing'")).expect("a template");
+        assert!(empty.empty_differs);
+    }
+
+    #[test]
+    fn names_are_defined_as_transformers_defines_them() {
+        let source = "{{ tools is defined }} {{ tools is none }} {{ pad_token is defined }} {{ bos_token }}{{ messages[0].content }}";
+        assert_eq!(
+            around(source).expect("a template").before,
+            "True True False <s>".replace("True", "true").replace("False", "false")
+        );
+    }
+
+    #[test]
+    fn tags_of_training_mean_nothing() {
+        let source = "{% for m in messages -%}\n {%- generation -%} {{ m.content }} {% endgeneration %}\n{% endfor %}.";
+        let same = source.replace(" endgeneration ", " endif ").replace(" generation ", " if true ");
+        assert_eq!(around(source), around(&same));
+        assert_eq!(around(source).map(|around| (around.before, around.after)), Ok((String::new(), " .".into())));
+    }
+
+    #[test]
+    fn the_date_is_that_of_today() {
+        let found = around("{{ strftime_now('%d %b %Y') }}: {{ messages[0].content }}").expect("a template");
+        let today = jiff::Zoned::now().strftime("%d %b %Y").to_string();
+        assert_eq!((found.before, found.date), (format!("{today}: "), Some(today)));
+        assert!(around("{{ strftime_now('%!') }}").unwrap_err().contains("strftime_now"));
+    }
+}
