@@ -1,10 +1,10 @@
 //! Baked prompts: the state after a fixed prefix, in the image.
 
 use crate::destination::Destination;
+use crate::frame;
 use crate::image_file::ImageFile;
 use crate::mapped::Mapped;
 use crate::pack;
-use crate::text;
 use crate::workspace::HostWorkspace;
 use anyhow::{Context, Result};
 use jamlet::image::{Role, features};
@@ -35,10 +35,7 @@ pub fn bake(
     mut tick: impl FnMut(u64, u64),
 ) -> Result<Baked> {
     let model = from.model()?;
-    let mut tokens: Vec<u32> = model.prompt().prefix().collect();
-    if !prefix.is_empty() {
-        tokens.extend(text::encode(&model, prefix)?);
-    }
+    let tokens = frame::to_bake(&model, prefix)?;
     anyhow::ensure!(!tokens.is_empty(), "nothing to bake: neither the prompt nor the text has a token");
     let section = section(&model, &tokens, options, |read| tick(read, tokens.len() as u64))?;
     let destination = Destination::new(out, [])?;

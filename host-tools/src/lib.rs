@@ -11,6 +11,7 @@ pub mod endless;
 pub mod estimate;
 pub mod eval;
 pub mod firmware;
+pub mod frame;
 pub mod hf;
 pub mod image_file;
 pub mod input;

@@ -1,6 +1,7 @@
 //! Texts through a session: read as they come, continued as they are written, in memory that doesn't grow. Summaries are
 //! [`summary`](crate::summary)'s.
 
+use crate::frame::Frame;
 use anyhow::{Context, Result};
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
 use jamlet::{Model, Sampler, Session};
@@ -50,14 +51,20 @@ pub fn decode(model: &Model<'_>, ids: &[u32]) -> Result<String> {
     Ok(text)
 }
 
-/// Feeds everything that `input` has, as it comes. `tick` hears of tokens fed. Returns their number.
+/// Feeds everything that `input` has, as it comes, with what stands around it, into an empty session. `tick` hears of tokens fed.
+/// Returns their number.
 ///
 /// # Errors
-/// When the input can't be read or the image has no tokenizer.
-pub fn feed(session: &mut Session<'_, '_>, input: &mut dyn Read, mut tick: impl FnMut(u64)) -> Result<u64> {
-    let mut encoder = Encoder::<WINDOW>::new(tokenizer(session.model())?);
-    let (mut bytes, mut ids) = (vec![0; PIECE], Vec::new());
+/// When the input can't be read.
+pub fn feed(
+    session: &mut Session<'_, '_>,
+    frame: &mut Frame<'_>,
+    input: &mut dyn Read,
+    mut tick: impl FnMut(u64),
+) -> Result<u64> {
     let before = session.position();
+    frame.begin(session)?;
+    let (mut bytes, mut ids) = (vec![0; PIECE], Vec::new());
     loop {
         let count = match input.read(&mut bytes) {
             Ok(count) => count,
@@ -65,9 +72,9 @@ pub fn feed(session: &mut Session<'_, '_>, input: &mut dyn Read, mut tick: impl 
             Err(error) => return Err(error).context("reading the text"),
         };
         if count == 0 {
-            encoder.finish(|id| ids.push(id));
+            frame.finish(|id| ids.push(id));
         } else {
-            encoder.feed(&bytes[..count], |id| ids.push(id));
+            frame.feed(&bytes[..count], |id| ids.push(id));
         }
         let whole = if count == 0 { ids.len() } else { ids.len() / BATCH * BATCH };
         for batch in ids[..whole].chunks(BATCH) {
@@ -79,23 +86,6 @@ pub fn feed(session: &mut Session<'_, '_>, input: &mut dyn Read, mut tick: impl 
             return Ok(session.position() - before);
         }
     }
-}
-
-/// Feeds what the model wants before a text, into an empty session, or starts from where that was baked in.
-///
-/// # Errors
-/// Never for a parsed image: its ids are known.
-pub fn begin(session: &mut Session<'_, '_>) -> Result<()> {
-    Ok(session.start()?)
-}
-
-/// Feeds what the model wants after a text, where its answer begins.
-///
-/// # Errors
-/// Never for a parsed image: its ids are known.
-pub fn ask(session: &mut Session<'_, '_>) -> Result<()> {
-    let suffix: Vec<u32> = session.model().prompt().suffix().collect();
-    Ok(session.feed(&suffix)?)
 }
 
 /// Samples until a stop token, or `limit` tokens, or `sink` breaks off. The sink gets every new piece of text. Returns the

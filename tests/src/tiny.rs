@@ -3,7 +3,9 @@
 use anyhow::Result;
 use jamlet::image::layout::SectionSpec;
 use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, SIGNATURE_BYTES, features};
+use jamlet::model::{Sampling, Template};
 use jamlet::{Model, Options, Plan, Session};
+use jamlet_tools::hf::tokenizer::Prompt;
 use jamlet_tools::pack::{self, Blobs, Source};
 
 use crate::images::AlignedBytes;
@@ -37,6 +39,26 @@ impl Source for Weights {
     }
 }
 
+/// Sizes of most of them.
+const BASE: Header = Header {
+    features: features::TIED,
+    vocab: 12,
+    hidden: 8,
+    intermediate: 8,
+    heads: 2,
+    kv_heads: 1,
+    head_dim: 4,
+    d_inner: 8,
+    d_state: 2,
+    d_conv: 2,
+    dt_rank: 1,
+    experts: 2,
+    top_k: 1,
+    group: 8,
+    bos: Some(11),
+    ..Header::EMPTY
+};
+
 /// The images by name.
 ///
 /// # Panics
@@ -45,25 +67,9 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     use FeedForward::{Mlp, Moe, None};
     use Mixer::{Attention, Mamba, S4d};
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
-    let base = Header {
-        features: features::TIED,
-        vocab: 12,
-        hidden: 8,
-        intermediate: 8,
-        heads: 2,
-        kv_heads: 1,
-        head_dim: 4,
-        d_inner: 8,
-        d_state: 2,
-        d_conv: 2,
-        dt_rank: 1,
-        experts: 2,
-        top_k: 1,
-        group: 8,
-        bos: Some(11),
-        ..Header::EMPTY
-    };
+    let base = BASE;
     let with_tokenizer = features::TIED | features::TOKENIZER;
+    let with_template = with_tokenizer | features::TEMPLATE | features::SAMPLING;
     // Sizes that are no multiple of a tile or group, an untied head, biases.
     let odd = Header {
         features: features::PROJ_BIAS,
@@ -84,6 +90,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("s4d", base, vec![layer(S4d, None)]),
         ("plain", Header { features: features::TIED | features::PLAIN_MAMBA, ..base }, vec![layer(Mamba, None)]),
         ("odd", odd, vec![layer(Mamba, Mlp), layer(Attention, None)]),
+        ("template", Header { features: with_template, ..base }, vec![layer(Mamba, None)]),
         ("text", Header { features: with_tokenizer, ..base }, vec![layer(Mamba, None), layer(Attention, None)]),
     ]
     .into_iter()
@@ -94,6 +101,23 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         _ => vec![(name, image)],
     })
     .collect()
+}
+
+/// The smallest image with a tokenizer's section and a prompt.
+///
+/// # Panics
+/// If it can't be packed.
+pub fn with_prompt(vocab: u32, tokenizer: Vec<u8>, prompt: &Prompt) -> Vec<u8> {
+    let template = prompt.template_section(Option::None);
+    let feature = if template.is_empty() { 0 } else { features::TEMPLATE };
+    let features = features::TIED | features::TOKENIZER | feature;
+    let header = Header { features, vocab, bos: Option::None, ..BASE };
+    let blobs =
+        Blobs { tokenizer, prompt: prompt.ids_section(), template, provenance: b"{}".to_vec(), ..Blobs::default() };
+    let layers = [LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }];
+    let (mut image, mut weights) = (Vec::new(), Weights(Random(0)));
+    pack::write(header, &layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");
+    image
 }
 
 /// An image with all that can be added later: a signature, of nobody, and a baked prompt.
@@ -116,6 +140,13 @@ fn marked(image: &[u8]) -> Vec<u8> {
     marked
 }
 
+/// White space is dropped at the end of a message between `a` and `b!`, which goes on behind the prefix; without the template, token 1
+/// comes before a text and tokens 2 and 3 after it.
+fn template() -> Vec<u8> {
+    let words = [Template::GOES_ON | Template::TRIM_END, 1, 2, 1, 2, 1, 2, 3].into_iter().flat_map(u32::to_le_bytes);
+    words.chain(*b"ab!").collect()
+}
+
 fn build(header: Header, layers: &[LayerKind]) -> Vec<u8> {
     let tokenizer = match header.has(features::TOKENIZER) {
         true => vocabulary::small().section(),
@@ -123,7 +154,18 @@ fn build(header: Header, layers: &[LayerKind]) -> Vec<u8> {
     };
     // A token before the text, one after it, and three that end an answer.
     let prompt = [1_u32, 1, 3, 0, 1, 2, 5, 7].into_iter().flat_map(u32::to_le_bytes).collect();
-    let blobs = Blobs { tokenizer, prompt, provenance: b"{}".to_vec() };
+    let template = match header.has(features::TEMPLATE) {
+        true => template(),
+        false => Vec::new(),
+    };
+    let sampling = match header.has(features::SAMPLING) {
+        true => {
+            let values = Sampling { temperature: 0.5, top_k: 3, top_p: 0.75, min_p: 0.125, repetition_penalty: 1.5 };
+            values.to_bytes().into()
+        }
+        false => Vec::new(),
+    };
+    let blobs = Blobs { tokenizer, prompt, template, sampling, provenance: b"{}".to_vec(), ..Blobs::default() };
     let (mut image, mut weights) = (Vec::new(), Weights(Random(layers.len() as u64)));
     pack::write(header, layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");
     image

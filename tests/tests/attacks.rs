@@ -51,12 +51,19 @@ fn import(dir: &Path, with_tokenizer: bool) -> Result<()> {
     if with_tokenizer {
         let config = JambaConfig::open(dir)?;
         let packed = tokenizer::load(dir, config.vocab_size as u32)?.expect("a tokenizer");
-        tokenizer::prompt(dir, &packed, &config)?;
+        let prompt = tokenizer::prompt(dir, &packed, &config, true)?;
+        // A template that can't be used stops nothing.
+        if let Some(warning) = prompt.warnings.first() {
+            anyhow::bail!(
+                "{}",
+                warning.trim_end_matches(": packed without the template; --no-template does so without this warning")
+            );
+        }
         return Ok(());
     }
     let weights = Weights::open(dir)?;
     let prompt = pack::prompt_section(&PromptIds::default());
-    let blobs = Blobs { tokenizer: Vec::new(), prompt, provenance: b"{}".to_vec() };
+    let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     pack::pack(&weights, &blobs, pack::Options { group: 8 }, &dir.join("image"), |_, _| ())?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use jamlet::image::{ImageError, Role, features};
 use jamlet::{Model, Options, Plan, Session, StateWidth};
 use jamlet_tests::images::AlignedBytes;
 use jamlet_tools::bake::bake;
+use jamlet_tools::frame::Frame;
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::pack;
 use jamlet_tools::text;
@@ -30,8 +31,9 @@ fn run(model: &Model<'_>, options: Options) -> (Vec<u32>, u64) {
     let mut memory = AlignedBytes::zeros(Plan::new(model.image().bytes(), options).expect("a plan").bytes());
     let mut session = Session::new(model, options, memory.get_mut()).expect("a session");
     let saved = if session.start_baked() { session.position() } else { 0 };
-    session.start().expect("tokens");
-    text::feed(&mut session, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
+    session.reset();
+    let mut frame = Frame::new(model, true, None).expect("a tokenizer");
+    text::feed(&mut session, &mut frame, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
     (bits(&mut session), saved)
 }
 
@@ -61,8 +63,9 @@ fn a_session_starts_from_it_with_the_same_bits() {
             let mut memory = AlignedBytes::zeros(Plan::new(plain.bytes(), options).expect("a plan").bytes());
             let mut session = Session::new(&plain_model, options, memory.get_mut()).expect("a session");
             assert!(!session.start_baked(), "nothing was baked into this one");
-            session.feed(&tokens).expect("tokens");
-            text::feed(&mut session, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
+            let mut frame = Frame::new(&model, true, None).expect("a tokenizer");
+            assert_eq!(frame.start(), tokens);
+            text::feed(&mut session, &mut frame, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
             let (found, saved) = run(&model, options);
             assert!(found == bits(&mut session), "{options:?}");
             let made_for = Options { chunk: options.chunk, ..made_for(&model) };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jamlet_tests::tokenizers::{dir, encode};
 use jamlet_tools::hf::JambaConfig;
-use jamlet_tools::hf::tokenizer::{PackedTokenizer, PromptIds, load, prompt};
+use jamlet_tools::hf::tokenizer::{PackedTokenizer, Prompt, PromptIds, load, prompt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -118,11 +118,21 @@ fn sentencepiece_refused_by_name() {
     }
 }
 
-fn open(folder: &Path) -> (PackedTokenizer, PromptIds) {
+fn open_prompt(folder: &Path) -> (PackedTokenizer, Prompt) {
     let config = JambaConfig::open(folder).unwrap();
     let packed = load(folder, config.vocab_size as u32).unwrap().unwrap();
-    let ids = prompt(folder, &packed, &config).unwrap();
-    (packed, ids)
+    let prompt = prompt(folder, &packed, &config, true).unwrap();
+    (packed, prompt)
+}
+
+fn open(folder: &Path) -> (PackedTokenizer, PromptIds) {
+    let (packed, prompt) = open_prompt(folder);
+    (packed, prompt.ids)
+}
+
+/// What is said of a template that can't be used.
+fn warning(folder: &Path) -> String {
+    open_prompt(folder).1.warnings.concat()
 }
 
 #[test]
@@ -138,11 +148,11 @@ fn prompt_without_template_or_summary_token() {
         t["added_tokens"].as_array_mut().unwrap().remove(3);
     });
     edit(folder.path(), "generation_config.json", |c| c["eos_token_id"] = json!([5, 2, 7]));
-    assert_eq!(open(folder.path()).1, PromptIds { prefix: vec![1], suffix: vec![], stops: vec![5, 2, 7] });
+    assert_eq!(open(folder.path()).1, PromptIds { prefix: vec![], suffix: vec![], stops: vec![5, 2, 7] });
     edit(folder.path(), "generation_config.json", |c| c["eos_token_id"] = json!([4096]));
     let config = JambaConfig::open(folder.path()).unwrap();
     let packed = load(folder.path(), 4096).unwrap().unwrap();
-    let message = prompt(folder.path(), &packed, &config).unwrap_err().to_string();
+    let message = prompt(folder.path(), &packed, &config, true).unwrap_err().to_string();
     assert!(message.contains("generation_config.json: eos_token_id: found [4096]"), "{message}");
 }
 
@@ -223,26 +233,25 @@ fn with_specials(names: &[&str]) -> TempDir {
 fn prompt_of_a_chat_template() {
     let folder = with_specials(&["<|bom|>", "<|eom|>", "<|user|>", "<|assistant|>"]);
     edit(folder.path(), "tokenizer_config.json", |c| c["chat_template"] = json!(JAMBA));
-    let (packed, ids) = open(folder.path());
-    let space = encode(packed.view(), b" ");
-    assert_eq!(ids.prefix, [&[1, 4096, 4098][..], &space].concat());
-    assert_eq!(ids.suffix, [4097, 4096, 4099]);
-    assert_eq!(ids.stops, [2, 4097]);
+    let Prompt { ids, template, .. } = open_prompt(folder.path()).1;
+    assert_eq!(ids, PromptIds { prefix: vec![1, 4096, 4098], suffix: vec![4097, 4096, 4099], stops: vec![2, 4097] });
+    assert_eq!((template.before.as_str(), template.after.as_str(), template.trims), (" ", "", [false; 2]));
 
     let folder = with_specials(&["<|im_start|>", "<|im_end|>"]);
     fs::write(folder.path().join("chat_template.jinja"), CHATML).unwrap();
-    let (packed, ids) = open(folder.path());
+    let (packed, Prompt { ids, template, .. }) = open_prompt(folder.path());
     let view = packed.view();
-    assert_eq!(ids.prefix, [&[4096][..], &encode(view, b"user\n")].concat());
+    assert_eq!((template.before.as_str(), template.after.as_str(), template.trims), ("user\n", "", [true; 2]));
+    assert_eq!(ids.prefix, [4096]);
     assert_eq!(ids.suffix, [&[4097][..], &encode(view, b"\n"), &[4096], &encode(view, b"assistant\n")].concat());
     assert_eq!(ids.stops, [2, 4097]);
 
     fs::write(folder.path().join("chat_template.jinja"), "{{ raise_exception('no users') }}").unwrap();
-    let config = JambaConfig::open(folder.path()).unwrap();
-    let message = prompt(folder.path(), &packed, &config).unwrap_err().to_string();
+    let message = warning(folder.path());
     assert!(message.contains("chat_template.jinja") && message.contains("no users"), "{message}");
+    assert!(message.contains("--no-template"), "{message}");
     fs::write(folder.path().join("chat_template.jinja"), "{{ bos_token }}").unwrap();
-    let message = prompt(folder.path(), &packed, &config).unwrap_err().to_string();
+    let message = warning(folder.path());
     assert!(message.contains("0 times"), "{message}");
 }
 

@@ -3,7 +3,7 @@
 mod trim;
 
 use crate::model::{Model, Template};
-use crate::tokenizer::Encoder;
+use crate::tokenizer::{Encoder, Tokenizer};
 use trim::Trim;
 
 /// Encodes a text between the ids that begin and end the model's prompt, as one text with what the template puts around it.
@@ -20,10 +20,9 @@ pub struct PromptEncoder<'m, const N: usize = 512> {
 }
 
 impl<'m, const N: usize> PromptEncoder<'m, N> {
-    /// At the beginning of a text; `None` where the image has no tokenizer.
-    pub fn new(model: &Model<'m>) -> Option<Self> {
-        let encoder = Encoder::new(model.tokenizer()?);
-        Some(Self { model: *model, encoder, trim: Trim::new(), begun: false })
+    /// At the beginning of a text, with the `model`'s tokenizer.
+    pub fn new(model: &Model<'m>, tokenizer: Tokenizer<'m>) -> Self {
+        Self { model: *model, encoder: Encoder::new(tokenizer), trim: Trim::new(), begun: false }
     }
 
     /// Reads the next piece of the text and gives the ids that are certain by now to `out`.
@@ -46,6 +45,23 @@ impl<'m, const N: usize> PromptEncoder<'m, N> {
         self.begun = false;
     }
 
+    /// Ends the text's last word and gives its ids to `out`. More of the text may follow, in a new word.
+    pub fn flush(&mut self, mut out: impl FnMut(u32)) {
+        if !self.begun {
+            return;
+        }
+        let Self { encoder, trim, .. } = self;
+        trim.finish(&mut |part| encoder.feed(part, &mut out));
+        encoder.finish(out);
+    }
+
+    /// The text that follows goes on behind one that is read already.
+    pub fn resumed(&mut self) {
+        self.begun = true;
+        let end = self.template().is_some_and(|template| template.trims_end());
+        self.trim.begin(false, end);
+    }
+
     /// Drops what was read of a text, and is ready for another.
     pub fn reset(&mut self) {
         self.encoder.finish(|_| ());
@@ -61,15 +77,13 @@ impl<'m, const N: usize> PromptEncoder<'m, N> {
             return;
         }
         self.begun = true;
-        let (start, end) = self.template().map_or((false, false), |t| (t.trims_start(), t.trims_end()));
-        self.trim.begin(start, end);
-        // A text that was baked in behind the prefix stands where the template's would.
-        let Some(template) =
-            self.template().filter(|_| self.model.opening().len() == self.model.prompt().prefix().len())
-        else {
-            return;
-        };
-        if let Some(last) = self.model.prompt().prefix().last().filter(|_| template.goes_on()) {
+        // A text that was baked in behind the prefix stands where the template's would, and begins the message.
+        let mut prefix = self.model.prompt().prefix();
+        let in_message = self.model.opening().len() != prefix.len();
+        let trims = self.template().map_or((false, false), |t| (t.trims_start() && !in_message, t.trims_end()));
+        self.trim.begin(trims.0, trims.1);
+        let Some(template) = self.template().filter(|_| !in_message) else { return };
+        if let Some(last) = prefix.by_ref().last().filter(|_| template.goes_on()) {
             self.encoder.go_on_behind(last);
         }
         self.encoder.feed(template.before(), out);

@@ -1,9 +1,10 @@
 //! What `run` and `summarize` share: how tokens are chosen, where answers go.
 
-use super::sampling::SamplerArgs;
+use super::sampling::{SamplerArgs, of_image};
 use anyhow::{Context, Result};
 use jamlet::summary::Style;
-use jamlet::{Sampler, SamplerOptions, Session, SummaryOptions};
+use jamlet::{Model, Sampler, SamplerOptions, Session, SummaryOptions};
+use jamlet_tools::frame::Frame;
 use jamlet_tools::summary::How;
 use jamlet_tools::{memory, progress, text};
 use serde::Serialize;
@@ -13,9 +14,9 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 impl SamplerArgs {
-    /// For any text.
-    pub fn plain(&self) -> Result<Sampler> {
-        Ok(Sampler::new(self.options(&SamplerOptions::greedy())?))
+    /// For any text: as the image says, unless an option says otherwise.
+    pub fn plain(&self, model: &Model<'_>) -> Result<Sampler> {
+        Ok(Sampler::new(self.options(&of_image(model))?))
     }
 
     /// For summaries with `options`: where there is one beam, tokens are chosen by these.
@@ -45,29 +46,21 @@ pub struct Answer {
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// Feeds `input` between the model's prefix and suffix where `template` is set (else only begins a sequence), and writes
-/// the answer to standard output as it comes, unless `quiet`.
+/// Feeds `input` with what stands around it, and writes the answer, to a `template` or to the text itself, to standard output as it comes, unless `quiet`.
 pub fn answer(
     session: &mut Session<'_, '_>,
     sampler: &mut Sampler,
     input: &mut dyn Read,
+    frame: &mut Frame<'_>,
     template: bool,
     limit: usize,
     quiet: bool,
 ) -> Result<Answer> {
     let start = Instant::now();
-    if template {
-        text::begin(session)?;
-    } else if let Some(bos) = session.model().header().bos {
-        session.feed(&[bos])?;
-    }
     let bar = progress::tokens("reading");
-    let fed = text::feed(session, input, |tokens| progress::set_tokens(&bar, tokens));
+    let fed = text::feed(session, frame, input, |tokens| progress::set_tokens(&bar, tokens));
     bar.finish_and_clear();
     fed?;
-    if template {
-        text::ask(session)?;
-    }
     let prefill_seconds = start.elapsed().as_secs_f64();
     write(session, sampler, template, limit, quiet, prefill_seconds)
 }

@@ -2,19 +2,20 @@
 
 use super::generate::{Answer, answer, write};
 use super::image::ModelArgs;
-use super::sampling::SamplerArgs;
+use super::sampling::{Chosen, SamplerArgs};
 use super::{PlanArgs, ThreadsArgs, positive, print_json, print_json_line};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::kernels::Kernels;
 use jamlet::{Model, RewindPoints, Sampler, Session};
 use jamlet_tools::cores::{heads_at_once, on_threads};
+use jamlet_tools::frame::Frame;
 use jamlet_tools::input::{Input, check_whole};
 use jamlet_tools::progress;
 use jamlet_tools::prompts::Prompts;
-use jamlet_tools::text;
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, Cursor, IsTerminal};
 use std::path::PathBuf;
@@ -39,6 +40,12 @@ pub struct Run {
     /// Put the model's prompt template around the text
     #[arg(short, long)]
     template: bool,
+    /// Begin with the model's token for that [default: as its tokenizer or template does]
+    #[arg(long, conflicts_with = "no_bos")]
+    bos: bool,
+    /// Don't begin with the model's token for that
+    #[arg(long)]
+    no_bos: bool,
     /// Most tokens to write
     #[arg(short = 'n', long, default_value_t = 128, value_parser = positive)]
     max_tokens: usize,
@@ -60,15 +67,20 @@ impl Run {
         let model = file.model()?;
         let mut workspace =
             HostWorkspace::new(&model, self.plan.options()?.heads_at_once(heads_at_once(self.threads.count())))?;
-        let mut sampler = self.sampler.plain()?;
+        let mut sampler = self.sampler.plain(&model)?;
         on_threads(self.threads.count(), Kernels::detect(), |kernels| {
             let mut session = workspace.session_on(&model, kernels)?;
             if self.interactive {
                 return self.interact(&mut session, &mut sampler);
             }
             let mut text = self.text()?;
-            let answer = answer(&mut session, &mut sampler, &mut text, self.template, self.max_tokens, self.json)?;
-            if self.json { print_json(&answer) } else { Ok(()) }
+            let mut frame = self.frame(&model)?;
+            let answer =
+                answer(&mut session, &mut sampler, &mut text, &mut frame, self.template, self.max_tokens, self.json)?;
+            match self.json {
+                true => print_json(&Report { answer, sampling: self.sampler.values(&model)? }),
+                false => Ok(()),
+            }
         })
     }
 
@@ -118,19 +130,27 @@ impl Run {
         Ok(())
     }
 
+    /// What stands around a text.
+    fn frame<'m>(&self, model: &Model<'m>) -> Result<Frame<'m>> {
+        let bos = if self.bos { Some(true) } else { self.no_bos.then_some(false) };
+        Frame::new(model, self.template, bos)
+    }
+
     /// A whole prompt.
     fn tokens(&self, model: &Model<'_>, text: &[u8]) -> Result<Vec<u32>> {
-        let mut tokens: Vec<u32> = match self.template {
-            true => model.opening().collect(),
-            false => model.header().bos.into_iter().collect(),
-        };
-        tokens.extend(text::encode(model, text)?);
-        if self.template {
-            tokens.extend(model.prompt().suffix());
-        }
+        let tokens = self.frame(model)?.encode(text);
         ensure!(!tokens.is_empty(), "an empty prompt");
         Ok(tokens)
     }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    answer: Answer,
+    /// How tokens were chosen.
+    sampling: BTreeMap<&'static str, Chosen>,
 }
 
 /// One of the prompts of `--interactive`, for `--json`.

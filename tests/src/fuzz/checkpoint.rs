@@ -76,7 +76,7 @@ pub fn run(data: &[u8]) {
 fn packed(weights: &Weights) {
     let stops = weights.config().eos_token_ids.clone();
     let prompt = pack::prompt_section(&PromptIds { stops, ..PromptIds::default() });
-    let blobs = Blobs { tokenizer: Vec::new(), prompt, provenance: b"{}".to_vec() };
+    let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let image = FOLDER.join("image");
     match pack::pack(weights, &blobs, pack::Options { group: 8 }, &image, |_, _| ()) {
         Ok(_) => {

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 use jamlet::image::{Role, crc, features};
 use jamlet::matrix::QMatrix;
 use jamlet::model::{FfnWeights, Mixer, MixerWeights, MlpWeights, SsmWeights};
-use jamlet::{Model, Options, Plan};
+use jamlet::{Model, Options, Plan, PromptEncoder};
 
 use crate::images::AlignedBytes;
 use crate::tiny;
@@ -128,6 +128,18 @@ fn use_all(model: &Model<'_>) {
     let prompt = model.prompt();
     assert!(prompt.prefix().chain(prompt.suffix()).chain(prompt.stops()).all(|id| id < header.vocab));
     assert!(prompt.stops().all(|id| prompt.is_stop(id)));
+    assert!(model.plain_start().chain(model.plain_end()).all(|id| id < header.vocab));
+    if let Some(template) = model.template() {
+        assert!(template.before().len() + template.after().len() < image.bytes().len());
+    }
+    assert!(model.sampling().is_none_or(|sampling| sampling.is_valid()));
+    if let Some(tokenizer) = model.tokenizer() {
+        let mut encoder = PromptEncoder::<256>::new(model, tokenizer);
+        let mut known = true;
+        encoder.feed(b" \n a text\xff \xe2\x80", |id| known &= id < header.vocab);
+        encoder.finish(|id| known &= id < header.vocab);
+        assert!(known);
+    }
     if let Some(baked) = model.baked() {
         assert!(baked.tokens().len() > 0 && baked.tokens().all(|id| id < header.vocab));
         assert!(baked.snapshot().len() < image.bytes().len() && baked.identity() == model.identity());

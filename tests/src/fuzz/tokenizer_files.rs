@@ -47,8 +47,11 @@ pub fn run(data: &[u8]) {
             use_all(packed.view(), b"It's ab aab <s>\n\n 12 \xe4\xb8\x96\xff");
             let config = format!("{{\"model_type\":\"jamba\",\"vocab_size\":{VOCAB}}}");
             let config = JambaConfig::parse("config.json".as_ref(), config.as_bytes()).expect("a config");
-            match prompt(&FOLDER, &packed, &config) {
-                Ok(ids) => assert!(ids.prefix.iter().chain(&ids.suffix).chain(&ids.stops).all(|&id| id < VOCAB)),
+            match prompt(&FOLDER, &packed, &config, true) {
+                Ok(prompt) => {
+                    let ids = prompt.ids;
+                    assert!(ids.prefix.iter().chain(&ids.suffix).chain(&ids.stops).all(|&id| id < VOCAB));
+                }
                 Err(error) => show(&error),
             }
         }

@@ -49,7 +49,8 @@ pub fn image() -> Result<Vec<u8>> {
         LayerKind { mixer: Mixer::Attention, ffn: FeedForward::None },
     ];
     let prompt = PromptIds { prefix: vec![BOS], suffix: vec![SUMMARY], stops: vec![END] };
-    let blobs = Blobs { tokenizer: tokenizer.bytes, prompt: prompt_section(&prompt), provenance: b"{}".to_vec() };
+    let (tokenizer, prompt) = (tokenizer.bytes, prompt_section(&prompt));
+    let blobs = Blobs { tokenizer, prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let mut image = Vec::new();
     write(header, &layers, &mut Weights(Random(7)), &blobs, &mut image, &mut |_, _| {})?;
     Ok(image)

@@ -94,7 +94,7 @@ fn right(model: &Model<'_>, options: Options, texts: &[Text]) -> Result<usize> {
 pub fn image(folder: &Path) -> Result<Aligned> {
     let weights = Weights::open(folder)?;
     let prompt = pack::prompt_section(&PromptIds::default());
-    let blobs = Blobs { tokenizer: Vec::new(), prompt, provenance: b"{}".to_vec() };
+    let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let out = tempfile::NamedTempFile::new()?;
     pack::pack(&weights, &blobs, pack::Options::default(), out.path(), |_, _| ())?;
     Ok(Aligned::copy(&fs::read(out.path())?))

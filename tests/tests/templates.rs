@@ -1,0 +1,138 @@
+//! Prompts have the ids that transformers gives: 18 templates of all kinds, each around 50 messages, through an image.
+//!
+//! `fixtures/templates/make.py` writes what transformers makes of these, and of other folders: with
+//! `make.py OUT.json FOLDER...` and `JAMLET_TEMPLATES=OUT.json cargo test -p jamlet-tests --test templates -- --ignored` those of
+//! real models are compared.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jamlet::Model;
+use jamlet_tests::images::AlignedBytes;
+use jamlet_tests::tiny;
+use jamlet_tools::frame::Frame;
+use jamlet_tools::hf::JambaConfig;
+use jamlet_tools::hf::tokenizer::{load, prompt};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+struct Cases {
+    messages: Vec<String>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    /// A folder that is there.
+    folder: Option<PathBuf>,
+    /// Or a tokenizer of the fixtures, with these added tokens.
+    tokenizer: Option<String>,
+    added: Option<Value>,
+    #[serde(default)]
+    settings: Value,
+    template: Option<String>,
+    /// The ids of every message in the template.
+    prompts: Vec<Vec<u32>>,
+    /// The ids of every message alone.
+    texts: Vec<Vec<u32>>,
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+fn open(file: &Path) -> Cases {
+    serde_json::from_slice(&fs::read(file).expect("the cases")).expect("cases")
+}
+
+/// Writes the folder of a case.
+fn write(case: &Case, folder: &Path) {
+    let source = fixtures().join("tokenizers").join(case.tokenizer.as_ref().expect("a tokenizer"));
+    match &case.added {
+        Some(added) => {
+            let mut json: Value =
+                serde_json::from_slice(&fs::read(source.join("tokenizer.json")).expect("a tokenizer")).expect("JSON");
+            json["added_tokens"] = added.clone();
+            fs::write(folder.join("tokenizer.json"), json.to_string()).expect("a file");
+        }
+        None => {
+            fs::copy(source.join("tokenizer.model"), folder.join("tokenizer.model")).expect("a file");
+        }
+    }
+    fs::write(folder.join("tokenizer_config.json"), case.settings.to_string()).expect("a file");
+    if let Some(template) = &case.template {
+        fs::write(folder.join("chat_template.jinja"), template).expect("a file");
+    }
+}
+
+/// Ids that the folder's tokenizer has, at most.
+fn vocabulary(folder: &Path) -> u32 {
+    let Ok(json) = fs::read(folder.join("tokenizer.json")) else { return 4096 };
+    let json: Value = serde_json::from_slice(&json).expect("JSON");
+    let vocab = json["model"]["vocab"].as_object().expect("a vocabulary").values();
+    let added = json["added_tokens"].as_array().into_iter().flatten().map(|token| &token["id"]);
+    vocab.chain(added).filter_map(Value::as_u64).max().expect("ids") as u32 + 1
+}
+
+/// What differs, or why it can't be compared.
+fn compare(case: &Case, messages: &[String], folder: &Path) -> Vec<String> {
+    let vocab = vocabulary(folder);
+    let config = json!({"model_type": "jamba", "vocab_size": vocab, "bos_token_id": null, "eos_token_id": null});
+    let config = JambaConfig::parse("config.json".as_ref(), config.to_string().as_bytes()).expect("a config");
+    let packed = match load(folder, vocab) {
+        Ok(packed) => packed.expect("a tokenizer"),
+        Err(error) => return vec![format!("{error}")],
+    };
+    let prompt = match prompt(folder, &packed, &config, true) {
+        Ok(prompt) => prompt,
+        Err(error) => return vec![format!("{error}")],
+    };
+    let image = AlignedBytes::new(&tiny::with_prompt(vocab, packed.bytes, &prompt));
+    let model = Model::parse(image.get()).expect("an image");
+    let mut wrong: Vec<String> =
+        prompt.warnings.iter().filter(|warning| warning.contains("--no-template")).cloned().collect();
+    for ((message, in_prompt), alone) in messages.iter().zip(&case.prompts).zip(&case.texts) {
+        for (template, right) in [(true, in_prompt), (false, alone)] {
+            let found = Frame::new(&model, template, None).expect("a tokenizer").encode(message);
+            if found != *right {
+                wrong.push(format!(
+                    "{message:?} {}: {found:?} instead of {right:?}",
+                    if template { "in it" } else { "alone" }
+                ));
+            }
+        }
+    }
+    wrong
+}
+
+fn report(name: &str, wrong: &[String], all: &mut String) {
+    println!("{name}: {}", if wrong.is_empty() { "equal".into() } else { format!("{} differ", wrong.len()) });
+    wrong.iter().take(4).for_each(|wrong| *all += &format!("{name}: {wrong}\n"));
+}
+
+#[test]
+fn templates_of_all_kinds() {
+    let Cases { messages, cases } = open(&fixtures().join("templates/cases.json"));
+    assert!(messages.len() == 50 && cases.len() == 18);
+    let mut all = String::new();
+    for case in &cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(case, folder.path());
+        report(&case.name, &compare(case, &messages, folder.path()), &mut all);
+    }
+    assert!(all.is_empty(), "{all}");
+}
+
+#[test]
+#[ignore = "compares with files of real models, which are fetched and not kept"]
+fn templates_of_real_models() {
+    let file = std::env::var_os("JAMLET_TEMPLATES").expect("JAMLET_TEMPLATES names the file of make.py");
+    let Cases { messages, cases } = open(file.as_ref());
+    let mut all = String::new();
+    for case in &cases {
+        report(&case.name, &compare(case, &messages, case.folder.as_ref().expect("a folder")), &mut all);
+    }
+    assert!(all.is_empty(), "{all}");
+}
