@@ -213,6 +213,23 @@ fn a_draw_at_the_edge_is_the_next_token() {
 }
 
 #[test]
+fn what_rounding_leaves_over_goes_to_the_best() {
+    let (last, _) = SEEDS[2];
+    let mut random = SplitMix64(9);
+    let mut best = 0;
+    for _ in 0..2000 {
+        // Token 0 is in the middle.
+        let logits: Vec<f32> = (0..50).map(|id| if id == 0 { 0.5 } else { random.unit() as f32 }).collect();
+        let mut sampler = Sampler::new(SamplerOptions { temperature: 1.0, seed: last, ..SamplerOptions::greedy() });
+        let drawn = logits[choose(&mut sampler, &logits, 50) as usize];
+        let at = |better: fn(f32, f32) -> f32| logits.iter().copied().reduce(better).expect("logits");
+        assert!(drawn == at(f32::max) || drawn == at(f32::min), "{drawn} of the largest random number");
+        best += usize::from(drawn == at(f32::max));
+    }
+    assert!(best > 0, "sums were never rounded down");
+}
+
+#[test]
 fn options_at_their_edges() {
     let ids = |options: SamplerOptions, logits: &[f32]| -> Vec<u32> {
         let mut sampler = Sampler::new(SamplerOptions { temperature: 1.0, seed: 3, ..options });

@@ -95,7 +95,7 @@ fn a_bad_config_field() {
     folder.write("config.json", "{");
     folder.refused_with(&["config.json: not a JSON object"]);
     folder.remove("config.json");
-    folder.refused_with(&["config.json: "]);
+    folder.refused_with(&["no config.json here"]);
 }
 
 #[test]

@@ -280,3 +280,23 @@ impl History {
         (first..self.written).map(|at| self.tokens.get(at % MAX_HISTORY).copied().unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cost_lowers_a_logit_and_among_equals_the_first_stays() {
+        let chosen = |cost_of_1: f32, cost_of_0: f32| {
+            let mut sampler = Sampler::greedy();
+            let cost = |id| [cost_of_0, cost_of_1].get(id as usize).copied().unwrap_or(0.0);
+            sampler.see_at_cost(0, &mut [1.0, 3.0], cost);
+            sampler.choose()
+        };
+        assert_eq!(chosen(0.0, 0.0), 1);
+        assert_eq!(chosen(1.9, 0.0), 1);
+        assert_eq!(chosen(2.0, 0.0), 0, "as much as the other, which came first");
+        assert_eq!(chosen(2.5, 0.0), 0);
+        assert_eq!(chosen(2.5, 1.0), 1);
+    }
+}

@@ -543,6 +543,32 @@ mod tests {
     }
 
     #[test]
+    fn what_transformers_reads_is_read() {
+        assert_eq!(with(r#"{"hidden_act": "swish"}"#).unwrap(), with("{}").unwrap(), "another name of silu");
+        let infinite = parse(r#"{"model_type": "jamba", "time_step_limit": [0.0, Infinity]}"#).unwrap();
+        assert_eq!(infinite, parse(r#"{"model_type": "jamba"}"#).unwrap());
+    }
+
+    #[test]
+    fn a_folder_without_a_config_is_one_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        std::fs::write(&file, "x").unwrap();
+        let (missing, hub) = (folder.path().join("missing"), Path::new("owner/no-such-model"));
+        for (path, right) in [
+            (folder.path(), "no config.json here"),
+            (&file, "a file"),
+            (&missing, "no such folder"),
+            (hub, "no such folder"),
+        ] {
+            let error = format!("{:#}", anyhow::Error::from(JambaConfig::open(path).unwrap_err()));
+            assert_eq!(error.matches("expected a Hugging Face folder").count(), 1, "{error}");
+            assert!(error.contains(right) && !error.contains("os error"), "{error}");
+            assert_eq!(error.contains("a hub"), path == hub, "{error}");
+        }
+    }
+
+    #[test]
     fn a_list_says_what_each_layer_is() {
         let list = r#"{"model_type": "jamlet", "num_hidden_layers": 3, "num_experts": 1,
             "layers_block_type": ["s4d", "attention", "mamba"]}"#;
