@@ -81,6 +81,12 @@
 //!   often; the others flip one bit of every other byte. Padding, like any weight of zero, is 80 00 80 00.
 //! * `Bytes`: 1 × length bytes with a format of their own.
 //!
+//! ## Prompt, template and sampling
+//!
+//! The prompt's ids stand around every text. An image with [`features::TEMPLATE`] says more: text that is encoded together with
+//! the message, and what is read without the prompt ([`crate::model::Template`]); one with [`features::SAMPLING`] says how its
+//! makers draw answers ([`crate::model::Sampling`]). Their sections follow that of the prompt, in this order.
+//!
 //! ## Baked prompt
 //!
 //! An image with [`features::BAKED`] has the state of a session after a fixed prefix, for given options, which a session with the
