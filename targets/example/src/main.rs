@@ -36,7 +36,7 @@ fn main() -> ! {
 
 fn summarize(text: &str) -> Result<(), SummaryError> {
     let model = Model::parse(IMAGE)?;
-    let session = Session::new(&model, OPTIONS, WORKSPACE.take().bytes())?;
+    let session = Session::new(&model, OPTIONS, WORKSPACE.take().as_mut_bytes())?;
     let mut summarizer = Summarizer::new(session, MEMORY.take(), SummaryOptions::new())?;
     // A text may come in pieces, from a serial port say.
     let mut print = |piece: &str| hprint!("{}", piece);

@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
     let shelf = models_folder();
     let own = MODELS.map(|name| shelf.join(name).with_extension("jamlet"));
     for path in own.iter().chain(&args.image) {
-        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        let bytes = crate::models::read(path)?;
         models.push((path.file_stem().unwrap_or_default().display().to_string(), bytes));
     }
     for name in &args.models {

@@ -2,7 +2,7 @@
 
 use crate::boards::emulated::{ALL, Emulated, Machine};
 use crate::checks::conformance::{Report, blob, on_host, read_report, region};
-use crate::models::fixtures;
+use crate::models::{self, fixtures};
 use anyhow::{Context, Result, bail, ensure};
 use jamlet::{Eviction, Model, Options, Plan, StateWidth};
 use jamlet_app::endless::{BATCH, COUNTED, WARM_UP};
@@ -53,7 +53,7 @@ const PIECE: u64 = 1000;
 /// When memory grows or the cost of a token changes by 1 %.
 pub fn run(args: &Args) -> Result<()> {
     let image = match &args.image {
-        Some(path) => fs::read(path).with_context(|| path.display().to_string())?,
+        Some(path) => models::read(path)?,
         None => fixtures::smallest(),
     };
     let mut options = Options::window(args.window);
@@ -61,6 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
         let recent = args.window.div_ceil(2);
         options = options.state(StateWidth::I8).eviction(Eviction::HeavyHitters { recent });
     }
+    Plan::new(&image, options).map_err(anyhow::Error::msg)?;
     println!("{options:?}");
     if args.tokens > 0 {
         on_this_machine(&image, options, args.tokens)?;

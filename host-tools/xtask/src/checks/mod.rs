@@ -3,6 +3,7 @@
 pub mod attacks;
 pub mod conformance;
 pub mod endless;
+pub mod example;
 pub mod faults;
 pub mod fuzz;
 pub mod kernels;

@@ -31,6 +31,9 @@ pub struct Args {
 /// # Errors
 /// The compiler's, or when the file can't be written.
 pub fn run(args: &Args) -> Result<()> {
+    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    ensure!(folder.is_none_or(Path::is_dir), "{}: no such folder", folder.unwrap_or(Path::new("")).display());
+    ensure!(!args.output.is_dir(), "{}: a folder; a file is written", args.output.display());
     let program = build()?;
     std::fs::copy(&program, &args.output).with_context(|| args.output.display().to_string())?;
     eprintln!("{}: copy it to a Raspberry Pi with a 64-bit system and run it there", args.output.display());

@@ -2,7 +2,7 @@
 
 use crate::boards::conversation::{Conversation, options, terminal};
 use crate::boards::emulated::{ALL, Emulated, Machine, named};
-use crate::models::random_text_model;
+use crate::models::{self, random_text_model};
 use anyhow::{Context, Result, bail, ensure};
 use jamlet_app::app::LONGEST_SUMMARY;
 use std::fs;
@@ -40,6 +40,7 @@ pub fn run(args: &Args) -> Result<()> {
         let names: Vec<_> = known.iter().map(|board| board.name).collect();
         ensure!(names.contains(&name.as_str()), "{name} has no serial port in QEMU; {} have", names.join(", "));
     }
+    args.model.as_deref().map(models::read).transpose()?;
     let limit = Duration::from_secs(args.limit.unwrap_or(LIMIT));
     let scratch = tempfile::tempdir()?;
     let image = random_text_model::image()?;

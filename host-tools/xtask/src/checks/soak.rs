@@ -3,7 +3,7 @@
 use crate::binaries::stack_bound::MOST_STACK;
 use crate::boards::conversation::{Conversation, options};
 use crate::boards::emulated::{ALL, Emulated, Machine};
-use crate::models::random_text_model;
+use crate::models::{self, random_text_model};
 use anyhow::{Context, Result, ensure};
 use jamlet_tests::random::Random;
 use std::fs;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Arguments of the command.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Emulated by name.
+    /// Board by name.
     #[arg(default_value = "qemu-m4")]
     board: String,
     /// How long.
@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     let board = board.with_context(|| format!("{} has no serial port in QEMU", args.board))?;
     let scratch = tempfile::tempdir()?;
     let (path, image) = match &args.model {
-        Some(path) => (path.clone(), fs::read(path).with_context(|| path.display().to_string())?),
+        Some(path) => (path.clone(), models::read(path)?),
         None => (scratch.path().join("talker.jamlet"), random_text_model::image()?),
     };
     fs::write(scratch.path().join("talker.jamlet"), &image)?;
