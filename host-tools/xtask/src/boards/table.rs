@@ -13,9 +13,9 @@ use jamlet_tools::image_file::ImageFile;
 /// # Errors
 /// When a model can't be read.
 pub fn markdown() -> Result<String> {
-    let mut text = format!(
+    let mut text = String::from(
         "| board | what it is | folder | flash | RAM | model, window, beams | serial port | flashed by | has run | text ≈ |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n"
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for board in &BOARDS {
         let file = ImageFile::open(Some(&models_folder().join(board.image).with_extension("jamlet")))?;
