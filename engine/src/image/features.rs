@@ -26,5 +26,4 @@ pub const SAMPLING: u32 = 1 << 7;
 pub const SUMMARY: u32 = 1 << 8;
 
 /// All bits that this version knows.
-pub const KNOWN: u32 =
-    TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA | TEMPLATE | SAMPLING | SUMMARY;
+pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA | TEMPLATE | SAMPLING | SUMMARY;

@@ -52,7 +52,7 @@ impl Workspace {
     }
 
     /// The bytes.
-    pub fn bytes(&mut self) -> &mut [u8] {
+    pub fn as_mut_bytes(&mut self) -> &mut [u8] {
         bytemuck::cast_slice_mut(&mut self.0)
     }
 }

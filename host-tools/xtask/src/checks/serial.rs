@@ -149,6 +149,8 @@ fn everything(talk: &mut Conversation) -> Result<usize> {
     talk.type_in(b"/reset\r/stats\r/help\r");
     talk.wait("texts 0, tokens read 0 (0.0/s), written 0 (0.0/s)")?;
     talk.wait("Ctrl-C drops the text")?;
+    talk.type_in(b"\x15/summarise\r");
+    talk.wait("[/summarise: no such command; /help lists them]")?;
     talk.wait("> ")?;
     talk.type_in(b"\x04");
     talk.wait("[no text yet]\r\n> ")?;

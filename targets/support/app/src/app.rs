@@ -306,6 +306,11 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
                 (self.texts, self.all_read, self.all_written) = (0, Rate::new(), Rate::new());
                 self.drop_text("> ")?;
             }
+            [b'/', name @ ..] if !name.is_empty() && name.iter().all(u8::is_ascii_lowercase) => {
+                let Self { line, reader, .. } = self;
+                let name = core::str::from_utf8(line.bytes()).unwrap_or_default();
+                print(&mut reader.port, &[Text("["), Text(name), Text(": no such command; /help lists them]\n> ")])?;
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -368,6 +373,8 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
             bytes(parts.conv),
             Text(", cache "),
             bytes(parts.cache),
+            Text(", other beams "),
+            bytes(parts.beams),
             Text(", scratch "),
             bytes(parts.scratch),
             Text("\nimage checked at the start in "),
