@@ -11,8 +11,9 @@ that from an earlier run: it doesn't depend on the model.
 1. *Ranking*: some small networks beside linear functions, trained listwise: the softmax of the scores of a text's sentences is to be
    that of their ROUGE-L, and its expected ROUGE-L high. Their mean is one wide network. Kinds count alike.
 2. *Mark and likelihood* are added to that, three weights found in the same way.
-3. *Probe and gate*: how much better the rewrite is than the quote, first from the hidden state alone (ridge regression), then whether it
-   is, from that and what else the gate looks at (logistic regression, each text as heavy as the difference).
+3. *Probe and gate*: whether a text is of the kind that the model rewrites well, from the hidden state alone (ridge regression); then
+   whether the rewrite is better than the quote, from that and what else the gate looks at (logistic regression, each text as heavy as
+   the difference).
 4. *Confidence*: logistic regression of whether the quote has at least GOOD.
 
 All is fitted on training splits but the gate's bias: it is the one with which validation gains most.
@@ -28,14 +29,16 @@ import numpy as np
 MARK = 67  # which signal that is
 TAU = 8.0  # points of ROUGE-L that make a sentence e times as good
 REWARD = 0.3  # share of the expected ROUGE-L in the loss
-LEVEL = 0.02  # weight of how far a score is from (ROUGE-L - 25) / TAU, so that scores of different texts compare
 HIDDEN, NETS, STEPS, BATCH, RATE, DECAY = 16, 3, 800, 512, 0.02, 3e-4
 # How much of a text's weight is that of its kind's file, and how much that of its topic.
 TOPICS, FILES = 0.35, 0.7
 STYLES = {"sentence": 1.0, "title": 0.4}
 FORMED = 0.5  # weight of a text in another form
 GOOD = 30.0  # points of ROUGE-L that make a good quote
-WORSE = 2.0  # a rewrite that is worse than the quote weighs so much more where the reference is a sentence
+# What the model rewrites well: half of the gate's weight. Of the rest, a rewrite that is worse than the quote weighs WORSE times as much.
+REWRITTEN = ("package", "advisory", "advisories")
+WORSE = 4.0
+RIDGE = 3000.0
 # Set by hand: what the training texts have too little of to tell. Scores for the whole way from 0 to 1 of a signal.
 PRIORS = {
     0: 0.6,  # eight words or more
@@ -117,7 +120,7 @@ def pull(scores, y, spread, start):
     wanted = np.exp((y - top(y)) / TAU)
     wanted /= total(wanted)
     expected = total(share * y)
-    return (1 - REWARD) * (share - wanted) - REWARD * share * (y - expected) / TAU + LEVEL * (scores - (y - 25) / TAU)
+    return (1 - REWARD) * (share - wanted) - REWARD * share * (y - expected) / TAU
 
 
 class Adam:
@@ -137,7 +140,7 @@ class Adam:
 
 
 def train(z, texts: Texts, weights, seed: int):
-    """Linear weights, hidden weights, biases and weights of the hidden units, and a constant that ranking doesn't need."""
+    """Linear weights, hidden weights, biases and weights of the hidden units."""
     rng = np.random.default_rng(seed)
     size = z.shape[1]
     net = [
@@ -145,7 +148,6 @@ def train(z, texts: Texts, weights, seed: int):
         rng.normal(size=(size, HIDDEN)).astype(np.float32) / np.float32(np.sqrt(size)),
         np.zeros(HIDDEN, np.float32),
         rng.normal(size=HIDDEN).astype(np.float32) * np.float32(0.3),
-        np.zeros(1, np.float32),
     ]
     adam = Adam(net, RATE, STEPS)
     for _ in range(STEPS):
@@ -154,12 +156,12 @@ def train(z, texts: Texts, weights, seed: int):
         start = np.concatenate([[0], np.cumsum(n)[:-1]])
         rows = np.repeat(texts.start[chosen] - start, n) + np.arange(n.sum())
         x, y = z[rows], texts.y[rows]
-        linear, inner, bias, out, level = net
+        linear, inner, bias, out = net
         units = x @ inner + bias
         active = np.maximum(units, 0)
-        g = pull(x @ linear + active @ out + level, y, lambda v, n=n: np.repeat(v, n), start).astype(np.float32) / BATCH
+        g = pull(x @ linear + active @ out, y, lambda v, n=n: np.repeat(v, n), start).astype(np.float32) / BATCH
         back = (g[:, None] * out) * (units > 0)
-        adam.update([x.T @ g, x.T @ back, back.sum(0), active.T @ g, g.sum(keepdims=True)])
+        adam.update([x.T @ g, x.T @ back, back.sum(0), active.T @ g])
     return net
 
 
@@ -179,11 +181,9 @@ class Ranking:
         for signal, worth in PRIORS.items():
             low, high = np.clip((np.array([0, 1]) - mean[signal]) * inverse[signal], -5, 5)
             linear[signal] += worth / (high - low)
-        # A unit that sees nothing but its bias of 1 adds the constant.
-        constant = sum(float(net[4][0]) for net in nets) / NETS
-        inner = np.concatenate([net[1].T for net in nets] + [np.zeros((1, len(mean)), np.float32)])
-        bias = np.concatenate([net[2] for net in nets] + [np.ones(1, np.float32)])
-        out = np.concatenate([net[3] / NETS for net in nets] + [np.array([constant], np.float32)])
+        inner = np.concatenate([net[1].T for net in nets])
+        bias = np.concatenate([net[2] for net in nets])
+        out = np.concatenate([net[3] / NETS for net in nets])
         inner[:, MARK] = 0
         linear[MARK] = 0
         return cls(mean, inverse, linear, inner, bias, out)
@@ -235,8 +235,8 @@ def ridge(x, y, weights, strength: float):
     mean = np.average(x, 0, weights)
     centred = x - mean
     scaled = centred * weights[:, None]
-    solution = np.linalg.solve(centred.T @ scaled + strength * np.eye(x.shape[1]), scaled.T @ (y - np.average(y, weights=weights)))
-    return solution
+    y = y - np.average(y, weights=weights)
+    return np.linalg.solve(centred.T @ scaled + strength * np.eye(x.shape[1]), scaled.T @ y)
 
 
 def logistic(x, label, weights, strength: float = 1e-3, steps: int = 30):
@@ -266,36 +266,47 @@ def features(texts: Texts, scores, probe):
     return gate
 
 
+def rewritten(texts: Texts):
+    """Which texts are of the topics that the model rewrites well."""
+    return np.array([meta["topic"] in REWRITTEN for meta in texts.meta])
+
+
+def gate_weights(texts: Texts, gain):
+    """Of texts: what is to be rewritten as heavy as all the rest, where a rewrite that is worse is heavier."""
+    weights, packages = texts.weights(), rewritten(texts)
+    weights = np.where(packages, weights / weights[packages].sum(), weights / weights[~packages].sum())
+    return weights * np.where(~packages & (gain < 0), WORSE, 1)
+
+
 def fit_gate(texts: Texts, scores):
     """Probe and gate."""
     gain = texts.rewritten - texts.y[texts.best(scores)]
-    sentence = np.array([meta["style"] == "sentence" for meta in texts.meta])
-    weights = texts.weights() * len(texts)
-    weights = weights * np.where(sentence & (gain < 0), WORSE, 1)
-    clipped = np.clip(gain, -40, 40)
+    weights = gate_weights(texts, gain) * len(texts)
+    topic = np.where(rewritten(texts), 1.0, -1.0)
     folds = np.arange(len(texts)) % 5
     seen = np.zeros(len(texts))
     for fold in range(5):
         others = folds != fold
-        seen[~others] = texts.hidden[~others] @ ridge(texts.hidden[others], clipped[others], weights[others], 300.0)
-    probe = ridge(texts.hidden, clipped, weights, 300.0)
+        seen[~others] = texts.hidden[~others] @ ridge(texts.hidden[others], topic[others], weights[others], RIDGE)
+    probe = ridge(texts.hidden, topic, weights, RIDGE)
     scale = max(seen.std(), 1e-6)
     found = features(texts, scores, seen / scale)
     centre, spread = found.mean(0), found.std(0) + 1e-6
     centre[0], spread[0] = 0, 1
-    w = logistic((found - centre) / spread, gain > 0, weights * np.abs(clipped), 3e-3) / spread
+    w = logistic((found - centre) / spread, gain > 0, weights * np.minimum(np.abs(gain), 40), 3e-3) / spread
     w[0] -= w[1:] @ centre[1:]
     return probe / scale, w
 
 
 def set_bias(gate, texts: Texts, scores, probe) -> None:
-    """The bias with which validation gains most, rewrites that are worse counting as above."""
+    """The bias with which validation gains most."""
     gain = texts.rewritten - texts.y[texts.best(scores)]
-    sentence = np.array([meta["style"] == "sentence" for meta in texts.meta])
-    worth = gain * np.where(sentence & (gain < 0), WORSE, 1) * texts.weights()
+    worth = gain * gate_weights(texts, gain)
     margin = features(texts, scores, texts.hidden @ probe) @ gate
-    shifts = np.linspace(-4, 4, 81)
-    gate[0] += shifts[int(np.argmax([worth[margin + shift > 0].sum() for shift in shifts]))]
+    shifts = np.linspace(-4, 4, 161)
+    gains = np.array([worth[margin + shift > 0].sum() for shift in shifts])
+    # In the middle of those that are about as good.
+    gate[0] += np.median(shifts[gains > gains.max() - 0.2])
 
 
 def fit_confidence(texts: Texts, scores):
@@ -331,7 +342,8 @@ def main() -> None:
     if (args.texts / "rank-val.signals").exists():
         texts = read("rank-val")
         scores = ranking.scores(texts.x)
-        table("without the model", texts, {"first": texts.first, "quote": texts.y[texts.best(scores)], "best": texts.most(texts.y)})
+        quote = texts.y[texts.best(scores)]
+        table("without the model", texts, {"first": texts.first, "quote": quote, "best": texts.most(texts.y)})
     found = {"mark": args.mark, "likelihoods": args.likelihoods, "likelihood": [0.0, 0.0], "probe": []}
     if (args.texts / "gate-train.signals").exists():
         training, validation = read("gate-train"), read("gate-val")
@@ -340,7 +352,8 @@ def main() -> None:
         most = args.likelihoods
         for other in sorted({0, 4, 6, 8, 24, most}):
             chosen = validation.y[validation.best(final_scores(ranking, likelihood, other, validation))]
-            print(f"likelihoods of {other:2} sentences: {chosen @ validation.weights():.2f} (without the model {plain @ validation.weights():.2f})")
+            score, without = (found @ validation.weights() for found in (chosen, plain))
+            print(f"likelihoods of {other:2} sentences: {score:.2f} (without the model {without:.2f})")
         scores = final_scores(ranking, likelihood, most, training)
         probe, gate = fit_gate(training, scores)
         confidence = fit_confidence(training, scores)
@@ -352,14 +365,14 @@ def main() -> None:
             "first": validation.first, "plain": plain, "quote": quote, "rewrite": validation.rewritten,
             "chosen": np.where(rewrite, validation.rewritten, quote), "better": np.maximum(validation.rewritten, quote),
         }, {"rewritten": rewrite, "worse": rewrite & (validation.rewritten < quote)})  # fmt: skip
-        print("mark", ranking.linear[MARK], "likelihood", likelihood, "gate", np.round(gate, 3), "confidence", confidence)
+        print(f"mark {ranking.linear[MARK]}, likelihood {likelihood}, gate {np.round(gate, 3)}, confidence {confidence}")
         found |= {"likelihood": likelihood, "probe": probe, "gate": gate, "confidence": confidence}
     elif (args.texts / "rank-val.signals").exists():
         found |= {"confidence": fit_confidence(texts, scores)}
     for name in ("mean", "inverse", "linear", "weights", "bias", "out"):
         found[name] = getattr(ranking, name)
-    plain_lists = {name: np.asarray(value).astype(float).tolist() if isinstance(value, (np.ndarray, list)) else value for name, value in found.items()}
-    args.out.write_text(json.dumps(plain_lists) + "\n")
+    lists = {name: np.asarray(value, float).tolist() for name, value in found.items() if not isinstance(value, (int, type(None)))}
+    args.out.write_text(json.dumps(found | lists) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 from sentences import spans
 
 # How many texts of a kind are taken at most, by the style of their summaries.
-RANKED = {"sentence": 1300, "title": 250}
+RANKED = {"sentence": 1000, "title": 150}
 GATED = {"sentence": 18, "title": 4}
 GATED_PACKAGES, GATED_PAPERS, GATED_REST = 220, 70, 25
 VALIDATED, VALIDATED_PACKAGES, VALIDATED_PAPERS = 12, 110, 50
