@@ -22,13 +22,14 @@ from model import Config, Jamba
 from tokenizer import SPECIAL
 
 MAGIC, VERSION = b"\x93JAMLET\n", 1
-TIED, TOKENIZER, BAKED, SIGNED = 1 << 0, 1 << 2, 1 << 4, 1 << 3
+TIED, PROJ_BIAS, TOKENIZER, PLAIN_MAMBA = 1 << 0, 1 << 1, 1 << 2, 1 << 5
 HEADER = struct.Struct("<8sIIQ15IfIf32x")
 SECTION = struct.Struct("<HHHHIIQQ")
 NO_LAYER = 0xFFFF
+TOKENIZER_VERSION, TOKENIZER_HEADER = 2, 48
 F32, Q8 = 1, 2
 TILE_ROWS, TILE_COLS = 8, 4
-EMBEDDING, FINAL_NORM, TOKENIZER_ROLE, PROVENANCE = 1, 2, 4, 6
+EMBEDDING, FINAL_NORM, TOKENIZER_ROLE = 1, 2, 4
 IN_X, IN_Z, CONV, MAMBA_A = 17, 18, 20, 28
 #: Roles whose sections are a parameter of a layer as it is.
 PARAMETERS = {
@@ -80,9 +81,10 @@ class Image:
             raise SystemExit(f"{path}: not a jamlet image")
         (_, version, self.features, _, sections, self.layers, self.vocab, self.hidden, self.ffn, self.heads, self.kv_heads,
          _, self.inner, self.d_state, self.d_conv, self.dt_rank, self.experts, _, self.group, self.eps, _, _) = HEADER.unpack_from(self.bytes)
-        if version != VERSION or self.features & ~(BAKED | SIGNED) != TIED | TOKENIZER or self.experts:
+        shape = self.features & (TIED | PROJ_BIAS | TOKENIZER | PLAIN_MAMBA)
+        if version != VERSION or shape != TIED | TOKENIZER or self.experts:
             raise SystemExit(f"{path}: version {version}, features {self.features:#x}, {self.experts} experts; wants version "
-                             f"{VERSION}, a tied head, a tokenizer and no experts")
+                             f"{VERSION}, a tied head, a tokenizer, no experts, Mamba with norms and without biases")
         table = HEADER.size + 8 * self.layers
         self.mixers = [self.bytes[HEADER.size + 8 * layer] for layer in range(self.layers)]
         self.sections = {}
@@ -130,12 +132,13 @@ class Image:
 
     def tokenizer(self) -> Tokenizer:
         data = self.raw(TOKENIZER_ROLE)
-        _, width, kind, flags = struct.unpack_from("<HBBB", data)
-        tokens, slots, added, whole, _ = struct.unpack_from("<5I", data, 12)
-        if kind or flags or whole or width != 2:
-            raise SystemExit(f"{self.path}: its tokenizer is none that tokenizer.py makes")
-        symbols, nodes = data[32 : 32 + tokens], 32 + tokens
-        texts = nodes + 2 * width * tokens + width * slots + width * 256 + 4 * added
+        version, width, kind, flags = struct.unpack_from("<HBBB", data)
+        tokens, slots, added, whole, _, levels = struct.unpack_from("<6I", data, 12)
+        if (version, width, kind, flags, whole) != (TOKENIZER_VERSION, 2, 0, 0, 0):
+            raise SystemExit(f"{self.path}: its tokenizer is of version {version}; wants version {TOKENIZER_VERSION} of one that "
+                             "tokenizer.py makes")
+        symbols, nodes = data[TOKENIZER_HEADER : TOKENIZER_HEADER + tokens], TOKENIZER_HEADER + tokens
+        texts = nodes + 2 * width * (tokens + levels) + width * (slots + 256) + 4 * added
         # Bytes are spelled as characters, as GPT-2 has it: printable ones as themselves, others from U+0100 on.
         printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = [byte for byte in range(256) if byte not in printable]
