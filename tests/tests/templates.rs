@@ -85,6 +85,7 @@ fn compare(case: &Case, messages: &[String], folder: &Path) -> Vec<String> {
         Ok(packed) => packed.expect("a tokenizer"),
         Err(error) => return vec![format!("{error}")],
     };
+    let packed_has_summary = packed.view().added_token("<|summary|>").is_some();
     let prompt = match prompt(folder, &packed, &config, true) {
         Ok(prompt) => prompt,
         Err(error) => return vec![format!("{error}")],
@@ -93,8 +94,11 @@ fn compare(case: &Case, messages: &[String], folder: &Path) -> Vec<String> {
     let model = Model::parse(image.get()).expect("an image");
     let mut wrong: Vec<String> =
         prompt.warnings.iter().filter(|warning| warning.contains("--no-template")).cloned().collect();
+    // A model with the mark of summaries begins every text as it was trained to. And `tokenizer.model` is read as
+    // SentencePiece reads it, which is what transformers does unless `legacy` is off.
+    let own = packed_has_summary || case.settings["legacy"] == false;
     for ((message, in_prompt), alone) in messages.iter().zip(&case.prompts).zip(&case.texts) {
-        for (template, right) in [(true, in_prompt), (false, alone)] {
+        for (template, right) in [(true, in_prompt), (false, alone)].into_iter().take(if own { 1 } else { 2 }) {
             let found = Frame::new(&model, template, None).expect("a tokenizer").encode(message);
             if found != *right {
                 wrong.push(format!(
