@@ -90,7 +90,7 @@ impl ChatTemplate {
             around.trims = trims;
             rendered == [before, around.message(&spaced), after].concat()
         });
-        around.trims = trims.ok_or_else(|| error(CHANGES.into()))?;
+        around.trims = trims.ok_or_else(|| error(if rendered.contains(MARK) { DEPENDS } else { CHANGES }.into()))?;
         for message in probes() {
             let (rendered, kept) = (render(&message)?, around.message(&message));
             if rendered == [before, kept, after].concat() {
@@ -99,9 +99,7 @@ impl ChatTemplate {
             if message.trim().is_empty() {
                 around.empty_differs = true;
             } else if rendered.contains(message.trim()) {
-                return Err(error(
-                    "the text that the chat template puts around a message depends on the message".into(),
-                ));
+                return Err(error(DEPENDS.into()));
             } else {
                 return Err(error(CHANGES.into()));
             }
@@ -111,6 +109,7 @@ impl ChatTemplate {
     }
 }
 
+const DEPENDS: &str = "the text that the chat template puts around a message depends on the message";
 const CHANGES: &str = "the chat template changes the message, in another way than dropping white space around it";
 
 fn no_default(file: &Path) -> ImportError {
@@ -196,6 +195,8 @@ fn render<'s>(
     jinja.add_filter("tojson", |value: Value| -> Result<String, Error> {
         serde_json::to_string(&value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
     });
+    // In Python None isn't iterable.
+    jinja.add_test("iterable", |value: Value| !value.is_none() && value.try_iter().is_ok());
     let mut context = std::collections::BTreeMap::from([
         ("messages", Value::from(vec![minijinja::context! { role => "user", content => message }])),
         ("add_generation_prompt", Value::from(true)),
@@ -247,10 +248,13 @@ mod tests {
     #[test]
     fn names_are_defined_as_transformers_defines_them() {
         let source = "{{ tools is defined }} {{ tools is none }} {{ pad_token is defined }} {{ bos_token }}{{ messages[0].content }}";
-        assert_eq!(
-            around(source).expect("a template").before,
-            "True True False <s>".replace("True", "true").replace("False", "false")
-        );
+        assert_eq!(around(source).expect("a template").before, "True True False <s>");
+    }
+
+    #[test]
+    fn nothing_is_not_iterable() {
+        let source = "{% if tools is iterable and tools | length > 0 %}tools{% endif %}{{ messages[0].content }}";
+        assert_eq!(around(source).map(|around| around.before), Ok(String::new()));
     }
 
     #[test]
