@@ -152,6 +152,11 @@ impl<const B: usize> Beams<B> {
         self.tokens().take(others.map(agree).min().unwrap_or(usize::MAX))
     }
 
+    /// Whether the answer ended, and wasn't cut off.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended > 0
+    }
+
     /// Of the answer, when there is no more to do: the mean log-probability of its tokens and its end, and the mean of what
     /// [`grounding`](crate::sampler::grounding) costs them.
     pub(crate) fn means(&self) -> Option<(f32, f32)> {

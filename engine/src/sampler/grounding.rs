@@ -9,6 +9,7 @@
 //! |---|---|
 //! | makes a *name* of something that the text doesn't have, or leaves one off in the middle | [`NAME`] |
 //! | makes a word that no word of the text begins with | [`Costs::word`] |
+//! | makes a word that the text has in no form, and that isn't one that any text may have ([`FUNCTION_WORDS`]) | [`NAME`] |
 //! | leaves any other word of the text in its middle | [`Costs::cut`] |
 //! | makes a word that doesn't stand behind the summary's last word anywhere in the text | [`Costs::follow`] |
 //! | makes a word again that the summary has already (four letters or more) | [`Costs::again`] |
@@ -44,9 +45,12 @@
 //! 2 % at 500 characters) 5 % of `pico`'s summaries had an invented name, with three none of 576. In texts far beyond the
 //! table every word passes, and only the preference for the first words remains.
 
+pub use super::content::FUNCTION_WORDS;
+
+use super::content::Part;
 use crate::tokenizer::Tokenizer;
 
-/// What an invented name costs, in logits (nats): more than a model is ever sure, and than [`REPEAT`](super::REPEAT).
+/// What an invented name costs, and any other word that is not of the text, in logits (nats): more than a model is ever sure, and than [`REPEAT`](super::REPEAT).
 pub const NAME: f32 = 1000.0;
 /// What tokens cost, in logits: part of an image, because what is right depends on the model. All at least 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,6 +140,8 @@ pub(crate) struct Writer {
     astray: bool,
     /// The last byte that was no white space, 0 at the beginning.
     previous: u8,
+    /// The word since its last sign.
+    part: Part,
     /// No sentence begins with this word.
     inside: bool,
     /// Between backticks.
@@ -156,6 +162,8 @@ struct Effect {
     name: bool,
     /// Makes a word that the text doesn't have.
     word: bool,
+    /// Makes one that the text has in no form.
+    foreign: bool,
     /// Breaks one off that isn't a name.
     cut: bool,
     /// Makes one that doesn't follow the last one in the text.
@@ -292,7 +300,7 @@ impl Grounding {
         if effect.again {
             cost += costs.again;
         }
-        if effect.name {
+        if effect.name || effect.foreign {
             cost += NAME;
         }
         cost
@@ -322,6 +330,8 @@ impl Grounding {
 
     fn write_byte(&self, writer: &mut Writer, byte: u8, effect: &mut Effect) {
         let letter = is_letter(byte);
+        let has = |hash| self.text.has(hash);
+        effect.foreign |= if letter { writer.part.push(byte, has) } else { writer.part.end(has) };
         if !letter && writer.letter && !writer.strange && !self.text.has(writer.word.end()) {
             if writer.name { effect.name = true } else { effect.cut = true }
         }
@@ -396,6 +406,7 @@ impl Writer {
         strange: false,
         astray: false,
         previous: 0,
+        part: Part::NONE,
         inside: false,
         code: false,
         letters: 0,
@@ -417,10 +428,12 @@ impl Writer {
 
 /// The bytes of a word so far: FNV-1a (Fowler, Noll, Vo), with 0 for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hash(u32);
+pub(super) struct Hash(u32);
 
 impl Hash {
-    fn then(self, byte: u8) -> Self {
+    pub const NONE: Self = Self(0);
+
+    pub fn then(self, byte: u8) -> Self {
         let (before, byte) = if self.0 == 0 { (0x811c_9dc5, byte.to_ascii_lowercase()) } else { (self.0, byte) };
         let hash = (before ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         // One word in four thousand million begins anew; two hashes are as good as one for it.
@@ -438,7 +451,7 @@ impl Hash {
     }
 
     /// The word ends here: no byte of a text is 0 within a word.
-    fn end(self) -> Self {
+    pub fn end(self) -> Self {
         self.then(0)
     }
 }
@@ -668,6 +681,6 @@ mod tests {
         assert!(grounding.text.0.iter().all(|&bits| bits == u32::MAX), "everything is known");
         let first: u32 = grounding.lead.0.iter().map(|bits| bits.count_ones()).sum();
         assert!(first <= u32::from(Costs::USUAL.lead_words) * 9 * 3, "8 letters and an end each");
-        assert_eq!(size_of::<Grounding>() / 64, 53, "3.4 KB, whatever the text");
+        assert_eq!(size_of::<Grounding>() / 64, 54, "3.5 KB, whatever the text");
     }
 }

@@ -1,5 +1,6 @@
 //! From logits to a token, without ever holding all logits: the head's blocks stream through a short list of the best.
 
+mod content;
 pub mod grounding;
 mod log_sum;
 

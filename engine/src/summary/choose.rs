@@ -1,16 +1,24 @@
 //! Which line says best what a passage says.
 
 use super::quotes::Kept;
+use super::words::is_word;
 use super::{Examined, Line, Listener, Step, Style, Summarizer, SummaryError, TextKind, Way, before};
 use crate::kernels::math::exp;
 use crate::model::parameters::GATE;
+use crate::sampler::grounding::NAME;
 use heapless::Vec;
 
 /// Tokens of a sentence that are weighed together.
 const BATCH: usize = 16;
 
+/// Words of the shortest rewrite.
+const FEWEST_WORDS: usize = 3;
+
 /// The likelihood of a sentence that isn't worth to be weighed.
 const IMPROBABLE: [f32; 2] = [-16.0; 2];
+
+/// Sentences that are weighed where everything is examined.
+const EXAMINED: usize = 8;
 
 /// What a passage's line is to be.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +57,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         if let Some(token) = self.held {
             before(listener)?;
             self.reader.session.feed(&[token])?;
-            listener.after(Step::Read(1));
+            listener.after(Step::Weighed(1));
         }
         Ok(())
     }
@@ -89,7 +97,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         }
         let better = match self.options.style {
             Style::Rewrite => true,
-            Style::Auto => self.kind() == TextKind::Prose && margin > 0.0,
+            Style::Auto => self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound(),
             Style::Quote | Style::Compress => false,
         };
         Ok(Some(match better {
@@ -179,7 +187,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
     fn rank(&mut self, spare: Option<u64>, listener: &mut dyn Listener) -> Result<(), SummaryError> {
         let parameters = self.reader.parameters();
         self.reader.quotes.rank(&parameters.ranking, &mut |_, _| {});
-        let most = if self.options.examine { super::KEPT } else { parameters.likelihoods };
+        let most = if self.options.examine { EXAMINED.max(parameters.likelihoods) } else { parameters.likelihoods };
         let weighed = self.least_of_best(parameters.likelihoods);
         if let Some(position) = spare.filter(|_| most > 0) {
             let least = self.least_of_best(most);
@@ -246,6 +254,20 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         stop.into_iter().for_each(|stop| push(stop, true));
         result?;
         Ok([sum / count.max(1) as f32, end])
+    }
+
+    /// Whether the rewrite has an end, enough words, and none that the text doesn't have: whatever the gate says, no other one is
+    /// chosen.
+    fn is_sound(&self) -> bool {
+        let Some((_, cost)) = self.beams.means() else { return false };
+        // All other costs together are less.
+        let from_the_text = cost * ((self.beams.tokens().count() + 1) as f32) < 0.9 * NAME;
+        let (mut words, mut in_word) = (0, false);
+        for byte in self.beams.tokens().filter_map(|token| self.tokenizer.piece(token)).flatten() {
+            words += usize::from(is_word(byte) && !in_word);
+            in_word = is_word(byte);
+        }
+        self.beams.has_ended() && from_the_text && words >= FEWEST_WORDS
     }
 
     /// What the gate looks at.

@@ -90,7 +90,8 @@ fn examples(text: &[u8]) -> Option<usize> {
     }
     let leads: [&[u8]; 4] = [b", such as ", b", including ", b", for example ", b", e.g. "];
     leads.into_iter().find_map(|lead| {
-        let at = text.windows(lead.len()).position(|window| window.eq_ignore_ascii_case(lead))?;
+        let begins = |&at: &usize| text.get(at..at + lead.len()).is_some_and(|part| part.eq_ignore_ascii_case(lead));
+        let at = (0..text.len()).find(begins)?;
         let (head, tail) = text.split_at_checked(at)?;
         (count(head) >= 7 && has_verb(head) && !has_word(tail, VERBS)).then_some(at)
     })

@@ -247,8 +247,12 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
 
     /// The session's state was restored: the text that it has seen goes on. Its words and sentences aren't known.
     pub fn resumed(&mut self) {
-        self.begun = true;
+        self.encoder.finish(|_| {});
+        self.splitter.reset();
+        self.reader.quotes.reset();
+        self.grounding.reset();
         self.grounding.miss();
+        self.begun = true;
     }
 
     /// Ends the text: reads what is left of it and the prompt's end, where the answer begins.
@@ -296,7 +300,10 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         }
         self.reader.check()?;
         self.held = self.reader.hold();
-        self.reader.flush(listener)
+        self.reader.flush(listener)?;
+        // It counts as read, however often it will be.
+        listener.after(Step::Read(usize::from(self.held.is_some())));
+        Ok(())
     }
 
     /// Ends a passage behind which another one begins: its line waits.

@@ -6,7 +6,7 @@ use super::{Listener, Step, SummaryError};
 use crate::model::Parameters;
 use crate::session::Session;
 use crate::tokenizer::Tokenizer;
-use heapless::Vec;
+use heapless::{Deque, Vec};
 
 /// Tokens that are fed together, and between which a caller is asked. Prefill reads the weights once a chunk of them.
 const BATCH: usize = 32;
@@ -26,7 +26,7 @@ pub(super) struct Reader<'a, 'm, 'w> {
     /// Bytes of the text up to the last token.
     position: u32,
     /// Where sentences may have ended whose tokens didn't come yet.
-    pauses: Vec<u32, PAUSES>,
+    pauses: Deque<u32, PAUSES>,
     /// Where they may have ended, and the mark's logit there, the last ones.
     marks: [(u32, f32); PAUSES],
     next_mark: usize,
@@ -44,7 +44,7 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
             ends: Vec::new(),
             marked: 0,
             position: 0,
-            pauses: Vec::new(),
+            pauses: Deque::new(),
             marks: [(0, 0.0); PAUSES],
             next_mark: 0,
             failure: Ok(()),
@@ -77,9 +77,10 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
         if let Some(end) = self.ends.last_mut() {
             *end = self.position;
         }
-        let reached = |end: &u32| self.position.wrapping_sub(*end) < u32::MAX / 2;
-        if let Some(at) = self.pauses.iter().position(reached) {
-            let end = self.pauses.swap_remove(at);
+        while let Some(&end) = self.pauses.front()
+            && self.position.wrapping_sub(end) < u32::MAX / 2
+        {
+            self.pauses.pop_front();
             self.mark(self.batch.len().saturating_sub(1), end);
         }
     }
@@ -96,7 +97,7 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
             }
         } else {
             // Where too many wait, this one has no mark.
-            let _ = self.pauses.push(end);
+            let _ = self.pauses.push_back(end);
         }
     }
 

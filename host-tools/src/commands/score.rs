@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use jamlet_tools::destination::Destination;
 use jamlet_tools::progress;
-use jamlet_tools::score::{Report, Rouge, read_pairs, report, signals, summarize};
+use jamlet_tools::score::{Pair, Report, Rouge, Scored, read_pairs, report, signals, summarize};
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,6 +26,9 @@ pub struct Score {
     limit: Option<usize>,
     #[command(flatten)]
     style: StyleArgs,
+    /// Print so many random texts with their summaries, for reading
+    #[arg(long, value_name = "COUNT", value_parser = positive)]
+    sheet: Option<usize>,
     /// Write what every summary was chosen by to this file, one JSON object a line, and nothing else: for fitting parameters
     #[arg(long, value_name = "FILE.jsonl", conflicts_with = "summaries")]
     signals: Option<PathBuf>,
@@ -75,6 +78,9 @@ impl Score {
         if let Some(summaries) = &summaries {
             write_lines(summaries, &scored)?;
         }
+        if let Some(count) = self.sheet {
+            return sheet(&pairs, &scored, count);
+        }
         let report = report(&pairs, &scored);
         let mut out =
             summaries.map_or_else(|| Box::new(std::io::stdout()) as Box<dyn Write>, |summaries| summaries.report());
@@ -91,6 +97,24 @@ fn write_lines(summaries: &Destination, scored: &[impl Serialize]) -> Result<()>
     out.flush().with_context(|| summaries.name())?;
     drop(out);
     summaries.publish(draft)
+}
+
+/// Prints some texts, always the same ones of a file, with their summaries.
+fn sheet(pairs: &[Pair], scored: &[Scored], count: usize) -> Result<()> {
+    // Scattered by a multiplicative hash of their numbers.
+    let mut order: Vec<usize> = (0..pairs.len()).collect();
+    order.sort_by_key(|&at| (at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut out = std::io::stdout().lock();
+    for (&at, number) in order.iter().take(count).zip(1..) {
+        let (pair, one) = (&pairs[at], &scored[at]);
+        writeln!(out, "{number}. text {at}\n\n{}\n", pair.text.trim())?;
+        writeln!(out, "=> {} ({}, {:.2})", one.summary, one.way.unwrap_or("nothing"), one.confidence)?;
+        if !one.reference.is_empty() {
+            writeln!(out, "   right: {}", one.reference)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 fn write_line(out: &mut impl Write, line: &impl Serialize) -> Result<()> {
@@ -111,5 +135,10 @@ fn print(out: &mut dyn Write, r: &Report) -> Result<()> {
     row("best sentence", &r.best_sentence)?;
     writeln!(out, "  empty {:.1} %, repeats {:.1} %", r.empty, r.repeats)?;
     writeln!(out, "  a name that isn't in the text: {:.1} % (people: {:.1} %)", r.invents, r.reference_invents)?;
+    writeln!(out, "  another word that isn't: {:.1} % (people: {:.1} %)", r.foreign, r.reference_foreign)?;
+    let ways: Vec<String> = r.ways.iter().map(|(way, share)| format!("{way} {share:.1} %")).collect();
+    writeln!(out, "  ways: {}", ways.join(", "))?;
+    let curve: Vec<String> = r.coverage.iter().map(|score| format!("{score:.1}")).collect();
+    writeln!(out, "  ROUGE-L of the surest 10, 20, .. 100 %: {}", curve.join(" "))?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! What a reader would notice first in a bad summary.
 
+use super::stem;
+use jamlet::sampler::grounding::FUNCTION_WORDS;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Faults of one summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -12,6 +14,8 @@ pub struct Faults {
     pub repeats: bool,
     /// Has a name or number that isn't in the text.
     pub invents: bool,
+    /// Has a content word that the text has in no form.
+    pub foreign: bool,
 }
 
 /// Looks for faults.
@@ -20,7 +24,27 @@ pub fn faults(text: &str, summary: &str) -> Faults {
         empty: !summary.contains(char::is_alphanumeric),
         repeats: repeats(summary),
         invents: invented(text, summary).next().is_some(),
+        foreign: !foreign(text, summary).is_empty(),
     }
+}
+
+/// The content words of a summary that its text has in no form: neither their stem is there, nor do they stand within a word.
+pub fn foreign(text: &str, summary: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let stems: HashSet<String> = words(&lower).map(stem_of).collect();
+    let is_content = |word: &&str| word.chars().count() >= 3 && !FUNCTION_WORDS.contains(word);
+    let summary = summary.to_lowercase();
+    let content = words(&summary).filter(is_content);
+    content.filter(|word| !lower.contains(word) && !stems.contains(&stem_of(word))).map(str::to_owned).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// The stem of a word of ASCII letters; another word as it is.
+fn stem_of(word: &str) -> String {
+    if word.is_ascii() { stem(word) } else { word.to_owned() }
 }
 
 fn repeats(summary: &str) -> bool {
@@ -69,6 +93,13 @@ mod tests {
         assert_eq!(found("Player for FastTracker modules on Windows"), ["FastTracker", "Windows"]);
         assert_eq!(found("pt3 player"), ["pt3"]);
         assert!(found("Sound. Player").is_empty());
+    }
+
+    #[test]
+    fn words_from_nowhere_are_found() {
+        let text = "The tool provides libraries for reading log files.";
+        assert!(foreign(text, "Reads log files, using this library; it is provided by the TOOL").is_empty());
+        assert_eq!(foreign(text, "Library with a reader of web logs"), ["reader", "web"]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use jamlet::{Model, Options, Session};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A text and its right summaries.
@@ -51,7 +52,7 @@ pub struct Scored {
 }
 
 /// Mean scores, 0 to 100.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Texts.
     pub texts: usize,
@@ -73,6 +74,14 @@ pub struct Report {
     pub invents: f64,
     /// The same share of the right summaries: people know more than the text says.
     pub reference_invents: f64,
+    /// Share with a content word that the text has in no form, in percent.
+    pub foreign: f64,
+    /// The same share of the right summaries.
+    pub reference_foreign: f64,
+    /// Share of each way, in percent.
+    pub ways: BTreeMap<&'static str, f64>,
+    /// Mean ROUGE-L of the 10, 20, .. 100 % of summaries with the most confidence.
+    pub coverage: Vec<f64>,
 }
 
 /// Reads lines of `{"text": .., "summaries": [..]}`.
@@ -149,7 +158,7 @@ pub fn report(pairs: &[Pair], scored: &[Scored]) -> Report {
     };
     let share = |count: usize| 100.0 * count as f64 / pairs.len().max(1) as f64;
     let faulty = |which: fn(&Faults) -> bool| share(scored.iter().filter(|s| which(&s.faults)).count());
-    let invent = |pair: &&Pair| faults::faults(&pair.text, &pair.summaries[0]).invents;
+    let references = || pairs.iter().filter_map(|pair| Some(faults::faults(&pair.text, pair.summaries.first()?)));
     Report {
         texts: pairs.len(),
         model: sum(scored.iter().map(|s| s.rouge)).over(scored.len()),
@@ -160,8 +169,32 @@ pub fn report(pairs: &[Pair], scored: &[Scored]) -> Report {
         empty: faulty(|f| f.empty),
         repeats: faulty(|f| f.repeats),
         invents: faulty(|f| f.invents),
-        reference_invents: share(pairs.iter().filter(invent).count()),
+        reference_invents: share(references().filter(|f| f.invents).count()),
+        foreign: faulty(|f| f.foreign),
+        reference_foreign: share(references().filter(|f| f.foreign).count()),
+        ways: ways(scored),
+        coverage: coverage(scored),
     }
+}
+
+/// Share of each way, in percent.
+fn ways(scored: &[Scored]) -> BTreeMap<&'static str, f64> {
+    let mut ways = BTreeMap::new();
+    for one in scored {
+        *ways.entry(one.way.unwrap_or("nothing")).or_insert(0.0) += 100.0 / scored.len() as f64;
+    }
+    ways
+}
+
+/// Mean ROUGE-L of the summaries with the most confidence, by tenths of all.
+fn coverage(scored: &[Scored]) -> Vec<f64> {
+    let mut best: Vec<&Scored> = scored.iter().collect();
+    best.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    let mean = |tenth: usize| {
+        let count = (best.len() * tenth).div_ceil(10);
+        sum(best.iter().take(count).map(|one| one.rouge)).over(count).rouge_l
+    };
+    (1..=10).map(mean).collect()
 }
 
 fn sum(scores: impl Iterator<Item = Rouge>) -> Rouge {

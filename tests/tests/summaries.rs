@@ -1,0 +1,306 @@
+//! Summaries depend on nothing but the text: not on the pieces that it comes in, the baked prompt, or the chunk; and what they say
+//! comes from it.
+
+use jamlet::image::{Image, ImageError, Role, features};
+use jamlet::model::parameters::FIXED_BYTES;
+use jamlet::summary::{Answer, Examined, Line, Listener, MOST_LINES, Style, SummaryError, TextKind, Way};
+use jamlet::{Model, Options, Summarizer, SummaryOptions};
+use jamlet_tests::images::AlignedBytes;
+use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::pack;
+use jamlet_tools::summary;
+use jamlet_tools::tune::Tuning;
+use jamlet_tools::workspace::HostWorkspace;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+const MAIL: &str = "Hi team,\n\njust a reminder that the quarterly review meeting has been moved from Thursday to Friday at 2pm \
+because the large conference room is being painted. Please bring your updated budget spreadsheets.\n\nThanks,\nMark";
+const LOG: &str = "2026-11-02 03:12:44 pump-3 WARN inlet pressure 0.8 bar below threshold 1.2 bar\n2026-11-02 03:13:01 \
+pump-3 ERROR dry-run protection tripped, motor stopped\n2026-11-02 03:13:02 controller INFO switching to pump-4\n";
+const GERMAN: &str = "Der Ausschuss hat gestern beschlossen, dass die Bibliothek an Sonntagen offen bleibt. Das kostet im Jahr \
+etwa zwanzigtausend Euro, die aus dem Haushalt der Stadt kommen.";
+
+fn nano() -> ImageFile {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-tools/models/nano.jamlet");
+    ImageFile::open(Some(&path)).expect("nano")
+}
+
+/// A document of passages that differ.
+fn document(passages: usize) -> String {
+    let subjects = ["library", "harbour", "railway", "orchard", "museum", "reactor", "glacier", "theatre", "bakery"];
+    let passage = |number: usize| {
+        let subject = subjects[number % subjects.len()];
+        let about =
+            (0..12).map(|line| format!("The {subject} of district {number} reports item {line} to its board today. "));
+        about.collect::<String>()
+            + &format!("The board of the {subject} decided to close it in year {}.", 2000 + number)
+    };
+    (0..passages).map(passage).collect::<Vec<_>>().join("\n\n") + "\n"
+}
+
+/// What a listener heard.
+#[derive(Default)]
+struct Heard {
+    text: String,
+    lines: Vec<Line>,
+    sentences: Vec<String>,
+}
+
+impl Listener for Heard {
+    fn line(&mut self, line: &Line) {
+        self.lines.push(*line);
+    }
+
+    fn text(&mut self, piece: &str) -> ControlFlow<()> {
+        self.text.push_str(piece);
+        ControlFlow::Continue(())
+    }
+
+    fn examined(&mut self, what: &Examined<'_>) {
+        if let Examined::Sentence { text, .. } = what {
+            self.sentences.push(String::from_utf8_lossy(text).into_owned());
+        }
+    }
+}
+
+fn heard(model: &Model<'_>, plan: Options, options: SummaryOptions, pieces: &[&[u8]]) -> (Heard, Answer) {
+    let mut workspace = HostWorkspace::new(model, plan).expect("a workspace");
+    let mut memory = summary::memory();
+    let session = workspace.session(model).expect("a session");
+    let mut summarizer = Summarizer::new(session, &mut memory, options).expect("a tokenizer");
+    let mut heard = Heard::default();
+    for piece in pieces {
+        summarizer.feed(piece, &mut heard).expect("nobody interrupts");
+    }
+    let answer = summarizer.finish(&mut heard).expect("nobody interrupts");
+    assert_eq!(heard.lines.len(), answer.lines);
+    assert_eq!(heard.lines.first().copied(), answer.first);
+    assert_eq!(heard.text.lines().count(), answer.lines);
+    (heard, answer)
+}
+
+fn of(model: &Model<'_>, options: SummaryOptions, text: &str) -> (Heard, Answer) {
+    heard(model, Options::default().beams(2), options, &[text.as_bytes()])
+}
+
+/// An image whose summaries are chosen by everything that there is.
+fn tuned(file: &ImageFile) -> AlignedBytes {
+    let model = file.model().expect("a model");
+    let mut tuning = Tuning { mark: Some(0), likelihoods: 3, likelihood: [0.5, 0.1], ..Tuning::default() };
+    tuning.gate[..7].copy_from_slice(&[2.0, 1.0, -0.1, 0.0, -0.2, 0.0, 0.01]);
+    tuning.probe = vec![0.01; model.header().hidden as usize];
+    AlignedBytes::new(&with_section(&model, &tuning.section().expect("lengths agree")))
+}
+
+fn with_section(model: &Model<'_>, section: &[u8]) -> Vec<u8> {
+    let mut image = Vec::new();
+    let features = model.header().features | features::SUMMARY;
+    pack::rewrite(model.image(), features, &[(Role::Summary, section)], &mut image).expect("an image");
+    image
+}
+
+#[test]
+fn pieces_of_a_text_are_the_text() {
+    let file = nano();
+    let image = tuned(&file);
+    let model = Model::parse_with(image.get(), crc32fast::hash).expect("a model");
+    let long = document(3);
+    for (text, options) in [
+        (MAIL, SummaryOptions::new()),
+        (LOG, SummaryOptions::new().style(Style::Compress)),
+        (&long, SummaryOptions::new()),
+    ] {
+        let whole = of(&model, options, text);
+        for size in [1, 2, 7, 64] {
+            let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+            for chunk in [1, 8] {
+                let plan = Options::default().beams(2).chunk(chunk);
+                let (found, answer) = heard(&model, plan, options, &pieces);
+                assert_eq!(found.text, whole.0.text, "pieces of {size} bytes");
+                assert_eq!(answer, whole.1, "pieces of {size} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn quotes_are_sentences_of_the_text() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    let (found, answer) = of(&model, SummaryOptions::new().style(Style::Quote), MAIL);
+    assert_eq!((answer.text, answer.first.map(|line| line.way)), (TextKind::Prose, Some(Way::Quote)));
+    assert!(MAIL.replace('\n', " ").contains(&found.text), "{}", found.text);
+    assert_eq!(answer.written, 0, "nothing is searched for that isn't wanted");
+    let (found, _) = of(&model, SummaryOptions::new().style(Style::Compress), MAIL);
+    assert!(found.text.starts_with("The quarterly review meeting has been moved"), "{}", found.text);
+    let (found, answer) = of(&model, SummaryOptions::new(), LOG);
+    assert_eq!(answer.text, TextKind::Lines);
+    assert!(LOG.lines().any(|line| line == found.text), "{}", found.text);
+    let (found, answer) = of(&model, SummaryOptions::new(), GERMAN);
+    assert_eq!((answer.text, answer.first.map(|line| line.way)), (TextKind::OtherLanguage, Some(Way::Quote)));
+    assert!(GERMAN.contains(&found.text));
+}
+
+#[test]
+fn a_text_without_words_has_no_summary_and_a_short_one_is_its_own() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    for text in ["", "\n\n", "--- *** ...", "```\ncode\n```"] {
+        let (found, answer) = of(&model, SummaryOptions::new(), text);
+        assert_eq!((found.text.as_str(), answer.lines, answer.text), ("", 0, TextKind::Nothing), "{text:?}");
+    }
+    assert_eq!(of(&model, SummaryOptions::new(), "Out of order").0.text, "Out of order");
+    let endless = "no end of it ".repeat(300);
+    let (found, _) = of(&model, SummaryOptions::new().lines(1), &endless);
+    assert!(found.text.starts_with("no end of it") && found.text.ends_with('…'), "{}", found.text);
+}
+
+#[test]
+fn a_digest_has_a_line_a_passage_in_the_order_of_the_text() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    for (passages, asked) in [(2, 0), (4, 0), (9, 0), (9, 3), (30, 0), (30, 7)] {
+        let text = document(passages);
+        let (found, answer) = of(&model, SummaryOptions::new().lines(asked), &text);
+        let by_length = (1 + (text.len() - 1) / 1500).min(MOST_LINES);
+        let right = if asked == 0 { by_length } else { asked };
+        assert!(
+            answer.lines <= right.min(passages + 1) && answer.lines >= right.min(passages) - 1,
+            "{answer:?}, {right}"
+        );
+        let mut from = 0;
+        for line in found.text.lines() {
+            let at = text[from..].find(line).unwrap_or_else(|| panic!("{line:?} is not in the rest of the text"));
+            from += at + line.len();
+        }
+    }
+}
+
+#[test]
+fn as_many_lines_of_a_short_text_as_one_asks_for() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    let text = "The harbour was closed on Monday. Nobody knows why. The mayor said it will open again on Friday after repairs. \
+                Ships wait outside. The repairs cost two million and were paid by the state.";
+    for lines in 1..=3 {
+        let (found, answer) = of(&model, SummaryOptions::new().style(Style::Quote).lines(lines), text);
+        assert_eq!(answer.lines, lines);
+        assert!(found.text.lines().all(|line| text.contains(line)));
+    }
+}
+
+#[test]
+fn memory_and_steps_stay_the_same_for_an_endless_text() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    let (short, long) = (document(3), document(60));
+    let [short, long] = [&short, &long].map(|text| of(&model, SummaryOptions::new().lines(1).examine(true), text).0);
+    assert!(short.sentences.len() <= jamlet::summary::KEPT && long.sentences.len() == jamlet::summary::KEPT);
+}
+
+#[test]
+fn a_listener_can_break_off_and_begin_again() {
+    struct Impatient(usize);
+    impl Listener for Impatient {
+        fn before(&mut self) -> ControlFlow<()> {
+            self.0 = self.0.saturating_sub(1);
+            if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        fn text(&mut self, _: &str) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+    let file = nano();
+    let image = tuned(&file);
+    let model = Model::parse_with(image.get(), crc32fast::hash).expect("a model");
+    let right = of(&model, SummaryOptions::new(), MAIL);
+    let mut workspace = HostWorkspace::new(&model, Options::default().beams(2)).expect("a workspace");
+    let mut memory = summary::memory();
+    let session = workspace.session(&model).expect("a session");
+    let mut summarizer = Summarizer::new(session, &mut memory, SummaryOptions::new()).expect("a tokenizer");
+    for patience in 1..12 {
+        let mut listener = Impatient(patience);
+        let fed =
+            summarizer.feed(MAIL.as_bytes(), &mut listener).and_then(|()| summarizer.finish(&mut listener).map(drop));
+        assert_eq!(fed, Err(SummaryError::Interrupted), "{patience}");
+        summarizer.reset();
+        let mut heard = Heard::default();
+        summarizer.feed(MAIL.as_bytes(), &mut heard).expect("nobody interrupts");
+        let answer = summarizer.finish(&mut heard).expect("nobody interrupts");
+        assert_eq!((heard.text, answer), (right.0.text.clone(), right.1));
+        summarizer.reset();
+    }
+}
+
+#[test]
+fn one_beam_quotes_too_and_a_rewrite_is_the_search_s() {
+    let file = nano();
+    let image = tuned(&file);
+    let model = Model::parse_with(image.get(), crc32fast::hash).expect("a model");
+    let (found, _) = heard(&model, Options::default(), SummaryOptions::new().style(Style::Quote), &[MAIL.as_bytes()]);
+    assert!(MAIL.replace('\n', " ").contains(&found.text));
+    // Shown as it is settled, or kept until it is chosen: the same.
+    let rewrite = SummaryOptions::new().style(Style::Rewrite);
+    let shown = of(&model, rewrite, MAIL).0.text;
+    let kept = of(&model, rewrite.examine(true), MAIL).0.text;
+    assert_eq!(shown, kept);
+}
+
+#[test]
+fn parameters_are_read_as_they_were_written_and_checked() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    let hidden = model.header().hidden as usize;
+    let mut tuning = Tuning { mark: Some(3), likelihoods: 5, compress: true, ..Tuning::default() };
+    tuning.weights = vec![vec![0.25; tuning.mean.len()]; 3];
+    (tuning.bias, tuning.out) = (vec![0.5; 3], vec![-1.0; 3]);
+    tuning.probe = (0..hidden).map(|at| at as f32).collect();
+    let section = tuning.section().expect("lengths agree");
+    let written = AlignedBytes::new(&with_section(&model, &section));
+    let read = Model::parse_with(written.get(), crc32fast::hash).expect("a model");
+    let again = Tuning::of(&read.parameters());
+    assert_eq!(serde_json::to_value(&again).expect("JSON"), serde_json::to_value(&tuning).expect("JSON"));
+    // Readers that don't know the feature refuse the image by its bit.
+    assert!(read.header().has(features::SUMMARY));
+    let signals = tuning.mean.len();
+    let word = |at: usize, word: u32| (at, word.to_le_bytes());
+    let number = |at: usize, number: f32| (at, number.to_le_bytes());
+    let vocab = model.header().vocab;
+    for ((at, bytes), field) in [
+        (word(0, 0), "version"),
+        (word(0, 2), "version"),
+        (word(4, vocab), "mark"),
+        (word(8, 0), "number of signals"),
+        (word(8, 97), "number of signals"),
+        (word(8, signals as u32 + 1), "length"),
+        (word(12, 257), "number of hidden units"),
+        (word(12, 2), "length"),
+        (word(16, 1), "length of the probe"),
+        (word(16, 0), "length"),
+        (word(20, 256), "number of first words"),
+        (word(24, 25), "number of likelihoods"),
+        (word(28, 2), "flags"),
+        (number(32, f32::NAN), "a number"),
+        (number(56, f32::INFINITY), "a number"),
+        (number(FIXED_BYTES, 1e7), "a number"),
+        (number(FIXED_BYTES + 4 * signals, 0.0), "a deviation"),
+        (number(FIXED_BYTES + 4 * signals, -1.0), "a deviation"),
+        (number(section.len() - 4, f32::NEG_INFINITY), "a number"),
+    ] {
+        let mut wrong = section.clone();
+        wrong[at..at + 4].copy_from_slice(&bytes);
+        assert_eq!(parse(&model, &wrong), Some(ImageError::Summary { field }), "{bytes:?} at {at}");
+    }
+    for length in [0, 1, 31, FIXED_BYTES - 1, FIXED_BYTES, section.len() - 4, section.len() - 1] {
+        assert!(matches!(parse(&model, &section[..length]), Some(ImageError::Summary { .. })), "{length} bytes");
+    }
+    let longer = [&section[..], &[0; 4]].concat();
+    assert_eq!(parse(&model, &longer), Some(ImageError::Summary { field: "length" }));
+    assert!(Image::parse(written.get()).is_ok());
+}
+
+fn parse(model: &Model<'_>, section: &[u8]) -> Option<ImageError> {
+    let image = AlignedBytes::new(&with_section(model, section));
+    Model::parse_with(image.get(), crc32fast::hash).map(|_| ()).err()
+}
