@@ -8,11 +8,11 @@ use serde::Serialize;
 /// Flash that the firmware needs beside the image: engine, application and drivers, rounded up from the largest measured.
 pub const FIRMWARE_FLASH: u64 = 120 << 10;
 /// RAM that the firmware needs beside the workspace: stack, serial buffers, logging, rounded up from the largest measured.
-pub const FIRMWARE_RAM: u64 = 20 << 10;
+pub const FIRMWARE_RAM: u64 = 34 << 10;
 
 /// What a board's firmware is built with unless told otherwise.
 pub fn options(board: &Board) -> Options {
-    Options::window(board.window).beams(board.beams).heads_at_once(board.cores)
+    Options::window(board.window).beams(board.beams).chunk(board.chunk).heads_at_once(board.cores)
 }
 
 /// What is left on a board, in bytes; negative where it doesn't fit.

@@ -10,6 +10,7 @@ use pi::{clock, cores, exit::exit, memory, mmu, peripherals, serial::Pl011, stac
 
 const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")))
     .beams(settings::number(env!("JAMLET_BEAMS")))
+    .chunk(settings::number(env!("JAMLET_CHUNK")))
     .heads_at_once(cores::CORES as u32);
 
 struct Pi {

@@ -18,6 +18,7 @@ use {embassy_rp::flash::Flash, embassy_rp::peripherals::FLASH, jamlet_persist::P
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
 const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")))
     .beams(settings::number(env!("JAMLET_BEAMS")))
+    .chunk(settings::number(env!("JAMLET_CHUNK")))
     .heads_at_once(second_core::CORES as u32);
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);

@@ -17,8 +17,9 @@ const UART: usize = settings::number(env!("JAMLET_UART")) as usize;
 const CLOCK: u32 = settings::number(env!("JAMLET_CLOCK"));
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
-const OPTIONS: Options =
-    Options::window(settings::number(env!("JAMLET_WINDOW"))).beams(settings::number(env!("JAMLET_BEAMS")));
+const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")))
+    .beams(settings::number(env!("JAMLET_BEAMS")))
+    .chunk(settings::number(env!("JAMLET_CHUNK")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 

@@ -13,8 +13,9 @@ use jamlet_app::{app, extras::Extras, settings};
 use jamlet_cortex::board::{CortexBoard, rest};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
-const OPTIONS: Options =
-    Options::window(settings::number(env!("JAMLET_WINDOW"))).beams(settings::number(env!("JAMLET_BEAMS")));
+const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")))
+    .beams(settings::number(env!("JAMLET_BEAMS")))
+    .chunk(settings::number(env!("JAMLET_CHUNK")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 /// Also what QEMU's SysTick runs at.

@@ -11,8 +11,9 @@ use jamlet_cortex::board::{CortexBoard, rest};
 use jamlet_stm32::{RECEIVED, SENT, Uart};
 
 static IMAGE: &[u8] = include_image!(env!("JAMLET_MODEL"));
-const OPTIONS: Options =
-    Options::window(settings::number(env!("JAMLET_WINDOW"))).beams(settings::number(env!("JAMLET_BEAMS")));
+const OPTIONS: Options = Options::window(settings::number(env!("JAMLET_WINDOW")))
+    .beams(settings::number(env!("JAMLET_BEAMS")))
+    .chunk(settings::number(env!("JAMLET_CHUNK")));
 const PLAN: Plan = Plan::of(IMAGE, OPTIONS);
 const EXTRAS: Extras = Extras::of(IMAGE);
 const CLOCK: u32 = settings::number(env!("JAMLET_CLOCK"));

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Window and beams of a board's firmware unless told otherwise.
 pub fn options(target: &Emulated) -> Options {
     let board = Board::named(target.name);
-    Options::window(board.map_or(WINDOW, |board| board.window)).beams(board.map_or(BEAMS, |board| board.beams))
+    board.map_or(Options::window(WINDOW).beams(BEAMS), jamlet_tools::boards::options)
 }
 
 /// The conversation.

@@ -178,7 +178,8 @@ fn long_text() -> String {
 mod tests {
     use super::*;
     use embedded_io::{ErrorType, Read, ReadReady, Write};
-    use jamlet::{Options, Plan};
+    use jamlet::summary::Style;
+    use jamlet::{Options, Plan, SummaryOptions};
     use jamlet_app::{app, extras::Extras};
     use jamlet_tools::aligned::Aligned;
     use std::collections::VecDeque;
@@ -257,8 +258,12 @@ mod tests {
     }
 
     fn answer(image: &[u8], text: &str) -> String {
+        answer_as(image, text, SummaryOptions::new())
+    }
+
+    fn answer_as(image: &[u8], text: &str, options: SummaryOptions) -> String {
         let (read, written, summary) =
-            random_text_model::answer(image, OPTIONS, text.as_bytes(), LONGEST_SUMMARY).unwrap();
+            random_text_model::answer_as(image, OPTIONS, &[text.as_bytes()], options).unwrap();
         format!("[{read} tokens read, ~/s]\n{summary}\n[{written} tokens written, ~")
     }
 
@@ -308,15 +313,33 @@ mod tests {
     }
 
     #[test]
+    fn styles_and_lines_are_those_of_the_host() {
+        let image = random_text_model::image().unwrap();
+        let long = long_text();
+        for (command, options) in [
+            ("/style quote\r", SummaryOptions::new().style(Style::Quote)),
+            ("/style compress\r/lines 2\r", SummaryOptions::new().style(Style::Compress).lines(2)),
+            ("/lines 1\r", SummaryOptions::new().lines(1)),
+        ] {
+            for text in [FIRST, &long[..long.floor_char_boundary(9000)]] {
+                let screen = plain(&screen(&image, format!("{command}{text}\x04").as_bytes(), (0, b"")));
+                let right = answer_as(&image, text, options);
+                assert!(screen.contains(&right), "{screen:?}\nlacks\n{right:?}");
+            }
+        }
+    }
+
+    #[test]
     fn ctrl_c_drops_a_text_or_ends_a_summary() {
         let image = random_text_model::image().unwrap();
-        let right = answer(&image, FIRST);
-        let dropped = plain(&screen(&image, format!("{SECOND}\n{SECOND}\x03{FIRST}\x04").as_bytes(), (0, b"")));
+        let right = answer_as(&image, FIRST, SummaryOptions::new().style(Style::Rewrite));
+        let first = format!("/style rewrite\r{FIRST}\x04");
+        let dropped = plain(&screen(&image, format!("{SECOND}\n{SECOND}\x03{first}").as_bytes(), (0, b"")));
         assert!(dropped.contains("^C\n> ") && dropped.contains(&right));
-        let whole = screen(&image, format!("{FIRST}\x04").as_bytes(), (0, b""));
+        let whole = screen(&image, first.as_bytes(), (0, b""));
         // While the summary is written, a little before its end.
         let middle = whole.find("tokens written").unwrap() - 60;
-        let ended = plain(&screen(&image, format!("{FIRST}\x04").as_bytes(), (middle, b"typed ahead\x03")));
+        let ended = plain(&screen(&image, first.as_bytes(), (middle, b"typed ahead\x03")));
         let summary = right.split_once("/s]\n").unwrap().1;
         let begun = ended.split_once("/s]\n").unwrap().1.split_once("^C\n[").unwrap();
         assert!(!begun.0.is_empty() && summary.starts_with(begun.0), "{begun:?}");

@@ -2,13 +2,14 @@
 
 use anyhow::{Context, Result};
 use jamlet::image::layout::SectionSpec;
-use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, features};
+use jamlet::image::{FeedForward, Header, Image, LayerKind, Mixer, Role, features};
 use jamlet::{Model, Options, Plan, Session, Summarizer, SummaryOptions};
 use jamlet_tests::random::Random;
 use jamlet_tools::aligned::Aligned;
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
-use jamlet_tools::pack::{Blobs, Source, prompt_section, write};
+use jamlet_tools::pack::{Blobs, Source, prompt_section, rewrite, write};
 use jamlet_tools::summary;
+use jamlet_tools::tune::Tuning;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -18,6 +19,7 @@ const BYTES: u32 = 256;
 const BOS: u32 = BYTES + MERGES.len() as u32;
 const SUMMARY: u32 = BOS + 1;
 const END: u32 = BOS + 2;
+const HIDDEN: u32 = 16;
 
 /// The image.
 ///
@@ -31,7 +33,7 @@ pub fn image() -> Result<Vec<u8>> {
     let header = Header {
         features: features::TIED | features::TOKENIZER,
         vocab,
-        hidden: 16,
+        hidden: HIDDEN,
         intermediate: 24,
         heads: 1,
         kv_heads: 1,
@@ -53,6 +55,16 @@ pub fn image() -> Result<Vec<u8>> {
     let blobs = Blobs { tokenizer, prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let mut image = Vec::new();
     write(header, &layers, &mut Weights(Random(7)), &blobs, &mut image, &mut |_, _| {})?;
+    // Summaries by everything that there is: prose is rewritten where the quote doesn't say much, the rest is quoted.
+    let mut tuning = Tuning { mark: Some(SUMMARY), likelihoods: 2, likelihood: [0.1, 0.1], ..Tuning::default() };
+    tuning.compress = true;
+    tuning.gate[..7].copy_from_slice(&[1.0, 0.1, -0.1, 0.0, -0.2, 0.0, 0.1]);
+    tuning.probe = (0..HIDDEN).map(|at| 0.1 * at as f32).collect();
+    let (plain, section) = (Aligned::copy(&image), tuning.section()?);
+    let plain = Image::parse(plain.bytes()).map_err(anyhow::Error::msg)?;
+    let mut image = Vec::new();
+    let features = plain.header().features | features::SUMMARY;
+    rewrite(&plain, features, &[(Role::Summary, &section)], &mut image)?;
     Ok(image)
 }
 
@@ -71,12 +83,25 @@ pub fn answer(image: &[u8], options: Options, text: &[u8], most: u64) -> Result<
 /// # Errors
 /// As there.
 pub fn answer_in_parts(image: &[u8], options: Options, parts: &[&[u8]], most: u64) -> Result<(usize, u64, String)> {
+    answer_as(image, options, parts, SummaryOptions::new().limit(most as usize))
+}
+
+/// As [`answer_in_parts`], made in a way of the caller's choice.
+///
+/// # Errors
+/// As there.
+pub fn answer_as(
+    image: &[u8],
+    options: Options,
+    parts: &[&[u8]],
+    summary_options: SummaryOptions,
+) -> Result<(usize, u64, String)> {
     let image = Aligned::copy(image);
     let model = Model::parse(image.bytes()).map_err(anyhow::Error::msg)?;
     let mut workspace = Aligned::zeroed(Plan::new(image.bytes(), options).map_err(anyhow::Error::msg)?.bytes());
     let session = Session::new(&model, options, workspace.bytes_mut()).map_err(anyhow::Error::msg)?;
     let mut memory = summary::memory();
-    let mut summarizer = Summarizer::new(session, &mut memory, SummaryOptions::new().limit(most as usize))?;
+    let mut summarizer = Summarizer::new(session, &mut memory, summary_options)?;
     let mut text = String::new();
     let mut listener = |piece: &str| text.push_str(piece);
     for (number, part) in parts.iter().enumerate() {

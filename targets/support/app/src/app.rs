@@ -1,24 +1,23 @@
 //! The application: reads texts from a serial port and streams their summaries back.
 //!
-//! A text goes into the model's state while it arrives, so it may be of any length: nothing of it is kept, and nothing of
-//! it is cut off. Of its words a table of constant size remembers enough to prefer them in the summary.
+//! A text goes into a [`Summarizer`] while it arrives, so it may be of any length, and summaries are those of the host.
 
 use crate::board::Board;
+use crate::extras::Extras;
 #[cfg(feature = "persist")]
 use crate::extras::Store;
-use crate::extras::{Begin, Extras};
 use crate::input::{Byte, Input};
 use crate::line::{Key, Line};
 use crate::log::{info, warning};
 use crate::rate::Rate;
 use crate::terminal::{Piece, print, send, text_lines};
 use Piece::{Number, Tenths, Text};
+use core::ops::ControlFlow;
 use embedded_io::{Read, ReadReady, Write};
-use heapless::Vec;
-use jamlet::beams::{Beams, MAX_SUMMARY};
+use jamlet::beams::MAX_SUMMARY;
 use jamlet::kernels::Kernels;
-use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
-use jamlet::{Grounding, ImageError, Model, Options, Session};
+use jamlet::summary::{self, Answer, Listener, MOST_LINES, Step, Style, TextKind, Way};
+use jamlet::{ImageError, Model, Options, Session, Summarizer, SummaryOptions};
 
 /// A serial port.
 pub trait Port: Read + ReadReady + Write {}
@@ -28,8 +27,6 @@ impl<P: Read + ReadReady + Write> Port for P {}
 pub const LONGEST_SUMMARY: u64 = MAX_SUMMARY as u64;
 /// Symbols of a word that can be merged with each other.
 const WORD: usize = 256;
-/// Tokens that wait to be fed together. Prefill in chunks reads the weights once a chunk.
-const BATCH: usize = 32;
 
 const HELP: &str = "\
 Type or paste a text, then Ctrl-D (or a form feed): its summary follows.
@@ -39,6 +36,8 @@ Ctrl-C drops the text, or ends the summary.
 /stats  memory, and what was read and written
 /reset  drops the text, and counts from zero
 /verify whether the model's image is still as it was
+/lines N   lines of a summary; 0 for more the longer the text is
+/style S   auto, quote, compress or rewrite
 ";
 #[cfg(feature = "persist")]
 const HELP_STATES: &str = "\
@@ -50,28 +49,13 @@ const HELP_STATES: &str = "\
 pub struct Memory<'m, const N: usize> {
     input: Input,
     line: Line,
-    encoder: Place<Encoder<'m, WORD>>,
-    beams: Place<Beams<N>>,
-    grounding: Grounding,
-}
-
-/// An `Option` whose `None` is all zeros, so that a `static` lies in `.bss` and takes no flash.
-#[repr(u8)]
-enum Place<T> {
-    Empty,
-    Taken(T),
+    summary: summary::Memory<'m, N, WORD>,
 }
 
 impl<const N: usize> Memory<'_, N> {
     /// Nothing was typed.
     pub const fn new() -> Self {
-        Self {
-            input: Input::new(),
-            line: Line::new(),
-            encoder: Place::Empty,
-            beams: Place::Empty,
-            grounding: Grounding::new(),
-        }
+        Self { input: Input::new(), line: Line::new(), summary: summary::Memory::new() }
     }
 }
 
@@ -115,35 +99,28 @@ fn assemble<'a, 'm, 'w, P: Port, B: Board, const N: usize>(
     let start = board.micros();
     let opened = open(image, options, workspace, board.kernels());
     let checked_micros = board.micros().wrapping_sub(start);
-    let (tokenizer, session) = match opened {
-        Ok(opened) => opened,
+    let session = match opened {
+        Ok(session) => session,
         Err(problem) => return Err(refuse(&mut port, problem)),
     };
-    let Memory { input, line, encoder, beams, grounding } = memory;
-    let (Some(encoder), Some(beams)) =
-        (in_place(encoder, || Encoder::new(tokenizer)), in_place(beams, || Beams::new(MAX_SUMMARY)))
-    else {
-        return Err(Ok(()));
-    };
+    let Memory { input, line, summary } = memory;
+    let summarizer = Summarizer::beginning_with(extras.begin, session, summary, SummaryOptions::new());
+    let Ok(summarizer) = summarizer else { return Err(refuse(&mut port, NO_TOKENIZER)) };
     Ok(App {
-        reader: Reader {
+        door: Door {
             port,
             board,
             input,
-            session,
-            beams,
-            grounding,
-            batch: Vec::new(),
-            begun: false,
+            writing: false,
             interrupted: false,
+            since: None,
             read: Rate::new(),
+            written: Rate::new(),
             failure: Ok(()),
-            begin: extras.begin,
         },
-        tokenizer,
+        summarizer,
         #[cfg(feature = "persist")]
         store: extras.store,
-        encoder,
         line,
         line_begun: false,
         line_ends: 0,
@@ -164,6 +141,7 @@ fn refuse<P: Port>(port: &mut P, problem: &str) -> Result<(), P::Error> {
 
 /// What is said of an image that isn't what it was.
 const DAMAGED: &str = "the model's image is damaged";
+const NO_TOKENIZER: &str = "the model's image has no tokenizer";
 
 /// The parts of a model that the application needs. All sizes were settled when the firmware was linked, so little is left
 /// to go wrong.
@@ -173,13 +151,12 @@ fn open<'m, 'w>(
     options: Options,
     workspace: &'w mut [u8],
     kernels: Kernels<'static>,
-) -> Result<(Tokenizer<'m>, Session<'m, 'w>), &'static str> {
+) -> Result<Session<'m, 'w>, &'static str> {
     let model = parse(image).map_err(|_| DAMAGED)?;
     #[cfg(feature = "signature")]
     crate::signature::check(model.image())?;
-    let tokenizer = model.tokenizer().ok_or("the model's image has no tokenizer")?;
     let session = Session::with_kernels(&model, options, workspace, kernels);
-    Ok((tokenizer, session.map_err(|_| "the workspace is too small for the model")?))
+    session.map_err(|_| "the workspace is too small for the model")
 }
 
 fn parse(image: &[u8]) -> Result<Model<'_>, ImageError> {
@@ -190,24 +167,13 @@ fn parse(image: &[u8]) -> Result<Model<'_>, ImageError> {
     Model::parse(image)
 }
 
-/// Makes something where it stays. A function of its own, so that what it needs of the stack is free again afterwards.
-#[inline(never)]
-fn in_place<T>(place: &mut Place<T>, make: impl FnOnce() -> T) -> Option<&mut T> {
-    *place = Place::Taken(make());
-    match place {
-        Place::Empty => None,
-        Place::Taken(made) => Some(made),
-    }
-}
-
 /// The port and what becomes of a text. Functions that compute, or need much of the stack, are not inlined: then what one
 /// needs is free again for the next.
 struct App<'a, 'm, 'w, P: Port, B, const N: usize> {
-    reader: Reader<'a, 'm, 'w, P, B, N>,
-    tokenizer: Tokenizer<'m>,
+    door: Door<'a, P, B>,
+    summarizer: Summarizer<'a, 'm, 'w, N, WORD>,
     #[cfg(feature = "persist")]
     store: Option<&'a mut dyn Store>,
-    encoder: &'a mut Encoder<'m, WORD>,
     line: &'a mut Line,
     /// A part of the line was read already: it was longer than can be edited.
     line_begun: bool,
@@ -225,33 +191,33 @@ struct App<'a, 'm, 'w, P: Port, B, const N: usize> {
 impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
     #[inline(never)]
     fn run(&mut self) -> Result<(), P::Error> {
-        info!("workspace of {=usize} bytes", self.reader.session.plan().bytes());
+        info!("workspace of {=usize} bytes", self.summarizer.session().plan().bytes());
         self.say(&[Text("\njamlet. /help helps.\n> ")])?;
         loop {
-            let reader = &mut self.reader;
-            match reader.input.next(&mut reader.port, &mut reader.board)? {
+            let door = &mut self.door;
+            match door.input.next(&mut door.port, &mut door.board)? {
                 Byte::Some(byte) => self.take(byte)?,
                 Byte::Interrupt => self.drop_text("^C\n> ")?,
                 Byte::Ended => return Ok(()),
             }
-            core::mem::replace(&mut self.reader.failure, Ok(()))?;
-            if self.reader.interrupted {
+            core::mem::replace(&mut self.door.failure, Ok(()))?;
+            if self.door.interrupted {
                 self.drop_text("^C\n> ")?;
             }
             if self.damaged {
-                return refuse(&mut self.reader.port, DAMAGED);
+                return refuse(&mut self.door.port, DAMAGED);
             }
         }
     }
 
     fn say(&mut self, pieces: &[Piece]) -> Result<(), P::Error> {
-        print(&mut self.reader.port, pieces)
+        print(&mut self.door.port, pieces)
     }
 
     fn take(&mut self, byte: u8) -> Result<(), P::Error> {
         #[cfg(feature = "plant-panic")]
         assert!(byte.is_ascii());
-        let port = &mut self.reader.port;
+        let port = &mut self.door.port;
         match self.line.push(byte, |shown| send(port, shown))? {
             Key::Typed => port.flush(),
             Key::Enter if !self.line_begun && self.command()? => {
@@ -270,19 +236,17 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
     /// Gives the line to the model, and the line ends before it.
     #[inline(never)]
     fn read_line(&mut self) {
-        let Self { line, encoder, reader, .. } = self;
-        if !line.bytes().is_empty() {
+        if !self.line.bytes().is_empty() {
             let ends = core::mem::take(&mut self.line_ends);
+            let Self { line, summarizer, door, .. } = self;
             // Line ends before a text's first line are none of it.
-            for _ in 0..if reader.begun { ends } else { 0 } {
-                reader.grounding.feed(b"\n");
-                encoder.feed(b"\n", |token| reader.push(token));
-            }
-            reader.begin();
-            reader.grounding.feed(line.bytes());
-            encoder.feed(line.bytes(), |token| reader.push(token));
+            let ends = if summarizer.has_text() { ends } else { 0 };
+            // What breaks it off, the door knows.
+            let mut going = (0..ends).all(|_| summarizer.feed(b"\n", door).is_ok());
+            going = going && summarizer.feed(line.bytes(), door).is_ok();
+            door.interrupted |= !going;
         }
-        line.clear();
+        self.line.clear();
     }
 
     /// Does what the line asks for, if it is a command.
@@ -306,12 +270,18 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
                 (self.texts, self.all_read, self.all_written) = (0, Rate::new(), Rate::new());
                 self.drop_text("> ")?;
             }
-            [b'/', name @ ..] if !name.is_empty() && name.iter().all(u8::is_ascii_lowercase) => {
-                let Self { line, reader, .. } = self;
-                let name = core::str::from_utf8(line.bytes()).unwrap_or_default();
-                print(&mut reader.port, &[Text("["), Text(name), Text(": no such command; /help lists them]\n> ")])?;
-            }
-            _ => return Ok(false),
+            line => match (setting(line, self.summarizer.options()), line) {
+                (Some(options), _) => {
+                    self.summarizer.set_options(options);
+                    self.drop_text("> ")?;
+                }
+                (None, [b'/', name @ ..]) if !name.is_empty() && name.iter().all(u8::is_ascii_lowercase) => {
+                    let Self { line, door, .. } = self;
+                    let name = core::str::from_utf8(line.bytes()).unwrap_or_default();
+                    print(&mut door.port, &[Text("["), Text(name), Text(": no such command; /help lists them]\n> ")])?;
+                }
+                _ => return Ok(false),
+            },
         }
         Ok(true)
     }
@@ -320,14 +290,13 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
     #[cfg(feature = "persist")]
     #[inline(never)]
     fn save(&mut self) -> Result<(), P::Error> {
-        if !self.reader.begun {
+        if !self.summarizer.has_text() {
             return self.say(&[Text("[no text yet]\n> ")]);
         }
-        let Self { encoder, reader, store, .. } = self;
-        encoder.finish(|token| reader.push(token));
-        reader.feed();
-        core::mem::replace(&mut reader.failure, Ok(()))?;
-        let saved = !reader.interrupted && store.as_mut().is_some_and(|store| store.save(&mut reader.session));
+        let Self { summarizer, door, store, .. } = self;
+        door.interrupted |= summarizer.flush(door).is_err();
+        core::mem::replace(&mut door.failure, Ok(()))?;
+        let saved = !door.interrupted && store.as_mut().is_some_and(|store| store.save(summarizer.session_mut()));
         self.say_tokens(if saved { "[saved, " } else { "[not saved, " })
     }
 
@@ -336,30 +305,29 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
     #[inline(never)]
     fn resume(&mut self) -> Result<(), P::Error> {
         self.drop_text("")?;
-        let Self { reader, store, .. } = self;
-        if !store.as_mut().is_some_and(|store| store.resume(&mut reader.session)) {
+        let Self { summarizer, store, .. } = self;
+        if !store.as_mut().is_some_and(|store| store.resume(summarizer.session_mut())) {
             return self.say(&[Text("[nothing was saved]\n> ")]);
         }
-        reader.begun = true;
-        reader.grounding.miss();
+        self.summarizer.resumed();
         self.line_ends = 1;
         self.say_tokens("[resumed, ")
     }
 
     #[cfg(feature = "persist")]
     fn say_tokens(&mut self, what: &str) -> Result<(), P::Error> {
-        let tokens = self.reader.session.position();
+        let tokens = self.summarizer.session().position();
         self.say(&[Text(what), Number(tokens), Text(" tokens]\n> ")])
     }
 
     /// Looks at the whole image again.
     #[inline(never)]
     fn verify(&mut self) {
-        self.damaged |= !self.reader.session.model().image().is_intact();
+        self.damaged |= !self.summarizer.session().model().image().is_intact();
     }
 
     fn stats(&mut self) -> Result<(), P::Error> {
-        let plan = self.reader.session.plan();
+        let plan = self.summarizer.session().plan();
         let (parts, options) = (plan.parts(), plan.options);
         let bytes = |bytes: usize| Number(bytes as u64);
         self.say(&[
@@ -381,7 +349,7 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
             Number(self.checked_micros.into()),
             Text(" us\n"),
         ])?;
-        if let Some(stack) = self.reader.board.stack() {
+        if let Some(stack) = self.door.board.stack() {
             self.say(&[Text("stack "), bytes(stack), Text(" bytes at most\n")])?;
         }
         let (read, written) = (self.all_read, self.all_written);
@@ -397,23 +365,23 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
             Text(" ("),
             Tenths(written.per_second_tenths()),
             Text("/s), port errors "),
-            Number(self.reader.input.errors.into()),
+            Number(self.door.input.errors.into()),
             Text("\n> "),
         ])
     }
 
     /// Ends the text and writes its summary.
     fn summarize(&mut self) -> Result<(), P::Error> {
-        if !self.reader.begun {
+        if !self.summarizer.has_text() {
             return self.say(&[Text("\n[no text yet]\n> ")]);
         }
         self.end_text();
-        let reader = &mut self.reader;
-        core::mem::replace(&mut reader.failure, Ok(()))?;
-        if reader.interrupted {
+        let door = &mut self.door;
+        core::mem::replace(&mut door.failure, Ok(()))?;
+        if door.interrupted {
             return Ok(());
         }
-        let read = reader.read;
+        let read = door.read;
         self.say(&[
             Text("\n["),
             Number(read.tokens),
@@ -421,7 +389,8 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
             Tenths(read.per_second_tenths()),
             Text("/s]\n"),
         ])?;
-        let written = self.reader.write_summary(self.tokenizer)?;
+        let answer = self.write_summary()?;
+        let written = self.door.written;
         info!("read {=u64} tokens, wrote {=u64}", read.tokens, written.tokens);
         // A summary that was computed from damaged weights must not pass for one.
         self.verify();
@@ -431,18 +400,20 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
         self.texts += 1;
         self.all_read.add(read);
         self.all_written.add(written);
-        let workspace = self.reader.session.plan().bytes() as u64;
-        let end = if self.reader.input.take_interrupt() { "^C\n[" } else { "\n[" };
+        let workspace = self.summarizer.session().plan().bytes() as u64;
+        let end = if self.door.input.take_interrupt() { "^C\n[" } else { "\n[" };
         self.say(&[
             Text(end),
             Number(written.tokens),
             Text(" tokens written, "),
             Tenths(written.per_second_tenths()),
-            Text("/s; workspace "),
+            Text("/s; "),
+            Text(answer.map_or("", note)),
+            Text("workspace "),
             Number(workspace),
             Text(" bytes"),
         ])?;
-        if let Some(stack) = self.reader.board.stack() {
+        if let Some(stack) = self.door.board.stack() {
             self.say(&[Text(", stack "), Number(stack as u64)])?;
         }
         self.say(&[Text("]\n")])?;
@@ -452,121 +423,130 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
     /// Gives the model what is left of the text, and what follows it.
     #[inline(never)]
     fn end_text(&mut self) {
-        let Self { encoder, reader, .. } = self;
-        encoder.finish(|token| reader.push(token));
-        reader.grounding.finish();
-        for token in reader.session.model().prompt().suffix() {
-            reader.push(token);
-        }
-        reader.feed();
+        let Self { summarizer, door, .. } = self;
+        door.interrupted |= summarizer.end(door).is_err();
+    }
+
+    /// Writes the summary: none, or a part of it, where Ctrl-C was typed.
+    #[inline(never)]
+    fn write_summary(&mut self) -> Result<Option<Answer>, P::Error> {
+        let Self { summarizer, door, .. } = self;
+        door.input.release(&mut door.port, &mut door.board)?;
+        door.writing = true;
+        let answer = summarizer.write(door);
+        core::mem::replace(&mut door.failure, Ok(()))?;
+        door.port.flush()?;
+        Ok(answer.ok())
     }
 
     /// Makes ready for another text.
     #[inline(never)]
     fn drop_text(&mut self, prompt: &str) -> Result<(), P::Error> {
-        self.encoder.finish(|_| {});
         self.line.clear();
         (self.line_begun, self.line_ends) = (false, 0);
-        self.reader.drop_text();
+        self.summarizer.reset();
+        let door = &mut self.door;
+        (door.read, door.written) = (Rate::new(), Rate::new());
+        (door.writing, door.interrupted) = (false, false);
+        door.input.take_interrupt();
         self.say(&[Text(prompt)])
     }
 }
 
-/// What tokens pass through.
-struct Reader<'a, 'm, 'w, P: Port, B, const N: usize> {
+/// What `/lines` and `/style` ask for.
+fn setting(line: &[u8], options: SummaryOptions) -> Option<SummaryOptions> {
+    if let Some(digit) = line.strip_prefix(b"/lines ") {
+        let [digit @ b'0'..=b'9'] = digit else { return None };
+        let lines = usize::from(digit - b'0');
+        return (lines <= MOST_LINES).then(|| options.lines(lines));
+    }
+    let style = match line.strip_prefix(b"/style ")? {
+        b"auto" => Style::Auto,
+        b"quote" => Style::Quote,
+        b"compress" => Style::Compress,
+        b"rewrite" => Style::Rewrite,
+        _ => return None,
+    };
+    Some(options.style(style))
+}
+
+/// What people should know of a summary.
+fn note(answer: Answer) -> &'static str {
+    match (answer.text, answer.first.map(|line| line.way)) {
+        (TextKind::Nothing, None) => "nothing to summarize; ",
+        (TextKind::OtherLanguage, _) => "not English, quoted; ",
+        (TextKind::Lines, Some(Way::Quote)) => "no sentences, quoted; ",
+        (_, Some(Way::Quote)) => "quoted; ",
+        (_, Some(Way::Compress)) => "quoted in part; ",
+        _ => "",
+    }
+}
+
+/// The port, while the model computes.
+struct Door<'a, P: Port, B> {
     port: P,
     board: B,
     input: &'a mut Input,
-    session: Session<'m, 'w>,
-    beams: &'a mut Beams<N>,
-    /// The words of this text.
-    grounding: &'a mut Grounding,
-    batch: Vec<u32, BATCH>,
-    /// A text was begun: the state has seen the prompt's beginning.
-    begun: bool,
-    /// Ctrl-C was typed while a text was read: the rest of it goes nowhere.
+    /// The text is over.
+    writing: bool,
+    /// Ctrl-C was typed, or the port failed: the rest of the text goes nowhere.
     interrupted: bool,
+    /// When the model began to compute.
+    since: Option<u32>,
     /// Tokens of this text.
     read: Rate,
+    written: Rate,
     /// What went wrong with the port where that couldn't be said at once.
     failure: Result<(), P::Error>,
-    begin: Begin<'m>,
 }
 
-impl<P: Port, B: Board, const N: usize> Reader<'_, '_, '_, P, B, N> {
-    /// Begins a text, if none has begun.
-    fn begin(&mut self) {
-        if !self.begun {
-            self.begun = true;
-            if !(self.begin)(&mut self.session) {
-                for token in self.session.model().opening() {
-                    self.push(token);
-                }
+impl<P: Port, B: Board> Door<'_, P, B> {
+    fn keep(&mut self, result: Result<(), P::Error>) -> ControlFlow<()> {
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failure = Err(error);
+                ControlFlow::Break(())
             }
         }
     }
+}
 
-    /// Takes a token of the text.
-    fn push(&mut self, token: u32) {
-        if self.batch.push(token).is_err() {
-            self.feed();
-            // There is room now.
-            let _ = self.batch.push(token);
-        }
-    }
-
-    /// Feeds the tokens that wait.
+impl<P: Port, B: Board> Listener for Door<'_, P, B> {
     #[inline(never)]
-    fn feed(&mut self) {
+    fn before(&mut self) -> ControlFlow<()> {
         let Self { port, board, input, .. } = self;
-        if let Err(error) = input.hold(port, board) {
-            self.failure = Err(error);
-        }
-        self.interrupted |= input.poll(port);
-        if !self.interrupted {
-            let start = board.micros();
-            // The tokenizer's ids are all in the vocabulary: the image was checked.
-            let _ = self.session.feed(&self.batch);
-            self.read.count(self.batch.len() as u64, board.micros().wrapping_sub(start));
-        }
-        self.batch.clear();
+        let polled = match self.writing {
+            true => input.poll_and_hold(port, board),
+            // What was sent before a summary began waits in the queue.
+            false => input.hold(port, board).map(|()| input.poll(port)),
+        };
+        let interrupted = match polled {
+            Ok(interrupted) => interrupted,
+            Err(error) => return self.keep(Err(error)),
+        };
+        self.since = Some(self.board.micros());
+        if interrupted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     #[inline(never)]
-    fn write_summary(&mut self, tokenizer: Tokenizer) -> Result<Rate, P::Error> {
-        let Self { port, board, input, session, beams, grounding, .. } = self;
-        input.release(port, board)?;
-        beams.reset();
-        let mut decoder = Decoder::new(tokenizer, true);
-        let mut written = Rate::new();
-        let mut more = true;
-        while more && !input.poll_and_hold(port, board)? {
-            let start = board.micros();
-            // The text was fed, so there is something to go on from.
-            more = beams.step(session, Some(grounding)).unwrap_or(false);
-            let before = written.tokens;
-            written.count(0, board.micros().wrapping_sub(start));
-            let mut sent = Ok(());
-            for token in beams.settled().skip(before as usize) {
-                written.count(1, 0);
-                decoder.push(token, |text| {
-                    sent = core::mem::replace(&mut sent, Ok(())).and_then(|()| text_lines(port, text))
-                });
-            }
-            sent?;
-            port.flush()?;
+    fn after(&mut self, step: Step) {
+        let micros = self.since.take().map_or(0, |since| self.board.micros().wrapping_sub(since));
+        match step {
+            Step::Read(tokens) => self.read.count(tokens as u64, micros),
+            Step::Weighed(_) => self.written.count(0, micros),
+            Step::Wrote(tokens) => self.written.count(tokens as u64, micros),
         }
-        let mut sent = Ok(());
-        decoder.finish(|text| sent = text_lines(port, text));
-        sent.map(|()| written)
     }
 
-    fn drop_text(&mut self) {
-        self.session.reset();
-        self.grounding.reset();
-        self.batch.clear();
-        self.read = Rate::new();
-        (self.begun, self.interrupted) = (false, false);
-        self.input.take_interrupt();
+    #[inline(never)]
+    fn text(&mut self, piece: &str) -> ControlFlow<()> {
+        let Self { port, board, input, .. } = self;
+        let polled = text_lines(port, piece).and_then(|()| port.flush()).and_then(|()| input.poll_and_hold(port, board));
+        match polled {
+            Ok(true) => ControlFlow::Break(()),
+            Ok(false) => ControlFlow::Continue(()),
+            Err(error) => self.keep(Err(error)),
+        }
     }
 }

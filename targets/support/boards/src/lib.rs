@@ -142,6 +142,8 @@ pub struct Board {
     pub window: u32,
     /// Summaries that are written side by side, unless told otherwise.
     pub beams: u32,
+    /// Tokens that are read together.
+    pub chunk: u32,
     /// The serial port, for users.
     pub serial: &'static str,
     /// How it is flashed.
@@ -154,6 +156,8 @@ pub struct Board {
 pub const WINDOW: u32 = 256;
 /// Summaries that are written side by side unless told otherwise, where RAM suffices for the states of both.
 pub const BEAMS: u32 = 2;
+/// Tokens that are read together where RAM suffices.
+pub const CHUNK: u32 = 8;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -185,6 +189,7 @@ const fn mps2(
         image: "pico",
         window: WINDOW,
         beams: BEAMS,
+        chunk: CHUNK,
         serial: "UART 0",
         flashing: Flashing::Emulator,
         emulator: Some(Emulator {
@@ -217,6 +222,7 @@ const fn bare_pi(
         image: "pico",
         window: WINDOW,
         beams: BEAMS,
+        chunk: CHUNK,
         serial: "PL011 on pins 8 and 10, 115200 baud",
         flashing: Flashing::Card,
         emulator: match machine {
@@ -245,8 +251,9 @@ pub const BOARDS: [Board; 10] = [
         },
         image: "nano",
         window: WINDOW,
-        // There is no room for the state of another.
+        // There is no room for the state of another, nor to compute more tokens at once.
         beams: 1,
+        chunk: 4,
         serial: "USART1 on PA9 and PA10, 115200 baud",
         flashing: Flashing::Probe("STM32F405RG"),
         emulator: Some(Emulator {
@@ -274,6 +281,7 @@ pub const BOARDS: [Board; 10] = [
         image: "pico",
         window: WINDOW,
         beams: BEAMS,
+        chunk: CHUNK,
         serial: "USB (CDC)",
         flashing: Flashing::Uf2,
         emulator: None,
@@ -296,6 +304,7 @@ pub const BOARDS: [Board; 10] = [
         image: "nano",
         window: WINDOW,
         beams: BEAMS,
+        chunk: CHUNK,
         serial: "virtual COM port of the ST-LINK, 115200 baud",
         flashing: Flashing::Probe("STM32H743ZITx"),
         emulator: None,

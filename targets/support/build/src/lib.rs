@@ -16,7 +16,7 @@ use std::{env, fs};
 /// Raspberry Pi the folder's `link.x` is used), and sets for `env!`
 ///
 /// * `JAMLET_MODEL`: path of the image;
-/// * `JAMLET_WINDOW`, `JAMLET_BEAMS`, `JAMLET_CORES`: options of the session;
+/// * `JAMLET_WINDOW`, `JAMLET_BEAMS`, `JAMLET_CHUNK`, `JAMLET_CORES`: options of the session;
 /// * `JAMLET_CLOCK`: the cores' clock in Hz;
 /// * `JAMLET_FLASH`: bytes of flash; with feature `persist`, `JAMLET_STATES`: bytes at its end for saved states;
 /// * `JAMLET_UART`: address of the serial port, where the firmware drives it by its registers;
@@ -38,6 +38,7 @@ fn prepare() -> Result<(), String> {
         ("JAMLET_MODEL", settings.model.display().to_string()),
         ("JAMLET_WINDOW", settings.window.to_string()),
         ("JAMLET_BEAMS", settings.beams.to_string()),
+        ("JAMLET_CHUNK", board.chunk.to_string()),
         ("JAMLET_CORES", board.cores.to_string()),
         ("JAMLET_CLOCK", board.clock.to_string()),
     ];
