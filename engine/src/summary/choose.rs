@@ -43,10 +43,11 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         let quotes = &self.reader.quotes;
         if quotes.len() == 0 {
             TextKind::Nothing
+        } else if quotes.prose == 0 {
+            // Logs and lists have few words that tell a language.
+            TextKind::Lines
         } else if !quotes.is_english() {
             TextKind::OtherLanguage
-        } else if quotes.prose == 0 {
-            TextKind::Lines
         } else {
             TextKind::Prose
         }
