@@ -108,10 +108,10 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
 /// # Panics
 /// If it can't be packed.
 pub fn with_prompt(vocab: u32, tokenizer: Vec<u8>, prompt: &Prompt) -> Vec<u8> {
-    let template = prompt.template_section(Option::None);
+    let template = prompt.template_section(None);
     let feature = if template.is_empty() { 0 } else { features::TEMPLATE };
     let features = features::TIED | features::TOKENIZER | feature;
-    let header = Header { features, vocab, bos: Option::None, ..BASE };
+    let header = Header { features, vocab, bos: None, ..BASE };
     let blobs =
         Blobs { tokenizer, prompt: prompt.ids_section(), template, provenance: b"{}".to_vec(), ..Blobs::default() };
     let layers = [LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }];

@@ -107,7 +107,7 @@ mod tests {
             .zip(["<s>", "</s>"])
             .map(|(id, content)| json!({"id": id, "content": content, "special": true}))
             .collect();
-        let mut found = |post_processor: Value, settings: Value| {
+        let found = |post_processor: Value, settings: Value| {
             let json = json!({
                 "added_tokens": added, "post_processor": post_processor,
                 "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "decoder": {"type": "ByteLevel"},
