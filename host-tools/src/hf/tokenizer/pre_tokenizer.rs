@@ -11,8 +11,9 @@ use super::program::Stage;
 
 /// What GPT-2 cuts with; also what `ByteLevel` does when `use_regex` is set.
 pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-/// What the library takes for punctuation: all of ASCII that is neither letter, digit nor space, and what Unicode 8 had.
-const PUNCTUATION: &str = r"[!-/:-@\[-`{-~[\p{P}&&\p{Age=8.0}]]";
+/// What the library takes for punctuation: all of ASCII that is neither letter, digit nor space, and what Unicode 8 had. Two
+/// of the latter have other categories since: U+166D is a symbol, U+111C9 a mark.
+const PUNCTUATION: &str = r"[!-/:-@\[-`{-~\x{166d}\x{111c9}[\p{P}&&\p{Age=8.0}]]";
 
 /// What the pre-tokenizer does.
 pub(super) struct Steps {
