@@ -7,6 +7,7 @@ use jamlet::model::{Sampling, Template};
 use jamlet::{Model, Options, Plan, Session};
 use jamlet_tools::hf::tokenizer::Prompt;
 use jamlet_tools::pack::{self, Blobs, Source};
+use jamlet_tools::tune::Tuning;
 
 use crate::images::AlignedBytes;
 use crate::random::Random;
@@ -96,6 +97,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     .into_iter()
     .map(|(name, header, layers)| (name, build(header, &layers)))
     .flat_map(|(name, image)| match name {
+        "mamba" => vec![("summary", with_summary(&image)), (name, image)],
         // Before the last, which has a tokenizer.
         "text" => vec![("marked", marked(&image)), (name, image)],
         _ => vec![(name, image)],
@@ -138,6 +140,32 @@ fn marked(image: &[u8]) -> Vec<u8> {
     let mut marked = Vec::new();
     pack::rewrite(model.image(), features, &sections, &mut marked).expect("a small image");
     marked
+}
+
+/// An image that says how its summaries are chosen: by two signals, a hidden unit, and the state behind the prompt.
+fn with_summary(image: &[u8]) -> Vec<u8> {
+    let image = AlignedBytes::new(image);
+    let model = Model::parse(image.get()).expect("a small image");
+    let mut probe = vec![0.5; model.header().hidden as usize];
+    // The section's last number is 0, as what lies between sections must be: so a recipe can make it shorter.
+    *probe.last_mut().expect("a width") = 0.0;
+    let tuning = Tuning {
+        mark: Some(3),
+        likelihoods: 2,
+        mean: vec![0.25; 2],
+        inverse: vec![2.0; 2],
+        linear: vec![-0.5; 2],
+        weights: vec![vec![1.0; 2]],
+        bias: vec![0.5],
+        out: vec![-1.0],
+        probe,
+        ..Tuning::default()
+    };
+    let section = tuning.section().expect("lengths that agree");
+    let features = model.header().features | features::SUMMARY;
+    let mut tuned = Vec::new();
+    pack::rewrite(model.image(), features, &[(Role::Summary, &section[..])], &mut tuned).expect("a small image");
+    tuned
 }
 
 /// White space is dropped at the end of a message between `a` and `b!`, which goes on behind the prefix; without the template, token 1
