@@ -417,9 +417,9 @@ impl<'m> Experts<'m> {
 
     /// The matrices of expert `index`; empty past the last.
     pub fn get(&self, index: usize) -> MlpWeights<'m> {
-        let first = self.first.saturating_add(EXPERT_SECTIONS * index as u32);
+        let first = self.first.saturating_add(EXPERT_SECTIONS.saturating_mul(index as u32));
         let there = index < self.model.header().experts as usize;
-        let indices = if there { first..first + EXPERT_SECTIONS } else { 0..0 };
+        let indices = if there { first..first.saturating_add(EXPERT_SECTIONS) } else { 0..0 };
         LayerReader::new(&self.model, indices).mlp()
     }
 }

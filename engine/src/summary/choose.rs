@@ -80,7 +80,10 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         };
         let rewrite = match self.options.style {
             Style::Rewrite => true,
-            Style::Auto => self.options.examine || (self.kind() == TextKind::Prose && !self.gate_is_shut()),
+            // What the model rewrites well is short: a line of a long text is a quote.
+            Style::Auto => {
+                self.options.examine || self.passages == 0 && self.kind() == TextKind::Prose && !self.gate_is_shut()
+            }
             Style::Quote | Style::Compress => self.options.examine,
         };
         if !rewrite {
@@ -98,7 +101,9 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         }
         let better = match self.options.style {
             Style::Rewrite => true,
-            Style::Auto => self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound(),
+            Style::Auto => {
+                self.passages == 0 && self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound()
+            }
             Style::Quote | Style::Compress => false,
         };
         Ok(Some(match better {

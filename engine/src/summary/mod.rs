@@ -26,7 +26,7 @@
 //! over, these are ranked by [what the image has learnt](crate::model::parameters). The best one is the *quote*. A
 //! *rewrite* by the model takes its place where the [gate](crate::model::parameters::Gate) is sure that it is better.
 //!
-//! A long text is read passage by passage, each as if it were a text: a passage ends with a paragraph of at least
+//! A long text is read passage by passage, each as if it were a text, and only quoted: a passage ends with a paragraph of at least
 //! [`PASSAGE`] bytes, or with a sentence somewhat later. Of the passages' lines the best are kept. With one line
 //! ([`SummaryOptions::lines`]), and where everything is rewritten, a text is one passage, however long.
 
@@ -90,7 +90,7 @@ pub struct Summarizer<'a, 'm, 'w, const B: usize, const W: usize> {
     passage: u32,
     /// Passages that ended before this one.
     passages: u32,
-    /// Tokens that were read for these, and those that were written.
+    /// Tokens that were read of the text up to the last prompt's end, and those that were written.
     read: u64,
     written: u64,
 }
@@ -302,7 +302,9 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         self.held = self.reader.hold();
         self.reader.flush(listener)?;
         // It counts as read, however often it will be.
-        listener.after(Step::Read(usize::from(self.held.is_some())));
+        let held = usize::from(self.held.is_some());
+        listener.after(Step::Read(held));
+        self.read += self.reader.session.position() + held as u64;
         Ok(())
     }
 
@@ -312,8 +314,8 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         let Self { encoder, reader, tokenizer, .. } = self;
         encoder.finish(|token| reader.push_text(token, tokenizer, listener));
         self.ask(listener)?;
-        self.write_passage(listener)?;
         self.passages = self.passages.saturating_add(1);
+        self.write_passage(listener)?;
         self.reset_passage();
         Ok(())
     }

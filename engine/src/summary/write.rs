@@ -80,7 +80,6 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
     /// Chooses the passage's line, which waits for those of others.
     pub(super) fn write_passage(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
         let choice = self.choose(listener)?;
-        self.read += self.reader.session.position();
         if let Some(choice) = choice {
             self.digest.add(choice.line());
             match choice.way {
@@ -192,8 +191,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
     }
 
     fn answer(&self, text: TextKind) -> Answer {
-        let read = if self.passages == 0 { self.reader.session.position() } else { self.read };
-        Answer { lines: 0, first: None, text, read, written: self.written }
+        Answer { lines: 0, first: None, text, read: self.read, written: self.written }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The folder for a Raspberry Pi's SD card.
 
 use super::program::Program;
-use super::{Args, layout};
+use super::layout;
 use crate::firmware::build::Build;
 use anyhow::{Context, Result, bail};
 use jamlet::Plan;
@@ -35,11 +35,10 @@ pub fn check(board: &Board, name: &str, image: &[u8], plan: &Plan) -> Result<()>
 }
 
 /// Builds the kernel and writes the folder.
-pub fn write(board: &Board, args: &Args, build: &Build<'_>, image: &[u8]) -> Result<()> {
+pub fn write(board: &Board, folder: &Path, build: &Build<'_>, image: &[u8]) -> Result<()> {
     let program = Program::read(&build.run()?)?;
     layout::check(board, &program)?;
     let kernel = program.flat()?;
-    let folder: &Path = &args.output;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for (name, bytes) in
         [("kernel8.img", &kernel.bytes[..]), ("config.txt", CONFIG.as_bytes()), ("model.jamlet", image)]

@@ -46,8 +46,8 @@ pub struct Args {
     persist: bool,
     /// File to write; for a Raspberry Pi a folder. Its ending chooses between .uf2, .bin, .hex and .elf
     /// [default: BOARD and the board's usual ending]
-    #[arg(short, long, default_value = "", hide_default_value = true)]
-    output: PathBuf,
+    #[arg(short, long)]
+    output: Option<PathBuf>,
 }
 
 /// The board of this name, if it has firmware.
@@ -92,9 +92,9 @@ pub fn usual_ending(board: &Board) -> Option<&'static str> {
 /// # Errors
 /// First whatever can be known without building: names, the image, options, the file to write. Then what goes wrong in building;
 /// that the model doesn't fit; that the layout isn't what the board needs.
-pub fn run(mut args: Args) -> Result<()> {
+pub fn run(args: Args) -> Result<()> {
     let board = board(&args.board)?;
-    let ending = output(board, &mut args)?;
+    let (output, ending) = output(board, &args)?;
     let name = args.model.clone().unwrap_or_else(|| board.image.into());
     let file = ImageFile::open(Some(&name))?;
     let built_in = || build::models_folder().join(&name).with_extension("jamlet");
@@ -125,7 +125,7 @@ pub fn run(mut args: Args) -> Result<()> {
     build.check()?;
     if let Flashing::Card = board.flashing {
         card::check(board, file.name(), file.bytes(), &plan)?;
-        return card::write(board, &args, &build, file.bytes());
+        return card::write(board, &output, &build, file.bytes());
     }
     let elf = build.run()?;
     let program = Program::read(&elf)?;
@@ -142,37 +142,34 @@ pub fn run(mut args: Args) -> Result<()> {
         "hex" => hex::write(&memory)?.into_bytes(),
         _ => fs::read(&elf)?,
     };
-    fs::write(&args.output, &bytes).with_context(|| args.output.display().to_string())?;
-    println!("{}: {} bytes", args.output.display(), bytes.len());
+    fs::write(&output, &bytes).with_context(|| output.display().to_string())?;
+    println!("{}: {} bytes", output.display(), bytes.len());
     println!("{}", Sizes::of(&program)?);
-    println!("{}", hint(board, &args.output, &ending, memory.address));
+    println!("{}", hint(board, &output, &ending, memory.address));
     Ok(())
 }
 
-/// Settles the file to write, and gives its ending.
-fn output(board: &Board, args: &mut Args) -> Result<String> {
+/// The file or folder to write, and its ending.
+fn output(board: &Board, args: &Args) -> Result<(PathBuf, String)> {
     let endings = endings(board);
-    if args.output.as_os_str().is_empty() {
-        args.output = PathBuf::from(board.name);
-        usual_ending(board).map(|ending| args.output.set_extension(ending));
-    }
-    let output = &args.output;
+    let usual = || PathBuf::from(board.name).with_extension(usual_ending(board).unwrap_or_default());
+    let output = args.output.clone().unwrap_or_else(usual);
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(parent.is_dir(), "{}: no such folder", parent.display());
     if endings.is_empty() {
         ensure!(!output.is_file(), "{}: a file; for {} a folder is written", output.display(), board.name);
-        return Ok(String::new());
+        return Ok((output, String::new()));
     }
     ensure!(!output.is_dir(), "{}: a folder; for {} a file is written", output.display(), board.name);
-    let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_owned();
     ensure!(
-        endings.contains(&ending),
+        endings.contains(&ending.as_str()),
         "{}: for {} the ending must be .{}",
         output.display(),
         board.name,
         endings.join(", .")
     );
-    Ok(ending.into())
+    Ok((output, ending))
 }
 
 fn hint(board: &Board, file: &Path, ending: &str, address: u64) -> String {
