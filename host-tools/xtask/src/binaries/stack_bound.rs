@@ -91,10 +91,10 @@ impl Bound {
         let graph = CallGraph::read(program)?;
         let root = graph.named(start)?;
         ensure!(root.size > 0, "{start} has no instructions");
-        let mut walk = Walk { graph: &graph, known: HashMap::new(), bound: Self::default() };
-        let mut deepest = walk.down(root, &mut Vec::new(), &BTreeSet::new()).0;
+        let mut walk = Walk { graph: &graph, known: HashMap::new(), reach: HashMap::new(), bound: Self::default() };
+        let mut deepest = walk.down(root, &mut Vec::new(), &BTreeSet::new());
         if let Ok(handler) = graph.named("SysTick") {
-            let in_handler = walk.down(handler, &mut Vec::new(), &BTreeSet::new()).0;
+            let in_handler = walk.down(handler, &mut Vec::new(), &BTreeSet::new());
             deepest.0 += EXCEPTION + in_handler.0;
             deepest.1.push(("an interrupt".into(), EXCEPTION));
             deepest.1.extend(in_handler.1);
@@ -108,54 +108,56 @@ fn may_call(function: &str, closure: &str) -> bool {
     // A closure that is called by value would have to be in a box.
     let boxed = closure.ends_with("{{vtable.shim}}");
     // What computes knows nothing of text: calls run downward only, see the engine's `lib.rs`.
-    let computes = ["jamlet::layers", "jamlet::kernels"].iter().any(|module| function.starts_with(module));
-    let above = ["jamlet::tokenizer", "jamlet_app"].iter().any(|module| closure.starts_with(module));
+    let of =
+        |name: &str, modules: &[&str]| modules.iter().any(|module| name.trim_start_matches('<').starts_with(module));
+    let computes = of(function, &["jamlet::layers", "jamlet::kernels"]);
+    let above = of(closure, &["jamlet::tokenizer", "jamlet::summary", "jamlet_app"]);
     !(boxed || computes && above)
 }
 
 /// Bytes, and where they go.
 type Depth = (u64, Vec<(String, u64)>);
 
+/// A function, and the functions whose address was taken on the way to it.
+type Place = (u64, BTreeSet<u64>);
+
 struct Walk<'g> {
     graph: &'g CallGraph,
-    known: HashMap<(u64, BTreeSet<u64>), Depth>,
+    /// Depths by place, and by what of the way there could be called again, which is left out.
+    known: HashMap<(Place, BTreeSet<u64>), Depth>,
+    reach: HashMap<Place, BTreeSet<u64>>,
     bound: Bound,
 }
 
 impl Walk<'_> {
-    /// The depth from `function` on, and whether something was left out that another way here wouldn't leave out.
-    fn down(&mut self, function: &Function, way: &mut Vec<u64>, taken: &BTreeSet<u64>) -> (Depth, bool) {
+    /// The depth from `function` on.
+    fn down(&mut self, function: &Function, way: &mut Vec<u64>, taken: &BTreeSet<u64>) -> Depth {
         let mut taken = taken.clone();
         taken.extend(&function.takes);
-        let key = (function.address, taken);
-        if let Some(depth) = self.known.get(&key) {
-            return (depth.clone(), false);
-        }
         way.push(function.address);
-        let taken = &key.1;
-        let mut targets: BTreeSet<u64> = function.calls.iter().map(|&(_, to)| to & !1).collect();
-        let mut cut = false;
-        for target in targets.iter().filter(|target| way.contains(target)) {
-            cut = true;
-            self.bound.recursive.extend(self.graph.at(*target).map(|function| function.name.clone()));
+        let place = (function.address, taken);
+        let reach = self.reach(&place);
+        let key = (place, way.iter().copied().filter(|passed| reach.contains(passed)).collect());
+        if let Some(depth) = self.known.get(&key) {
+            way.pop();
+            return depth.clone();
+        }
+        let taken = &key.0.1;
+        for target in function.calls.iter().map(|&(_, to)| to & !1).filter(|target| way.contains(target)) {
+            self.bound.recursive.extend(self.graph.at(target).map(|function| function.name.clone()));
         }
         if function.dynamic {
             self.bound.dynamic.insert(function.name.clone());
         }
-        if function.indirect > 0 {
-            if taken.is_empty() {
-                self.bound.unresolved.insert(function.name.clone());
-            }
-            cut |= taken.iter().any(|target| way.contains(target));
-            let callable =
-                |at: &&u64| self.graph.at(**at).is_some_and(|closure| may_call(&function.name, &closure.name));
-            targets.extend(taken.iter().filter(callable));
+        if function.indirect > 0 && taken.is_empty() {
+            self.bound.unresolved.insert(function.name.clone());
         }
         let mut deepest: Depth = (0, Vec::new());
-        for target in targets.into_iter().filter(|target| !way.contains(target)).collect::<Vec<_>>() {
+        for target in
+            self.targets(function, taken).into_iter().filter(|target| !way.contains(target)).collect::<Vec<_>>()
+        {
             let Some(callee) = self.graph.at(target) else { continue };
-            let (depth, left_out) = self.down(callee, way, taken);
-            cut |= left_out;
+            let depth = self.down(callee, way, taken);
             if depth.0 > deepest.0 {
                 deepest = depth;
             }
@@ -163,10 +165,40 @@ impl Walk<'_> {
         way.pop();
         deepest.0 += function.frame;
         deepest.1.insert(0, (function.name.clone(), function.frame));
-        if !cut {
-            self.known.insert(key, deepest.clone());
+        self.known.insert(key, deepest.clone());
+        deepest
+    }
+
+    /// What a function may call where these addresses were taken.
+    fn targets(&self, function: &Function, taken: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let mut targets: BTreeSet<u64> = function.calls.iter().map(|&(_, to)| to & !1).collect();
+        if function.indirect > 0 {
+            let callable =
+                |at: &&u64| self.graph.at(**at).is_some_and(|closure| may_call(&function.name, &closure.name));
+            targets.extend(taken.iter().filter(callable));
         }
-        (deepest, cut)
+        targets
+    }
+
+    /// Everything that may be called from a place on, directly or not, whatever addresses are taken on the way.
+    fn reach(&mut self, place: &Place) -> BTreeSet<u64> {
+        if let Some(reach) = self.reach.get(place) {
+            return reach.clone();
+        }
+        let (mut reach, mut taken) = (BTreeSet::new(), place.1.clone());
+        loop {
+            let before = (reach.len(), taken.len());
+            let from: Vec<u64> = reach.iter().copied().chain([place.0]).collect();
+            for function in from.into_iter().filter_map(|at| self.graph.at(at)) {
+                taken.extend(&function.takes);
+                reach.extend(self.targets(function, &taken));
+            }
+            if before == (reach.len(), taken.len()) {
+                break;
+            }
+        }
+        self.reach.insert(place.clone(), reach.clone());
+        reach
     }
 }
 
