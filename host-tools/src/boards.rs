@@ -6,7 +6,7 @@ use jamlet::Options;
 use serde::Serialize;
 
 /// Flash that the firmware needs beside the image: engine, application and drivers, rounded up from the largest measured.
-pub const FIRMWARE_FLASH: u64 = 120 << 10;
+pub const FIRMWARE_FLASH: u64 = 160 << 10;
 /// RAM that the firmware needs beside the workspace: stack, serial buffers, logging, rounded up from the largest measured.
 pub const FIRMWARE_RAM: u64 = 34 << 10;
 

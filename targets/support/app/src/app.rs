@@ -476,6 +476,9 @@ fn note(answer: Answer) -> &'static str {
         (TextKind::Nothing, None) => "nothing to summarize; ",
         (TextKind::OtherLanguage, _) => "not English, quoted; ",
         (TextKind::Lines, Some(Way::Quote)) => "no sentences, quoted; ",
+        // A rewrite was searched for, and not chosen.
+        (_, Some(Way::Quote)) if answer.written > 0 => "quoted instead; ",
+        (_, Some(Way::Compress)) if answer.written > 0 => "quoted in part instead; ",
         (_, Some(Way::Quote)) => "quoted; ",
         (_, Some(Way::Compress)) => "quoted in part; ",
         _ => "",

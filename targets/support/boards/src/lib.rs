@@ -246,8 +246,8 @@ pub const BOARDS: [Board; 10] = [
         // 64 KiB of core-coupled memory at 0x1000_0000 stay unused.
         memory: Memory::Flash {
             flash: Region::new(0x0800_0000, MIB),
-            stack: Region::new(0x2000_0000, 12 * KIB),
-            ram: Region::new(0x2000_3000, 116 * KIB),
+            stack: Region::new(0x2000_0000, 10 * KIB),
+            ram: Region::new(0x2000_2800, 118 * KIB),
         },
         image: "nano",
         window: WINDOW,
