@@ -265,7 +265,7 @@ fn options(name: &str, chunk: u32) -> Options {
 /// # Errors
 /// When it can't be built.
 pub fn build(board: &Emulated) -> Result<PathBuf> {
-    board.build(if board.folder == "linux" { "linux" } else { "conformance" }, None)
+    board.build(if board.folder == "checks/linux" { "linux" } else { "conformance" }, None)
 }
 
 /// A case as `jamlet_app::conformance` reads it.
