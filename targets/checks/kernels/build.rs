@@ -5,11 +5,14 @@ use std::path::Path;
 use std::{env, fs};
 
 const TESTS: &str = "../../../engine/tests/kernels_equal.rs";
+/// A module of the tests.
+const RANDOM: &str = "../../../engine/tests/random/mod.rs";
 /// What needs threads.
 const HOST_ONLY: [&str; 1] = ["a_crew_does_every_share_once"];
 
 fn main() {
     println!("cargo::rerun-if-changed={TESTS}");
+    println!("cargo::rerun-if-changed={RANDOM}");
     println!("cargo::rerun-if-changed=build.rs");
     let text = fs::read_to_string(TESTS).expect("the engine's tests of its kernels");
     let mut names = Vec::new();
@@ -45,6 +48,8 @@ fn main() {
         code += &format!("    (\"{name}\", {name}),\n");
     }
     code += "];\n";
-    let out = Path::new(&env::var("OUT_DIR").expect("cargo sets it")).join("equal.rs");
-    fs::write(&out, code).expect("writing the tests");
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    let out = Path::new(&out);
+    fs::write(out.join("equal.rs"), code).expect("writing the tests");
+    fs::copy(RANDOM, out.join("random.rs")).expect("writing their random numbers");
 }

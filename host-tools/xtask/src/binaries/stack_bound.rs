@@ -135,8 +135,15 @@ impl Walk<'_> {
         let mut taken = taken.clone();
         taken.extend(&function.takes);
         way.push(function.address);
-        let place = (function.address, taken);
+        let mut place = (function.address, taken);
         let reach = self.reach(&place);
+        // What nothing from here on can call makes no difference.
+        let callers: Vec<&Function> = reach.iter().chain([&function.address]).filter_map(|at| self.graph.at(*at)).collect();
+        let callers: Vec<&Function> = callers.into_iter().filter(|caller| caller.indirect > 0).collect();
+        place.1.retain(|at| {
+            let closure = self.graph.at(*at);
+            closure.is_some_and(|closure| callers.iter().any(|caller| may_call(&caller.name, &closure.name)))
+        });
         let key = (place, way.iter().copied().filter(|passed| reach.contains(passed)).collect());
         if let Some(depth) = self.known.get(&key) {
             way.pop();

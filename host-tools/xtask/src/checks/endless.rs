@@ -127,7 +127,7 @@ fn on_board(board: &Emulated, image: &[u8], options: Options, tokens: u32) -> Re
     let workspace = Plan::new(image, options).map_err(anyhow::Error::msg)?.bytes();
     ensure!(board.fits(case.len(), workspace), "the model doesn't fit {}", board.name);
     let right = on_host(&case)?;
-    let program = board.build(if board.folder == "linux" { "linux" } else { "conformance" }, None)?;
+    let program = board.build(if board.folder == "checks/linux" { "linux" } else { "conformance" }, None)?;
     let scratch = tempfile::tempdir()?;
     let (report, [early, late]) = emulate(board, &program, &case, scratch.path())?;
     let change = 100.0 * (late as f64 - early as f64) / early as f64;
