@@ -70,7 +70,12 @@ fn any_bytes_are_a_text() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("text");
     let long_line: Vec<u8> = b"no end of a line ".iter().copied().cycle().take(20_000).collect();
-    for bytes in [&b"a"[..], b"caf\xe9 au lait, na\xefve and clich\xe9\xf0\x9f", "\u{1F469}\u{200D}\u{1F4BB}".as_bytes(), &long_line] {
+    for bytes in [
+        &b"a"[..],
+        b"caf\xe9 au lait, na\xefve and clich\xe9\xf0\x9f",
+        "\u{1F469}\u{200D}\u{1F4BB}".as_bytes(),
+        &long_line,
+    ] {
         std::fs::write(&file, bytes).expect("a file");
         ok(&["summarize", text(&file), "-n", "4"]);
     }

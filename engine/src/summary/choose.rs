@@ -101,9 +101,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         }
         let better = match self.options.style {
             Style::Rewrite => true,
-            Style::Auto => {
-                self.passages == 0 && self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound()
-            }
+            Style::Auto => self.passages == 0 && self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound(),
             Style::Quote | Style::Compress => false,
         };
         Ok(Some(match better {

@@ -1,7 +1,7 @@
 //! The folder for a Raspberry Pi's SD card.
 
-use super::program::Program;
 use super::layout;
+use super::program::Program;
 use crate::firmware::build::Build;
 use anyhow::{Context, Result, bail};
 use jamlet::Plan;

@@ -2,17 +2,17 @@
 //!
 //! A function takes what its instructions subtract from the stack pointer, and what the deepest of its callees takes. A
 //! call of a computed address is a closure's or a trait object's: closures lie in frames further up, so it may lead to
-//! whatever a function on the way here took the address of. One that is running already is left out: nothing calls a
-//! closure again that it has borrowed.
+//! the functions whose address was taken by somebody from whom the caller is reached. Functions that may call each other count
+//! once each: a bound that is sound, and far above what is used where closures call closures.
 
-use crate::binaries::callgraph::{CallGraph, Function};
+use crate::binaries::callgraph::CallGraph;
 use crate::boards::emulated::named;
 use crate::checks::stack_in_use::{self, Painted};
 use anyhow::{Result, ensure};
 use jamlet_boards::{BOARDS, Flashing};
 use jamlet_tools::firmware::build::Build;
 use jamlet_tools::firmware::program::Program;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Arguments of the command.
 #[derive(clap::Args)]
@@ -91,15 +91,30 @@ impl Bound {
         let graph = CallGraph::read(program)?;
         let root = graph.named(start)?;
         ensure!(root.size > 0, "{start} has no instructions");
-        let mut walk = Walk { graph: &graph, known: HashMap::new(), reach: HashMap::new(), bound: Self::default() };
-        let mut deepest = walk.down(root, &mut Vec::new(), &BTreeSet::new());
+        let calls = Calls::of(&graph, root.address);
+        let mut bound = Self::default();
+        for &at in calls.targets.keys() {
+            let Some(function) = graph.at(at) else { continue };
+            if function.dynamic {
+                bound.dynamic.insert(function.name.clone());
+            }
+            if function.indirect > 0 && calls.indirect.get(&at).is_none_or(BTreeSet::is_empty) {
+                bound.unresolved.insert(function.name.clone());
+            }
+        }
+        let components = Components::of(&calls);
+        for component in components.members.iter().filter(|component| component.len() > 1) {
+            bound.recursive.extend(component.iter().filter_map(|&at| Some(graph.at(at)?.name.clone())));
+        }
+        let mut deepest = components.deepest(&graph, &calls, root.address);
         if let Ok(handler) = graph.named("SysTick") {
-            let in_handler = walk.down(handler, &mut Vec::new(), &BTreeSet::new());
+            let calls = Calls::of(&graph, handler.address);
+            let in_handler = Components::of(&calls).deepest(&graph, &calls, handler.address);
             deepest.0 += EXCEPTION + in_handler.0;
             deepest.1.push(("an interrupt".into(), EXCEPTION));
             deepest.1.extend(in_handler.1);
         }
-        Ok(Self { bytes: deepest.0, way: deepest.1, ..walk.bound })
+        Ok(Self { bytes: deepest.0, way: deepest.1, ..bound })
     }
 }
 
@@ -107,105 +122,141 @@ impl Bound {
 fn may_call(function: &str, closure: &str) -> bool {
     // A closure that is called by value would have to be in a box.
     let boxed = closure.ends_with("{{vtable.shim}}");
-    // What computes knows nothing of text: calls run downward only, see the engine's `lib.rs`.
     let of =
         |name: &str, modules: &[&str]| modules.iter().any(|module| name.trim_start_matches('<').starts_with(module));
-    let computes = of(function, &["jamlet::layers", "jamlet::kernels"]);
-    let above = of(closure, &["jamlet::tokenizer", "jamlet::summary", "jamlet_app"]);
-    !(boxed || computes && above)
+    let text = ["jamlet::tokenizer", "jamlet::prompt_encoder"];
+    let computing = ["jamlet::layers", "jamlet::kernels", "jamlet::matrix", "jamlet::state"];
+    // Calls run downward only, see the engine's `lib.rs`: what computes is given nothing of texts, and the tokenizer nothing of what
+    // computes. The tokenizer's own closures stay in it.
+    let upward = of(function, &computing) && !of(closure, &computing)
+        || of(function, &text)
+            && of(closure, &["jamlet::session", "jamlet::beams", "jamlet::layers", "jamlet::kernels"])
+        || of(closure, &text) && !of(function, &text)
+        || of(function, &["jamlet::session"]) && of(closure, &["jamlet_app", "jamlet::layers", "jamlet::kernels"]);
+    !(boxed || upward)
 }
 
 /// Bytes, and where they go.
 type Depth = (u64, Vec<(String, u64)>);
 
-/// A function, and the functions whose address was taken on the way to it.
-type Place = (u64, BTreeSet<u64>);
-
-struct Walk<'g> {
-    graph: &'g CallGraph,
-    /// Depths by place, and by what of the way there could be called again, which is left out.
-    known: HashMap<(Place, BTreeSet<u64>), Depth>,
-    reach: HashMap<Place, BTreeSet<u64>>,
-    bound: Bound,
+/// Who may call whom, of all that is reached from a function. A computed address is that of any function whose address was taken by
+/// somebody from whom the caller is reached.
+#[derive(Default)]
+struct Calls {
+    targets: BTreeMap<u64, BTreeSet<u64>>,
+    /// Those of them at computed addresses.
+    indirect: BTreeMap<u64, BTreeSet<u64>>,
 }
 
-impl Walk<'_> {
-    /// The depth from `function` on.
-    fn down(&mut self, function: &Function, way: &mut Vec<u64>, taken: &BTreeSet<u64>) -> Depth {
-        let mut taken = taken.clone();
-        taken.extend(&function.takes);
-        way.push(function.address);
-        let mut place = (function.address, taken);
-        let reach = self.reach(&place);
-        // What nothing from here on can call makes no difference.
-        let callers: Vec<&Function> = reach.iter().chain([&function.address]).filter_map(|at| self.graph.at(*at)).collect();
-        let callers: Vec<&Function> = callers.into_iter().filter(|caller| caller.indirect > 0).collect();
-        place.1.retain(|at| {
-            let closure = self.graph.at(*at);
-            closure.is_some_and(|closure| callers.iter().any(|caller| may_call(&caller.name, &closure.name)))
-        });
-        let key = (place, way.iter().copied().filter(|passed| reach.contains(passed)).collect());
-        if let Some(depth) = self.known.get(&key) {
-            way.pop();
-            return depth.clone();
-        }
-        let taken = &key.0.1;
-        for target in function.calls.iter().map(|&(_, to)| to & !1).filter(|target| way.contains(target)) {
-            self.bound.recursive.extend(self.graph.at(target).map(|function| function.name.clone()));
-        }
-        if function.dynamic {
-            self.bound.dynamic.insert(function.name.clone());
-        }
-        if function.indirect > 0 && taken.is_empty() {
-            self.bound.unresolved.insert(function.name.clone());
-        }
-        let mut deepest: Depth = (0, Vec::new());
-        for target in
-            self.targets(function, taken).into_iter().filter(|target| !way.contains(target)).collect::<Vec<_>>()
-        {
-            let Some(callee) = self.graph.at(target) else { continue };
-            let depth = self.down(callee, way, taken);
-            if depth.0 > deepest.0 {
-                deepest = depth;
-            }
-        }
-        way.pop();
-        deepest.0 += function.frame;
-        deepest.1.insert(0, (function.name.clone(), function.frame));
-        self.known.insert(key, deepest.clone());
-        deepest
-    }
-
-    /// What a function may call where these addresses were taken.
-    fn targets(&self, function: &Function, taken: &BTreeSet<u64>) -> BTreeSet<u64> {
-        let mut targets: BTreeSet<u64> = function.calls.iter().map(|&(_, to)| to & !1).collect();
-        if function.indirect > 0 {
-            let callable =
-                |at: &&u64| self.graph.at(**at).is_some_and(|closure| may_call(&function.name, &closure.name));
-            targets.extend(taken.iter().filter(callable));
-        }
-        targets
-    }
-
-    /// Everything that may be called from a place on, directly or not, whatever addresses are taken on the way.
-    fn reach(&mut self, place: &Place) -> BTreeSet<u64> {
-        if let Some(reach) = self.reach.get(place) {
-            return reach.clone();
-        }
-        let (mut reach, mut taken) = (BTreeSet::new(), place.1.clone());
+impl Calls {
+    fn of(graph: &CallGraph, root: u64) -> Self {
+        let mut calls = Self::default();
         loop {
-            let before = (reach.len(), taken.len());
-            let from: Vec<u64> = reach.iter().copied().chain([place.0]).collect();
-            for function in from.into_iter().filter_map(|at| self.graph.at(at)) {
-                taken.extend(&function.takes);
-                reach.extend(self.targets(function, &taken));
+            let reached = calls.reached(graph, root);
+            let before: usize = calls.indirect.values().map(BTreeSet::len).sum();
+            for &taker in &reached {
+                let Some(function) = graph.at(taker).filter(|function| !function.takes.is_empty()) else { continue };
+                for caller in calls.reached(graph, taker) {
+                    let Some(caller) = graph.at(caller).filter(|caller| caller.indirect > 0) else { continue };
+                    let taken = function.takes.iter().map(|&at| at & !1);
+                    let callable =
+                        taken.filter(|&at| graph.at(at).is_some_and(|taken| may_call(&caller.name, &taken.name)));
+                    calls.indirect.entry(caller.address).or_default().extend(callable);
+                }
             }
-            if before == (reach.len(), taken.len()) {
-                break;
+            if calls.indirect.values().map(BTreeSet::len).sum::<usize>() == before {
+                calls.targets = reached.into_iter().map(|at| (at, calls.targets_of(graph, at))).collect();
+                return calls;
             }
         }
-        self.reach.insert(place.clone(), reach.clone());
-        reach
+    }
+
+    fn targets_of(&self, graph: &CallGraph, at: u64) -> BTreeSet<u64> {
+        let direct = graph.at(at).into_iter().flat_map(|function| function.calls.iter().map(|&(_, to)| to & !1));
+        direct
+            .chain(self.indirect.get(&at).into_iter().flatten().copied())
+            .filter(|&to| graph.at(to).is_some())
+            .collect()
+    }
+
+    /// Everything that may be called from a function on, itself included.
+    fn reached(&self, graph: &CallGraph, from: u64) -> BTreeSet<u64> {
+        let (mut reached, mut open) = (BTreeSet::from([from]), vec![from]);
+        while let Some(at) = open.pop() {
+            open.extend(self.targets_of(graph, at).into_iter().filter(|&to| reached.insert(to)));
+        }
+        reached
+    }
+}
+
+/// Functions that may call each other, directly or not (Tarjan 1972), callees before callers. A stack has each of a component's
+/// functions once at most, so that its depth is at most the sum of their frames.
+#[derive(Default)]
+struct Components {
+    members: Vec<Vec<u64>>,
+    index: HashMap<u64, usize>,
+    low: HashMap<u64, usize>,
+    open: Vec<u64>,
+    of: HashMap<u64, usize>,
+}
+
+impl Components {
+    fn of(calls: &Calls) -> Self {
+        let mut components = Self::default();
+        for &at in calls.targets.keys() {
+            if !components.index.contains_key(&at) {
+                components.visit(calls, at);
+            }
+        }
+        components
+    }
+
+    fn visit(&mut self, calls: &Calls, at: u64) {
+        let number = self.index.len();
+        self.index.insert(at, number);
+        self.low.insert(at, number);
+        self.open.push(at);
+        for &to in calls.targets.get(&at).into_iter().flatten() {
+            if !self.index.contains_key(&to) {
+                self.visit(calls, to);
+                self.low.insert(at, self.low[&at].min(self.low[&to]));
+            } else if !self.of.contains_key(&to) {
+                self.low.insert(at, self.low[&at].min(self.index[&to]));
+            }
+        }
+        if self.low[&at] == number {
+            let mut members = Vec::new();
+            while let Some(member) = self.open.pop() {
+                self.of.insert(member, self.members.len());
+                members.push(member);
+                if member == at {
+                    break;
+                }
+            }
+            self.members.push(members);
+        }
+    }
+
+    /// The deepest way from a function on.
+    fn deepest(&self, graph: &CallGraph, calls: &Calls, root: u64) -> Depth {
+        let mut depths: Vec<Depth> = Vec::new();
+        for (number, members) in self.members.iter().enumerate() {
+            let mut deepest: Depth = (0, Vec::new());
+            for to in members.iter().filter_map(|member| calls.targets.get(member)).flatten() {
+                let Some(depth) = self.of.get(to).filter(|&&to| to != number).and_then(|&to| depths.get(to)) else {
+                    continue;
+                };
+                if depth.0 > deepest.0 {
+                    deepest = depth.clone();
+                }
+            }
+            for function in members.iter().filter_map(|&member| graph.at(member)) {
+                deepest.0 += function.frame;
+                deepest.1.insert(0, (function.name.clone(), function.frame));
+            }
+            depths.push(deepest);
+        }
+        self.of.get(&root).and_then(|&number| depths.get(number)).cloned().unwrap_or_default()
     }
 }
 

@@ -545,7 +545,8 @@ impl<P: Port, B: Board> Listener for Door<'_, P, B> {
     #[inline(never)]
     fn text(&mut self, piece: &str) -> ControlFlow<()> {
         let Self { port, board, input, .. } = self;
-        let polled = text_lines(port, piece).and_then(|()| port.flush()).and_then(|()| input.poll_and_hold(port, board));
+        let polled =
+            text_lines(port, piece).and_then(|()| port.flush()).and_then(|()| input.poll_and_hold(port, board));
         match polled {
             Ok(true) => ControlFlow::Break(()),
             Ok(false) => ControlFlow::Continue(()),
