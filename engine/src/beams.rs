@@ -56,14 +56,15 @@ pub struct Beams<const B: usize> {
     beams: [Beam; B],
     /// How they go on, the most probable first.
     choices: Vec<Choice, B>,
-    /// The best summary that ended, and the mean of its tokens.
-    best: Option<(Beam, f32)>,
+    /// The best summary that ended, and the mean of its tokens if there is one.
+    best: Beam,
+    best_mean: Option<f32>,
     /// How many ended.
     ended: usize,
 }
 
 /// The beginning of a summary.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Beam {
     tokens: History,
     /// Sum of its tokens' log-probabilities, less what they cost.
@@ -96,7 +97,8 @@ impl<const B: usize> Beams<B> {
             start: None,
             beams: [Beam::NEW; B],
             choices: Vec::new(),
-            best: None,
+            best: Beam::NEW,
+            best_mean: None,
             ended: 0,
         }
     }
@@ -110,7 +112,7 @@ impl<const B: usize> Beams<B> {
     pub fn reset(&mut self) {
         self.start = None;
         self.choices.clear();
-        (self.best, self.ended) = (None, 0);
+        (self.best_mean, self.ended) = (None, 0);
     }
 
     /// Writes another token of each summary, and says whether there is more to do. The first call begins where the session
@@ -127,6 +129,8 @@ impl<const B: usize> Beams<B> {
         match self.start {
             None => {
                 let start = session.position_after_sampled();
+                // A sampled token that waits is fed.
+                session.feed(&[])?;
                 if let Some(first) = self.beams.first_mut() {
                     *first = Beam::NEW;
                 }
@@ -140,7 +144,7 @@ impl<const B: usize> Beams<B> {
 
     /// The tokens of the answer as it looks now, and when there is no more to do the answer itself.
     pub fn tokens(&self) -> impl Iterator<Item = u32> + '_ {
-        let best = self.best.as_ref().map(|(beam, _)| beam);
+        let best = self.best_mean.map(|_| &self.best);
         let leads = self.choices.first().and_then(|choice| self.beams.get(choice.beam));
         best.or(leads).into_iter().flat_map(|beam| beam.tokens.oldest_first())
     }
@@ -160,7 +164,7 @@ impl<const B: usize> Beams<B> {
     /// Of the answer, when there is no more to do: the mean log-probability of its tokens and its end, and the mean of what
     /// [`grounding`](crate::sampler::grounding) costs them.
     pub(crate) fn means(&self) -> Option<(f32, f32)> {
-        let (beam, mean) = self.best.as_ref()?;
+        let (beam, mean) = (&self.best, self.best_mean?);
         let cost = beam.cost / (beam.tokens.len() + 1) as f32;
         Some((mean + cost, cost))
     }
@@ -173,46 +177,60 @@ impl<const B: usize> Beams<B> {
         start: u64,
         found: &mut Found<B>,
     ) -> Result<(), SessionError> {
-        let mut waiting = core::mem::take(&mut self.choices);
-        let mut done = [false; B];
-        while let Some(Choice { beam, token, score, cost }) = waiting.pop() {
-            // Its beam comes to where the session computes. Who was there goes where it was.
-            if beam != 0 {
-                let length = self.beams.get(beam).map_or(0, |beam| beam.tokens.len());
-                session.exchange(beam - 1, start + length as u64);
-                self.beams.swap_places(beam);
-                done.swap_places(beam);
-                waiting
-                    .iter_mut()
-                    .chain(&mut found.choices)
-                    .chain(&mut found.ends)
-                    .for_each(|choice| choice.follow(beam));
-            }
-            // Where others go on from the same beginning, it stays: in a place that nobody waits for.
-            if waiting.iter().any(|choice| choice.beam == 0) {
-                let taken = |place: usize| done.get(place) != Some(&false) || waiting.iter().any(|c| c.beam == place);
-                if let Some(free) = (1..width::<B>(session)).find(|&place| !taken(place)) {
-                    session.copy_to(free - 1);
-                    if let Some((first, other)) = self.beams.pair(free) {
-                        other.clone_from(first);
-                    }
-                    waiting.iter_mut().filter(|choice| choice.beam == 0).for_each(|choice| choice.beam = free);
-                }
-            }
-            let Some(first) = self.beams.first_mut() else { break };
-            (first.score, first.cost) = (score, cost);
-            first.tokens.write(token);
-            if let (Some(grounding), Some(tokenizer)) = (grounding, session.model().tokenizer()) {
-                grounding.push_behind(&mut first.writer, &tokenizer, token);
-            }
-            if let Some(done) = done.first_mut() {
-                *done = true;
-            }
+        let mut round = Round { waiting: core::mem::take(&mut self.choices), done: [false; B] };
+        while let Some(choice) = round.waiting.pop() {
+            self.bring(session, start, choice.beam, &mut round, found);
+            self.append(session, grounding, choice);
             // Known: it comes from the head's rows.
-            session.feed(&[token])?;
+            session.feed(&[choice.token])?;
             self.look(session, grounding, found)?;
         }
         Ok(())
+    }
+
+    /// Brings a beam to where the session computes. Who was there goes where it was.
+    #[inline(never)]
+    fn bring(
+        &mut self,
+        session: &mut Session<'_, '_>,
+        start: u64,
+        beam: usize,
+        Round { waiting, done }: &mut Round<B>,
+        found: &mut Found<B>,
+    ) {
+        if beam != 0 {
+            let length = self.beams.get(beam).map_or(0, |beam| beam.tokens.len());
+            session.exchange(beam - 1, start + length as u64);
+            self.beams.swap_places(beam);
+            done.swap_places(beam);
+            let choices = waiting.iter_mut().chain(&mut found.choices).chain(&mut found.ends);
+            choices.for_each(|choice| choice.follow(beam));
+        }
+        // Where others go on from the same beginning, it stays: in a place that nobody waits for.
+        if waiting.iter().any(|choice| choice.beam == 0) {
+            let taken = |place: usize| done.get(place) != Some(&false) || waiting.iter().any(|c| c.beam == place);
+            if let Some(free) = (1..width::<B>(session)).find(|&place| !taken(place)) {
+                session.copy_to(free - 1);
+                if let Some((first, other)) = self.beams.pair(free) {
+                    *other = *first;
+                }
+                waiting.iter_mut().filter(|choice| choice.beam == 0).for_each(|choice| choice.beam = free);
+            }
+        }
+        if let Some(done) = done.first_mut() {
+            *done = true;
+        }
+    }
+
+    /// Appends a chosen token to the first beam.
+    #[inline(never)]
+    fn append(&mut self, session: &Session<'_, '_>, grounding: Option<&Grounding>, choice: Choice) {
+        let Some(first) = self.beams.first_mut() else { return };
+        (first.score, first.cost) = (choice.score, choice.cost);
+        first.tokens.write(choice.token);
+        if let (Some(grounding), Some(tokenizer)) = (grounding, session.model().tokenizer()) {
+            grounding.push_behind(&mut first.writer, &tokenizer, choice.token);
+        }
     }
 
     /// Looks how the first beam may go on.
@@ -230,7 +248,7 @@ impl<const B: usize> Beams<B> {
         };
         let mut best = Found::<B>::new();
         let mut total = LogSum::NEW;
-        session.logits(|first, logits| {
+        session.logits_of_last(|first, logits| {
             total.add(logits);
             penalize_repeats(NO_REPEAT, &beam.tokens, first, logits);
             for (token, &logit) in (first as u32..).zip(&*logits) {
@@ -263,21 +281,21 @@ impl<const B: usize> Beams<B> {
             let Some(beam) = self.beams.get(end.beam).filter(|_| better < width) else { continue };
             self.ended += 1;
             let mean = mean(end.score, beam.tokens.len() + 1);
-            if self.best.as_ref().is_none_or(|(_, best)| mean > *best) {
-                self.best = Some((Beam { cost: end.cost, ..beam.clone() }, mean));
+            if self.best_mean.is_none_or(|best| mean > best) {
+                self.best = *beam;
+                (self.best.cost, self.best_mean) = (end.cost, Some(mean));
             }
         }
         choices.truncate(width);
         let length = choices.first().and_then(|choice| self.beams.get(choice.beam)).map_or(0, |beam| beam.tokens.len());
-        let hope = choices
-            .iter()
-            .any(|choice| self.best.as_ref().is_none_or(|(_, best)| mean(choice.score, length + 1) > *best));
+        let hope = choices.iter().any(|choice| self.best_mean.is_none_or(|best| mean(choice.score, length + 1) > best));
         let more = hope && self.ended < width && length < self.limit;
         if !more {
-            if self.best.is_none() {
-                // Cut off: the beam that led, without the token that it would go on with.
-                let leads = choices.first().and_then(|choice| self.beams.get(choice.beam));
-                self.best = leads.map(|beam| (beam.clone(), mean(beam.score, length)));
+            // Cut off: the beam that led, without the token that it would go on with.
+            let leads = choices.first().and_then(|choice| self.beams.get(choice.beam));
+            if let Some(beam) = leads.filter(|_| self.best_mean.is_none()) {
+                self.best = *beam;
+                self.best_mean = Some(mean(beam.score, length));
             }
             choices.clear();
         }
@@ -304,6 +322,14 @@ impl Choice {
             self.beam = 0;
         }
     }
+}
+
+/// A token of each beam.
+struct Round<const B: usize> {
+    /// Those that aren't fed yet.
+    waiting: Vec<Choice, B>,
+    /// Beams that have theirs, by place.
+    done: [bool; B],
 }
 
 /// Ways to go on, and ways to end, the best of each first; among equals the first that was found.

@@ -63,6 +63,7 @@
 //! * [`kernels`]: all arithmetic, with the contract that makes it bit-identical on every target. The only module that knows
 //!   about processors, and the only place for `unsafe`.
 //! * `matrix`: the quantized matrix, in the order in which kernels read it.
+//! * `slot`: a value or none, as zeros.
 //! * `planned`: the assertion that the memory plan and its use agree.
 #![no_std]
 #![deny(unsafe_code)]
@@ -83,6 +84,7 @@ mod prompt_encoder;
 pub mod rewind;
 pub mod sampler;
 mod session;
+mod slot;
 pub mod state;
 pub mod summary;
 pub mod tokenizer;

@@ -232,8 +232,13 @@ impl<'m, 'w> Session<'m, 'w> {
     ///
     /// # Errors
     /// [`SessionError::NothingFed`].
-    pub fn logits(&mut self, mut sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
+    pub fn logits(&mut self, sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
         self.feed_pending();
+        self.logits_of_last(sink)
+    }
+
+    /// As [`Session::logits`], where no sampled token waits to be fed.
+    pub(crate) fn logits_of_last(&mut self, mut sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
         let last = self.last.ok_or(SessionError::NothingFed)?;
         let rows = self.model.head().rows();
         self.head(last, 0, rows, &mut sink);
@@ -380,16 +385,16 @@ impl<'m, 'w> Session<'m, 'w> {
         self.position
     }
 
-    /// Copies the state to place `place` of [`Options::beams`] − 1, where it stays.
+    /// Copies the state to place `place` of [`Options::beams`] − 1, where it stays. No sampled token waits to be fed.
     pub(crate) fn copy_to(&mut self, place: usize) {
-        self.feed_pending();
+        debug_assert!(self.pending.is_none(), "a token waits");
         self.beam_states.copy(place, self.position, &mut self.mamba, &mut self.cache);
     }
 
     /// Exchanges the state with the one in place `place`, which has seen `position` tokens. There are no logits then until
-    /// something is fed.
+    /// something is fed. No sampled token waits.
     pub(crate) fn exchange(&mut self, place: usize, position: u64) {
-        self.feed_pending();
+        debug_assert!(self.pending.is_none(), "a token waits");
         // Of both, all that either has.
         let longer = self.position.max(position);
         self.beam_states.exchange(place, longer, &mut self.mamba, &mut self.cache);

@@ -1,4 +1,6 @@
-//! Drops white space around a text that comes in pieces.
+//! Drops white space around a text, a byte at a time.
+
+use crate::tokenizer::drop_front;
 
 /// White space in a row that is remembered, in bytes: of a longer run at the end of a text, what came first stays.
 const MAX_HELD: usize = 128;
@@ -13,100 +15,97 @@ pub(super) struct Trim {
     at_start: bool,
     /// White space at the end of the text is dropped.
     at_end: bool,
-    /// White space that may be the end of the text.
-    held: heapless::Vec<u8, MAX_HELD>,
+    /// Bytes that are certain, and behind them white space that may be the end of the text.
+    held: heapless::Vec<u8, { MAX_HELD + 2 * LONGEST }>,
+    /// So many of `held` are certain, and so many of those are out.
+    ready: usize,
+    out: usize,
     /// Bytes that may become a character that is white space.
     partial: heapless::Vec<u8, LONGEST>,
 }
 
 impl Trim {
-    pub fn new() -> Self {
-        Self { at_start: false, at_end: false, held: heapless::Vec::new(), partial: heapless::Vec::new() }
-    }
+    pub const NEW: Self = Self {
+        at_start: false,
+        at_end: false,
+        held: heapless::Vec::new(),
+        ready: 0,
+        out: 0,
+        partial: heapless::Vec::new(),
+    };
 
     /// Begins a text.
     pub fn begin(&mut self, at_start: bool, at_end: bool) {
-        self.held.clear();
-        self.partial.clear();
-        (self.at_start, self.at_end) = (at_start, at_end);
+        *self = Self { at_start, at_end, ..Self::NEW };
     }
 
-    pub fn feed(&mut self, text: &[u8], out: &mut dyn FnMut(&[u8])) {
-        let waits = !self.partial.is_empty() || !self.held.is_empty();
-        if !self.at_start && !self.at_end && !waits {
-            return out(text);
+    /// The next byte of the text; only after [`Trim::next`] has said that it needs more.
+    pub fn put(&mut self, byte: u8) {
+        let trims = self.at_start || self.at_end || !self.held.is_empty() || !self.partial.is_empty();
+        if self.partial.is_empty() && !(trims && may_begin_space(byte)) {
+            return self.release(&[byte]);
         }
-        // Up to `from`, all is out or held.
-        let mut from = 0;
-        for (at, &byte) in text.iter().enumerate() {
-            if self.partial.is_empty() && !may_begin_space(byte) {
-                // The usual byte: it goes out with those around it.
-                self.release(out);
-                continue;
-            }
-            if self.partial.is_empty() {
-                out(text.get(from..at).unwrap_or(&[]));
-            }
-            from = at + 1;
-            self.push(byte, out);
-        }
-        out(text.get(from..).unwrap_or(&[]));
-    }
-
-    /// The text ends here.
-    pub fn finish(&mut self, out: &mut dyn FnMut(&[u8])) {
-        if !self.partial.is_empty() {
-            self.release(out);
-            out(&self.partial);
-            self.partial.clear();
-        }
-        if !self.at_end {
-            self.release(out);
-        }
-        self.held.clear();
-    }
-
-    fn push(&mut self, byte: u8, out: &mut dyn FnMut(&[u8])) {
         // There is room: what has three bytes is white space or not.
         let _ = self.partial.push(byte);
         match kind(&self.partial) {
             Kind::Partial => {}
             Kind::Space => {
                 if !self.at_start {
-                    self.hold(out);
+                    self.hold();
                 }
                 self.partial.clear();
             }
             Kind::Other => {
                 // The last byte may begin a character; those before it are none that is white space.
                 let last = (self.partial.len() > 1 && may_begin_space(byte)).then(|| self.partial.pop()).flatten();
-                self.release(out);
-                out(&self.partial);
-                self.partial.clear();
+                self.release_partial();
                 if let Some(last) = last {
-                    self.push(last, out);
+                    self.put(last);
                 }
             }
         }
     }
 
-    /// Holds the character in `partial`.
-    fn hold(&mut self, out: &mut dyn FnMut(&[u8])) {
-        if self.held.len() + self.partial.len() > MAX_HELD {
-            out(&self.held);
-            self.held.clear();
+    /// The text ends here, likewise.
+    pub fn end(&mut self) {
+        if !self.partial.is_empty() {
+            self.release_partial();
         }
-        // There is room now.
+        if self.at_end {
+            self.held.truncate(self.ready);
+        }
+        self.ready = self.held.len();
+    }
+
+    /// The next byte that is certain; `None` when more has to come in.
+    pub fn next(&mut self) -> Option<u8> {
+        let byte = *self.held.get(..self.ready)?.get(self.out)?;
+        self.out += 1;
+        if self.out == self.ready {
+            drop_front(&mut self.held, self.ready);
+            (self.ready, self.out) = (0, 0);
+        }
+        Some(byte)
+    }
+
+    /// Holds the character in `partial`.
+    fn hold(&mut self) {
+        if self.held.len() + self.partial.len() > MAX_HELD {
+            self.ready = self.held.len();
+        }
         let _ = self.held.extend_from_slice(&self.partial);
     }
 
-    /// The text goes on: what was held is in the midst of it.
-    fn release(&mut self, out: &mut dyn FnMut(&[u8])) {
+    fn release_partial(&mut self) {
+        let partial = core::mem::take(&mut self.partial);
+        self.release(&partial);
+    }
+
+    /// The text goes on with `bytes`: what was held is in the midst of it.
+    fn release(&mut self, bytes: &[u8]) {
         self.at_start = false;
-        if !self.held.is_empty() {
-            out(&self.held);
-            self.held.clear();
-        }
+        let _ = self.held.extend_from_slice(bytes);
+        self.ready = self.held.len();
     }
 }
 
@@ -148,13 +147,15 @@ mod tests {
     use std::string::String;
     use std::vec::Vec;
 
-    fn trim(text: &[u8], piece: usize, start: bool, end: bool) -> Vec<u8> {
-        let (mut trim, mut out) = (Trim::new(), Vec::new());
+    fn trim(text: &[u8], start: bool, end: bool) -> Vec<u8> {
+        let (mut trim, mut out) = (Trim::NEW, Vec::new());
         trim.begin(start, end);
-        for part in text.chunks(piece) {
-            trim.feed(part, &mut |bytes| out.extend_from_slice(bytes));
+        for &byte in text {
+            trim.put(byte);
+            out.extend(core::iter::from_fn(|| trim.next()));
         }
-        trim.finish(&mut |bytes| out.extend_from_slice(bytes));
+        trim.end();
+        out.extend(core::iter::from_fn(|| trim.next()));
         out
     }
 
@@ -167,15 +168,14 @@ mod tests {
         ];
         let found: Vec<u32> = (0..0x11_0000)
             .filter(|&code| {
-                char::from_u32(code)
-                    .is_some_and(|c| trim(c.encode_utf8(&mut [0; 4]).as_bytes(), 1, true, true).is_empty())
+                char::from_u32(code).is_some_and(|c| trim(c.encode_utf8(&mut [0; 4]).as_bytes(), true, true).is_empty())
             })
             .collect();
         assert_eq!(found, spaces);
     }
 
     #[test]
-    fn what_stands_between_stays_however_the_text_is_cut() {
+    fn what_stands_between_stays() {
         let texts = [
             "",
             " ",
@@ -186,13 +186,11 @@ mod tests {
             "für \u{1680}日本\u{205f}",
         ];
         for text in texts {
-            for piece in 1..5 {
-                let show = |bytes| String::from_utf8(bytes).expect("UTF-8");
-                assert_eq!(show(trim(text.as_bytes(), piece, true, true)), text.trim(), "{text:?}");
-                assert_eq!(show(trim(text.as_bytes(), piece, true, false)), text.trim_start(), "{text:?}");
-                assert_eq!(show(trim(text.as_bytes(), piece, false, true)), text.trim_end(), "{text:?}");
-                assert_eq!(show(trim(text.as_bytes(), piece, false, false)), text, "{text:?}");
-            }
+            let show = |bytes| String::from_utf8(bytes).expect("UTF-8");
+            assert_eq!(show(trim(text.as_bytes(), true, true)), text.trim(), "{text:?}");
+            assert_eq!(show(trim(text.as_bytes(), true, false)), text.trim_start(), "{text:?}");
+            assert_eq!(show(trim(text.as_bytes(), false, true)), text.trim_end(), "{text:?}");
+            assert_eq!(show(trim(text.as_bytes(), false, false)), text, "{text:?}");
         }
     }
 
@@ -201,8 +199,7 @@ mod tests {
         for text in
             [&b"\xe2"[..], b"\xe2\x80", b"\xe2\xe2\x80\x81", b"\xe2\x80\xe2\x80a", b"\xc2\xc2\xa0a", b"a\xe3\x80"]
         {
-            let trimmed = trim(text, 1, true, true);
-            assert_eq!(trimmed, trim(text, 9, true, true));
+            let trimmed = trim(text, true, true);
             let right = if text == b"\xe2\xe2\x80\x81" { &b"\xe2"[..] } else { text };
             assert_eq!(trimmed, right);
         }
@@ -212,8 +209,8 @@ mod tests {
     fn a_long_run_keeps_what_is_too_much_at_the_end_only() {
         let run = " ".repeat(MAX_HELD + 5);
         let text = std::format!("{run}a{run}b{run}");
-        let trimmed = trim(text.as_bytes(), 7, true, true);
+        let trimmed = trim(text.as_bytes(), true, true);
         assert_eq!(trimmed, std::format!("a{run}b{}", " ".repeat(MAX_HELD)).as_bytes());
-        assert_eq!(trim(std::format!("a{}", " ".repeat(MAX_HELD)).as_bytes(), 7, true, true), b"a");
+        assert_eq!(trim(std::format!("a{}", " ".repeat(MAX_HELD)).as_bytes(), true, true), b"a");
     }
 }

@@ -252,7 +252,7 @@ pub(crate) fn penalize_repeats(n: usize, history: &History, first: usize, logits
 }
 
 /// The last [`MAX_HISTORY`] tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct History {
     tokens: [u32; MAX_HISTORY],
     /// Tokens that were ever written.

@@ -94,11 +94,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             self.feed_held(listener)?;
         }
         self.search(false, listener)?;
-        let features = self.features(&quote, probe);
-        let margin = self.reader.parameters().gate.margin(&features);
-        if self.options.examine {
-            self.tell_rewrite(&features, listener);
-        }
+        let margin = self.margin(&quote, probe, listener);
         let better = match self.options.style {
             Style::Rewrite => true,
             Style::Auto => self.passages == 0 && self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound(),
@@ -113,6 +109,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
     }
 
     /// The quote at `at`, which was ranked.
+    #[inline(never)]
     pub(super) fn quote(&self, at: usize) -> Choice {
         let score = self.reader.quotes.get(at).map_or(f32::NEG_INFINITY, |kept| kept.score);
         let compress = match self.options.style {
@@ -188,9 +185,10 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
 
     /// Ranks the sentences; those that say most also by how probable they are as the summary, if there is a state to go back
     /// to, which has seen `spare` tokens.
+    #[inline(never)]
     fn rank(&mut self, spare: Option<u64>, listener: &mut dyn Listener) -> Result<(), SummaryError> {
         let parameters = self.reader.parameters();
-        self.reader.quotes.rank(&parameters.ranking, &mut |_, _| {});
+        self.rank_by_signals();
         let most = if self.options.examine { EXAMINED.max(parameters.likelihoods) } else { parameters.likelihoods };
         let weighed = self.least_of_best(parameters.likelihoods);
         if let Some(position) = spare.filter(|_| most > 0) {
@@ -204,11 +202,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             }
         }
         if self.options.examine {
-            self.reader.quotes.rank(&parameters.ranking, &mut |kept, signals| {
-                let likelihood = kept.has_likelihood.then_some(kept.likelihood);
-                let (text, score) = (kept.sentence.text(), kept.score);
-                listener.examined(&Examined::Sentence { text, signals, score, likelihood });
-            });
+            self.tell_sentences(listener);
         }
         if spare.is_some() && parameters.likelihoods > 0 {
             let [mean_weight, end_weight] = parameters.likelihood;
@@ -222,42 +216,65 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         Ok(())
     }
 
+    // Not inlined: signals are many.
+    #[inline(never)]
+    fn rank_by_signals(&mut self) {
+        let ranking = self.reader.parameters().ranking;
+        self.reader.quotes.rank(&ranking, |_, _| {});
+    }
+
+    #[inline(never)]
+    fn tell_sentences(&mut self, listener: &mut dyn Listener) {
+        let ranking = self.reader.parameters().ranking;
+        self.reader.quotes.rank(&ranking, |kept, signals| {
+            let likelihood = kept.has_likelihood.then_some(kept.likelihood);
+            let (text, score) = (kept.sentence.text(), kept.score);
+            listener.examined(&Examined::Sentence { text, signals, score, likelihood });
+        });
+    }
+
     /// How probable the sentence at `at` is as the summary: the mean log-probability of its tokens and its end, and its end's.
+    #[inline(never)]
     fn weigh(&mut self, at: usize, position: u64, listener: &mut dyn Listener) -> Result<[f32; 2], SummaryError> {
         let Self { encoder, reader, held, .. } = self;
-        let Some(first) = *held else { return Ok([0.0; 2]) };
-        let stop = reader.session.model().prompt().stops().next();
+        let Some(mut last) = *held else { return Ok([0.0; 2]) };
         reader.session.return_to(0, position);
         let (session, quotes) = (&mut reader.session, &reader.quotes);
-        let text = quotes.get(at).map_or(&[][..], |kept| kept.sentence.text());
-        let (mut tokens, mut next) = (Vec::<u32, BATCH>::new(), Vec::<u32, BATCH>::new());
-        let (mut last, mut sum, mut count, mut end) = (first, 0.0, 0u32, 0.0);
-        let mut result = Ok(());
-        let mut push = |token: u32, flush: bool| {
-            // There is room: it is made below.
-            let _ = (tokens.push(last), next.push(token));
-            last = token;
-            if (tokens.is_full() || flush) && result.is_ok() {
-                result = before(listener).and_then(|()| {
-                    session.feed_and_score(&tokens, &next, &mut |log_probability| {
-                        sum += log_probability;
-                        end = log_probability;
-                        count += 1;
-                    })?;
-                    listener.after(Step::Weighed(tokens.len()));
-                    Ok(())
-                });
+        let encoder = encoder.without_prompt();
+        let mut text = quotes.get(at).map_or(&[][..], |kept| kept.sentence.text()).iter();
+        let mut stop = session.model().prompt().stops().next();
+        let (mut sum, mut count, mut end, mut over) = (0.0, 0u32, 0.0, false);
+        loop {
+            let (mut tokens, mut next) = (Vec::<u32, BATCH>::new(), Vec::<u32, BATCH>::new());
+            while !tokens.is_full() {
+                let token = loop {
+                    if let Some(token) = encoder.pop() {
+                        break Some(token);
+                    }
+                    match text.next() {
+                        Some(&byte) => encoder.push(byte),
+                        None if over => break stop.take(),
+                        None => {
+                            over = true;
+                            encoder.end();
+                        }
+                    }
+                };
+                let Some(token) = token else { break };
+                let _ = (tokens.push(last), next.push(token));
+                last = token;
             }
-            if tokens.is_full() || flush {
-                tokens.clear();
-                next.clear();
+            if tokens.is_empty() {
+                return Ok([sum / count.max(1) as f32, end]);
             }
-        };
-        encoder.feed(text, |token| push(token, false));
-        encoder.finish(|token| push(token, false));
-        stop.into_iter().for_each(|stop| push(stop, true));
-        result?;
-        Ok([sum / count.max(1) as f32, end])
+            before(listener)?;
+            session.feed_and_score(&tokens, &next, &mut |log_probability| {
+                sum += log_probability;
+                end = log_probability;
+                count += 1;
+            })?;
+            listener.after(Step::Weighed(tokens.len()));
+        }
     }
 
     /// Whether the rewrite has an end, enough words, and none that the text doesn't have: whatever the gate says, no other one is
@@ -272,6 +289,16 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             in_word = is_word(byte);
         }
         self.beams.has_ended() && from_the_text && words >= FEWEST_WORDS
+    }
+
+    /// How sure the gate is that the rewrite is better.
+    #[inline(never)]
+    fn margin(&self, quote: &Choice, probe: f32, listener: &mut dyn Listener) -> f32 {
+        let features = self.features(quote, probe);
+        if self.options.examine {
+            self.tell_rewrite(&features, listener);
+        }
+        self.reader.parameters().gate.margin(&features)
     }
 
     /// What the gate looks at.

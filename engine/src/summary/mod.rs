@@ -40,6 +40,7 @@ mod quotes;
 mod reader;
 mod sentences;
 mod signals;
+mod sink;
 mod words;
 mod write;
 
@@ -52,12 +53,13 @@ pub use sentences::SENTENCE;
 pub use signals::SIGNALS;
 
 use crate::beams::Beams;
+use crate::prompt_encoder::PromptEncoder;
 use crate::sampler::Grounding;
 use crate::session::Session;
-use crate::tokenizer::{Encoder, Tokenizer};
+use crate::tokenizer::Tokenizer;
 use digest::Digest;
 use reader::Reader;
-use sentences::Splitter;
+use sentences::{Sentence, Splitter};
 
 /// Bytes of a passage that ends with its paragraph.
 pub const PASSAGE: u32 = 1400;
@@ -65,6 +67,14 @@ pub const PASSAGE: u32 = 1400;
 const LONG_PASSAGE: u32 = 1700;
 /// Bytes of a passage that ends with its word.
 const LONGEST_PASSAGE: u32 = 2400;
+
+/// What a byte of the text says of its sentences.
+struct Split {
+    /// One may have ended here: see [`Splitter::read`].
+    pause: Option<u32>,
+    /// One ended before it.
+    ended: bool,
+}
 
 /// Takes an empty session to where texts begin, if the image says how: [`Session::start_baked`], or a function that returns
 /// false where it is known that nothing was baked in.
@@ -74,7 +84,7 @@ pub type Begin<'m> = fn(&mut Session<'m, '_>) -> bool;
 pub struct Summarizer<'a, 'm, 'w, const B: usize, const W: usize> {
     reader: Reader<'a, 'm, 'w>,
     tokenizer: Tokenizer<'m>,
-    encoder: &'a mut Encoder<'m, W>,
+    encoder: &'a mut PromptEncoder<'m, W>,
     beams: &'a mut Beams<B>,
     grounding: &'a mut Grounding,
     splitter: &'a mut Splitter,
@@ -114,22 +124,27 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
     ///
     /// # Errors
     /// As there.
+    // Not inlined, and without a copy of itself: what it is made of is large for a stack.
+    #[inline(never)]
     pub fn beginning_with(
         begin: Begin<'m>,
-        session: Session<'m, 'w>,
+        mut session: Session<'m, 'w>,
         memory: &'a mut Memory<'m, B, W>,
         options: SummaryOptions,
     ) -> Result<Self, SummaryError> {
         let tokenizer = session.model().tokenizer().ok_or(SummaryError::NoTokenizer)?;
+        session.reset();
         let parameters = session.model().parameters();
         let Memory { encoder, beams, grounding, splitter, quotes, digest } = memory;
-        let (Some(encoder), Some(beams)) =
-            (encoder.fill(|| Encoder::new(tokenizer)), beams.fill(|| Beams::new(options.limit)))
-        else {
-            return Err(SummaryError::NoTokenizer);
-        };
+        encoder.load(session.model(), tokenizer);
+        beams.set_limit(options.limit);
+        beams.reset();
         grounding.set_costs(parameters.costs);
-        let mut summarizer = Self {
+        grounding.reset();
+        splitter.reset();
+        digest.reset();
+        quotes.reset();
+        Ok(Self {
             reader: Reader::new(session, quotes, parameters),
             tokenizer,
             encoder,
@@ -146,9 +161,7 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
             passages: 0,
             read: 0,
             written: 0,
-        };
-        summarizer.reset();
-        Ok(summarizer)
+        })
     }
 
     /// The session.
@@ -187,7 +200,7 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
 
     /// Forgets the passage, but for where its sentence stands.
     fn reset_passage(&mut self) {
-        self.encoder.finish(|_| {});
+        self.encoder.reset();
         self.beams.reset();
         self.grounding.reset();
         self.reader.reset();
@@ -202,16 +215,12 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         for &byte in text {
             self.read(byte, listener)?;
         }
-        self.reader.check()
+        Ok(())
     }
 
     fn read(&mut self, byte: u8, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let (reader, paragraph) = (&mut self.reader, self.splitter.paragraph());
-        let mut ended = false;
-        let pause = self.splitter.read(byte, &mut |sentence| {
-            ended = true;
-            reader.take(sentence);
-        });
+        let paragraph = self.splitter.paragraph();
+        let Split { pause, ended } = self.split(Some(byte));
         if self.options.has_passages() && self.passage >= PASSAGE {
             let new_paragraph = paragraph != self.splitter.paragraph();
             if ended && (new_paragraph || self.passage >= LONG_PASSAGE)
@@ -226,11 +235,37 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         if self.options.grounded {
             self.grounding.feed(&[byte]);
         }
-        let Self { encoder, reader, tokenizer, .. } = self;
         if let Some(end) = pause {
-            reader.pause(end);
+            self.reader.pause(end);
         }
-        encoder.feed(&[byte], |token| reader.push_text(token, tokenizer, listener));
+        self.encoder.push(byte);
+        self.pass_on(listener)
+    }
+
+    /// Cuts the text into sentences: reads a byte, or the end.
+    #[inline(never)]
+    fn split(&mut self, byte: Option<u8>) -> Split {
+        let Self { reader, splitter, .. } = self;
+        let mut ended = false;
+        let mut take = |sentence: &Sentence| {
+            ended = true;
+            reader.take(sentence);
+        };
+        let pause = match byte {
+            Some(byte) => splitter.read(byte, &mut take),
+            None => {
+                splitter.finish(&mut take);
+                None
+            }
+        };
+        Split { pause, ended }
+    }
+
+    /// Gives the tokens that are certain by now to the session.
+    fn pass_on(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
+        while let Some(token) = self.encoder.pop() {
+            self.reader.push_text(token, &self.tokenizer, listener)?;
+        }
         Ok(())
     }
 
@@ -240,14 +275,14 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
     /// # Errors
     /// As [`Summarizer::feed`].
     pub fn flush(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let Self { encoder, reader, tokenizer, .. } = self;
-        encoder.finish(|token| reader.push_text(token, tokenizer, listener));
-        reader.flush(listener)
+        self.encoder.end_word();
+        self.pass_on(listener)?;
+        self.reader.flush(listener)
     }
 
     /// The session's state was restored: the text that it has seen goes on. Its words and sentences aren't known.
     pub fn resumed(&mut self) {
-        self.encoder.finish(|_| {});
+        self.encoder.resumed();
         self.splitter.reset();
         self.reader.quotes.reset();
         self.grounding.reset();
@@ -261,11 +296,10 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
     /// As [`Summarizer::feed`].
     pub fn end(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
         self.begin(listener)?;
-        let Self { encoder, reader, tokenizer, splitter, .. } = self;
-        reader.pause(splitter.last_end());
-        encoder.finish(|token| reader.push_text(token, tokenizer, listener));
-        splitter.finish(&mut |sentence| reader.take(sentence));
-        self.ask(listener)
+        self.reader.pause(self.splitter.last_end());
+        self.ask(listener)?;
+        self.split(None);
+        Ok(())
     }
 
     /// Ends the text and writes its summary.
@@ -285,20 +319,18 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
         self.begun = true;
         if !(self.begin)(&mut self.reader.session) {
             for token in self.reader.session.model().opening() {
-                self.reader.push(token, listener);
+                self.reader.push(token, listener)?;
             }
         }
         // So that batches begin with the text, whether the opening was read or not.
         self.reader.flush(listener)
     }
 
-    /// Reads the prompt's end but for its last token.
+    /// Reads the text's last word and the prompt's end but for its last token.
     fn ask(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
         self.grounding.finish();
-        for token in self.reader.session.model().prompt().suffix() {
-            self.reader.push(token, listener);
-        }
-        self.reader.check()?;
+        self.encoder.end();
+        self.pass_on(listener)?;
         self.held = self.reader.hold();
         self.reader.flush(listener)?;
         // It counts as read, however often it will be.
@@ -311,8 +343,6 @@ impl<'a, 'm, 'w, const B: usize, const W: usize> Summarizer<'a, 'm, 'w, B, W> {
     /// Ends a passage behind which another one begins: its line waits.
     #[inline(never)]
     fn end_passage(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let Self { encoder, reader, tokenizer, .. } = self;
-        encoder.finish(|token| reader.push_text(token, tokenizer, listener));
         self.ask(listener)?;
         self.passages = self.passages.saturating_add(1);
         self.write_passage(listener)?;

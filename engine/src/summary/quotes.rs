@@ -4,6 +4,7 @@ use super::Way;
 use super::compress::compress;
 use super::sentences::{Sentence, Splitter};
 use super::signals::{Context, signals};
+use super::sink::Sink;
 use super::words::{Keys, is_content, is_formal, key, words};
 use crate::model::parameters::{Parameters, Ranking};
 
@@ -47,21 +48,21 @@ impl Kept {
         has_likelihood: false,
     };
 
-    /// Its text as it is quoted, or compressed. What is too long for the buffer ends in an ellipsis.
-    pub fn pieces(&self, way: Way, out: &mut dyn FnMut(&str)) {
+    /// Writes its text as it is quoted, or compressed. What is too long for the buffer ends in an ellipsis.
+    pub fn write(&self, way: Way, sink: &mut Sink<'_>) {
         let whole = self.sentence.text();
         if way != Way::Compress {
-            self.put(whole, out);
+            self.put(whole, sink);
             return;
         }
         let compressed = compress(whole);
         let (first, rest) = compressed.parts();
         if let Some(first) = first {
-            out(char::from(first).encode_utf8(&mut [0; 4]));
+            sink.put(char::from(first).encode_utf8(&mut [0; 4]));
         }
-        self.put(compressed.text.get(rest).unwrap_or(&[]), out);
+        self.put(compressed.text.get(rest).unwrap_or(&[]), sink);
         if compressed.stop {
-            out(".");
+            sink.put(".");
         }
     }
 
@@ -70,16 +71,16 @@ impl Kept {
         compress(self.sentence.text()).text.len() < self.sentence.text().len()
     }
 
-    fn put(&self, text: &[u8], out: &mut dyn FnMut(&str)) {
+    fn put(&self, text: &[u8], sink: &mut Sink<'_>) {
         for chunk in text.utf8_chunks() {
-            out(chunk.valid());
+            sink.put(chunk.valid());
             // A character that was cut off at the end is left out.
             if !chunk.invalid().is_empty() && !self.sentence.cut {
-                out("\u{fffd}");
+                sink.put("\u{fffd}");
             }
         }
         if self.sentence.cut {
-            out("…");
+            sink.put("…");
         }
     }
 
@@ -235,7 +236,7 @@ impl Quotes {
     }
 
     /// Ranks all that wait. `look` gets each one's place, signals and score.
-    pub fn rank(&mut self, ranking: &Ranking<'_>, look: &mut dyn FnMut(&Kept, &[f32])) {
+    pub fn rank(&mut self, ranking: &Ranking<'_>, mut look: impl FnMut(&Kept, &[f32])) {
         let context = Context::of(self);
         for at in 0..self.len() {
             let signals = signals(self, at, &context);
@@ -267,12 +268,12 @@ fn slot(key: u16) -> usize {
 
 /// The sentences of a text that may be quoted, with their [signals](super::SIGNALS), as they are known without a model: for fitting
 /// parameters. Where there are more than [`KEPT`], the usual ranking chooses.
-pub fn examine(text: &[u8], out: &mut dyn FnMut(&[u8], &[f32])) {
+pub fn examine(text: &[u8], mut out: impl FnMut(&[u8], &[f32])) {
     let (mut splitter, mut quotes) = (Splitter::NEW, Quotes::NONE);
     let ranking = Parameters::USUAL.ranking;
     for &byte in text {
-        splitter.read(byte, &mut |sentence| quotes.take(sentence, 0.0, &ranking));
+        splitter.read(byte, |sentence| quotes.take(sentence, 0.0, &ranking));
     }
-    splitter.finish(&mut |sentence| quotes.take(sentence, 0.0, &ranking));
-    quotes.rank(&ranking, &mut |kept, signals| out(kept.sentence.text(), signals));
+    splitter.finish(|sentence| quotes.take(sentence, 0.0, &ranking));
+    quotes.rank(&ranking, |kept, signals| out(kept.sentence.text(), signals));
 }

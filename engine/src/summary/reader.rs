@@ -30,8 +30,6 @@ pub(super) struct Reader<'a, 'm, 'w> {
     /// Where they may have ended, and the mark's logit there, the last ones.
     marks: [(u32, f32); PAUSES],
     next_mark: usize,
-    /// What went wrong where that couldn't be said at once.
-    failure: Result<(), SummaryError>,
 }
 
 impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
@@ -47,7 +45,6 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
             pauses: Deque::new(),
             marks: [(0, 0.0); PAUSES],
             next_mark: 0,
-            failure: Ok(()),
         }
     }
 
@@ -56,21 +53,27 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
         self.parameters
     }
 
-    /// Takes the next token of the prompt. What goes wrong, [`Reader::check`] says.
-    pub fn push(&mut self, token: u32, listener: &mut dyn Listener) {
-        if self.batch.is_full() && self.failure.is_ok() {
-            self.failure = self.flush(listener);
+    /// Takes the next token of the prompt.
+    pub fn push(&mut self, token: u32, listener: &mut dyn Listener) -> Result<(), SummaryError> {
+        if self.batch.is_full() {
+            self.flush(listener)?;
         }
-        // Full only after a failure.
+        // Never full now.
         let _ = self.batch.push(token);
         let _ = self.ends.push(self.position);
+        Ok(())
     }
 
     /// Takes the next token of the text.
-    pub fn push_text(&mut self, token: u32, tokenizer: &Tokenizer<'_>, listener: &mut dyn Listener) {
-        self.push(token, listener);
+    pub fn push_text(
+        &mut self,
+        token: u32,
+        tokenizer: &Tokenizer<'_>,
+        listener: &mut dyn Listener,
+    ) -> Result<(), SummaryError> {
+        self.push(token, listener)?;
         if self.parameters.mark.is_none() {
-            return;
+            return Ok(());
         }
         let bytes = tokenizer.piece(token).map_or(0, |piece| piece.count()) as u32;
         self.position = self.position.wrapping_add(bytes);
@@ -83,6 +86,7 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
             self.pauses.pop_front();
             self.mark(self.batch.len().saturating_sub(1), end);
         }
+        Ok(())
     }
 
     /// A sentence may have ended at byte `end`: where its last token is, the model is asked how important it is.
@@ -114,11 +118,6 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
         self.quotes.take(sentence, mark, &self.parameters.ranking);
     }
 
-    /// What went wrong since the last time.
-    pub fn check(&mut self) -> Result<(), SummaryError> {
-        core::mem::replace(&mut self.failure, Ok(()))
-    }
-
     /// Takes the last token back, if it wasn't fed.
     pub fn hold(&mut self) -> Option<u32> {
         self.ends.pop();
@@ -128,7 +127,6 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
     /// Feeds the tokens that wait.
     #[inline(never)]
     pub fn flush(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        self.check()?;
         if self.batch.is_empty() {
             return Ok(());
         }
@@ -163,6 +161,5 @@ impl<'a, 'm, 'w> Reader<'a, 'm, 'w> {
         self.pauses.clear();
         self.marks = [(0, 0.0); PAUSES];
         (self.marked, self.position, self.next_mark) = (0, 0, 0);
-        self.failure = Ok(());
     }
 }

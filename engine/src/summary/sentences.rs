@@ -123,7 +123,7 @@ impl Splitter {
 
     /// Reads a byte. A sentence that ends before it goes to `out`. Returns where the text may have ended a sentence, if this
     /// byte is the white space behind that.
-    pub fn read(&mut self, byte: u8, out: &mut dyn FnMut(&Sentence)) -> Option<u32> {
+    pub fn read(&mut self, byte: u8, out: impl FnMut(&Sentence)) -> Option<u32> {
         self.position = self.position.wrapping_add(1);
         match byte {
             b'\n' => {
@@ -147,7 +147,7 @@ impl Splitter {
     }
 
     /// Ends the text: the last sentence goes to `out`.
-    pub fn finish(&mut self, out: &mut dyn FnMut(&Sentence)) {
+    pub fn finish(&mut self, out: impl FnMut(&Sentence)) {
         self.end(out);
     }
 
@@ -184,7 +184,7 @@ impl Splitter {
     }
 
     /// Reads a byte that is no white space.
-    fn read_sign(&mut self, byte: u8, out: &mut dyn FnMut(&Sentence)) {
+    fn read_sign(&mut self, byte: u8, out: impl FnMut(&Sentence)) {
         let begins_line = matches!(self.gap, Gap::Line | Gap::Blank) || self.line == 0 || self.ticks > 0;
         if begins_line && byte == b'`' && !self.fence_line {
             self.ticks += 1;
@@ -211,7 +211,7 @@ impl Splitter {
     }
 
     /// White space is over, `next` follows.
-    fn end_gap(&mut self, gap: Gap, next: u8, out: &mut dyn FnMut(&Sentence)) {
+    fn end_gap(&mut self, gap: Gap, next: u8, out: impl FnMut(&Sentence)) {
         if gap == Gap::Blank {
             self.end(out);
             self.end_paragraph();
@@ -299,7 +299,7 @@ impl Splitter {
         }
     }
 
-    fn end(&mut self, out: &mut dyn FnMut(&Sentence)) {
+    fn end(&mut self, mut out: impl FnMut(&Sentence)) {
         if !self.is_number() && self.now.text().iter().any(|&byte| is_word(byte)) {
             self.now.stopped = self.stop;
             self.now.opens = !self.opened;

@@ -2,7 +2,10 @@
 
 use super::choose::Choice;
 use super::digest::usual_lines;
+use super::quotes::Quotes;
+use super::sink::Sink;
 use super::{Answer, Line, Listener, Step, Style, Summarizer, SummaryError, TextKind, Way, before};
+use crate::beams::Beams;
 use crate::sampler::Sampler;
 use crate::tokenizer::{Decoder, Tokenizer};
 
@@ -25,7 +28,9 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             first = first.or(Some(line));
             end_line(at, listener)?;
             listener.line(&line);
-            Out { begun: false }.put(text, listener)?;
+            let mut sink = Sink::answer(listener, false);
+            sink.put(text);
+            sink.begun()?;
         }
         Ok(Answer { lines: self.digest.len(), first, ..self.answer(kind) })
     }
@@ -79,79 +84,47 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
 
     /// Chooses the passage's line, which waits for those of others.
     pub(super) fn write_passage(&mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let choice = self.choose(listener)?;
-        if let Some(choice) = choice {
+        if let Some(choice) = self.choose(listener)? {
             self.digest.add(choice.line());
-            match choice.way {
-                Way::Rewrite => {
-                    let mut text = Words::new(self.tokenizer);
-                    for token in self.beams.tokens() {
-                        text.push(token, &mut |piece| self.digest.write(piece));
-                    }
-                    text.finish(&mut |piece| self.digest.write(piece));
-                }
-                _ => {
-                    let digest = &mut *self.digest;
-                    let kept = self.reader.quotes.get(choice.at);
-                    kept.into_iter().for_each(|kept| kept.pieces(choice.way, &mut |piece| digest.write(piece)));
-                }
-            }
+            let Self { tokenizer, beams, reader, digest, .. } = self;
+            write_to(&mut Sink::Digest(digest), tokenizer, beams, reader.quotes, &choice);
         }
         Ok(())
     }
 
     /// Writes what was chosen.
     fn write_choice(&mut self, choice: &Choice, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let mut result = Ok(());
-        let mut out = Out { begun: false };
-        let mut put = |piece: &str| {
-            if result.is_ok() {
-                result = out.put(piece, listener);
-            }
-        };
-        match choice.way {
-            Way::Rewrite => {
-                let mut text = Words::new(self.tokenizer);
-                self.beams.tokens().for_each(|token| text.push(token, &mut put));
-                text.finish(&mut put);
-            }
-            _ => {
-                let kept = self.reader.quotes.get(choice.at);
-                kept.into_iter().for_each(|kept| kept.pieces(choice.way, &mut put));
-            }
-        }
-        result
+        let mut sink = Sink::answer(listener, false);
+        write_to(&mut sink, &self.tokenizer, self.beams, self.reader.quotes, choice);
+        sink.begun().map(|_| ())
     }
 
     /// Searches for a rewrite from where the session stands; with `show` it is written as far as it is settled.
+    #[inline(never)]
     pub(super) fn search(&mut self, show: bool, listener: &mut dyn Listener) -> Result<(), SummaryError> {
         self.beams.reset();
         let grounding = self.options.grounded.then_some(&*self.grounding);
-        let (mut text, mut out, mut written) = (Words::new(self.tokenizer), Out { begun: false }, 0);
+        let mut written = Written::new(self.tokenizer);
         loop {
             before(listener)?;
             let more = self.beams.step(&mut self.reader.session, grounding)?;
             let mut settled = 0;
-            for token in self.beams.settled().skip(written) {
+            for token in self.beams.settled().skip(written.tokens) {
                 settled += 1;
                 if show {
-                    let mut result = Ok(());
-                    text.push(token, &mut |piece| result = result.and_then(|()| out.put(piece, listener)));
-                    result?;
+                    written.push(token, listener)?;
                 }
             }
-            written += settled;
+            if !show {
+                written.tokens += settled;
+            }
             listener.after(Step::Wrote(settled));
             if !more {
                 break;
             }
         }
-        self.written += written as u64;
-        let mut result = Ok(());
-        if show {
-            text.finish(&mut |piece| result = result.and_then(|()| out.put(piece, listener)));
-        }
-        result
+        self.written += written.tokens as u64;
+        if show { written.finish(listener) } else { Ok(()) }
     }
 
     /// As [`Summarizer::write`], where the text is rewritten, and a sampler chooses one token after the other.
@@ -170,9 +143,8 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         let Self { reader, grounding, options, .. } = self;
         let prompt = reader.session.model().prompt();
         let session = &mut reader.session;
-        let (mut text, mut out, mut written) = (Words::new(self.tokenizer), Out { begun: false }, 0);
-        let mut result = Ok(());
-        while written < options.limit as u64 {
+        let mut written = Written::new(self.tokenizer);
+        while written.tokens < options.limit {
             before(listener)?;
             let token = match options.grounded {
                 true => session.next_grounded(sampler, grounding)?,
@@ -181,13 +153,12 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             if prompt.is_stop(token) {
                 break;
             }
-            written += 1;
-            text.push(token, &mut |piece| result = result.and_then(|()| out.put(piece, listener)));
-            result?;
+            written.push(token, listener)?;
             listener.after(Step::Wrote(1));
         }
-        text.finish(&mut |piece| result = result.and_then(|()| out.put(piece, listener)));
-        result.map(|()| Answer { written, ..answer })
+        let tokens = written.tokens as u64;
+        written.finish(listener)?;
+        Ok(Answer { written: tokens, ..answer })
     }
 
     fn answer(&self, text: TextKind) -> Answer {
@@ -200,37 +171,54 @@ fn end_line(at: usize, listener: &mut dyn Listener) -> Result<(), SummaryError> 
     if at > 0 && listener.text("\n").is_break() { Err(SummaryError::Interrupted) } else { Ok(()) }
 }
 
-/// The tokens of a rewrite as text.
-struct Words<'m>(Decoder<'m>);
-
-impl<'m> Words<'m> {
-    fn new(tokenizer: Tokenizer<'m>) -> Self {
-        Self(Decoder::new(tokenizer, true))
-    }
-
-    fn push(&mut self, token: u32, out: &mut dyn FnMut(&str)) {
-        self.0.push(token, out);
-    }
-
-    fn finish(&mut self, out: &mut dyn FnMut(&str)) {
-        self.0.finish(out);
-    }
-}
-
-/// A line on its way to the listener.
-struct Out {
-    /// Something of it was written.
-    begun: bool,
-}
-
-impl Out {
-    /// The next piece, without the white space that some tokenizers put before the first word.
-    fn put(&mut self, piece: &str, listener: &mut dyn Listener) -> Result<(), SummaryError> {
-        let piece = if self.begun { piece } else { piece.trim_start() };
-        if piece.is_empty() {
-            return Ok(());
+/// Writes what was chosen of a passage.
+#[inline(never)]
+fn write_to<const B: usize>(
+    sink: &mut Sink<'_>,
+    tokenizer: &Tokenizer<'_>,
+    beams: &Beams<B>,
+    quotes: &Quotes,
+    choice: &Choice,
+) {
+    if choice.way == Way::Rewrite {
+        let mut text = Decoder::new(*tokenizer, true);
+        for token in beams.tokens() {
+            decode(&mut text, token, sink);
         }
-        self.begun = true;
-        if listener.text(piece).is_break() { Err(SummaryError::Interrupted) } else { Ok(()) }
+        text.finish(|piece| sink.put(piece));
+    } else if let Some(kept) = quotes.get(choice.at) {
+        kept.write(choice.way, sink);
+    }
+}
+
+#[inline(never)]
+fn decode(text: &mut Decoder<'_>, token: u32, sink: &mut Sink<'_>) {
+    text.push(token, |piece| sink.put(piece));
+}
+
+/// Tokens of a rewrite that are written as they come.
+struct Written<'m> {
+    text: Decoder<'m>,
+    begun: bool,
+    tokens: usize,
+}
+
+impl<'m> Written<'m> {
+    fn new(tokenizer: Tokenizer<'m>) -> Self {
+        Self { text: Decoder::new(tokenizer, true), begun: false, tokens: 0 }
+    }
+
+    fn push(&mut self, token: u32, listener: &mut dyn Listener) -> Result<(), SummaryError> {
+        self.tokens += 1;
+        let mut sink = Sink::answer(listener, self.begun);
+        decode(&mut self.text, token, &mut sink);
+        self.begun = sink.begun()?;
+        Ok(())
+    }
+
+    fn finish(mut self, listener: &mut dyn Listener) -> Result<(), SummaryError> {
+        let mut sink = Sink::answer(listener, self.begun);
+        self.text.finish(|piece| sink.put(piece));
+        sink.begun().map(|_| ())
     }
 }

@@ -2,16 +2,9 @@
 //! tokens that are "normalized" are found between the others.
 
 use super::front::drop_front;
+use super::stage::{Context, Found, Stage};
 use super::{MAX_ADDED, Tokenizer, flag};
-
-/// What a text is cut into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// A byte between tokens.
-    Byte(u8),
-    /// A token.
-    Token(u32),
-}
+use crate::slot::Slot;
 
 /// Bytes that may be the beginning of an added token.
 #[derive(Clone, Debug)]
@@ -22,7 +15,7 @@ pub(super) struct Added {
     flags: u32,
     /// Which tokens it finds: [`flag::NORMALIZED`], or 0 for those without it.
     pass: u32,
-    /// All that was read and is not out.
+    /// Bytes that are not out.
     held: heapless::Vec<u8, { MAX_ADDED + 1 }>,
     /// So many of `held` are the beginning of tokens: those in `low..high` of the table.
     matched: usize,
@@ -30,32 +23,38 @@ pub(super) struct Added {
     high: usize,
     /// The longest token that `held` begins with: its length and entry.
     best: Option<(usize, u32)>,
+    /// What comes behind `held`, in which no token goes on.
+    then: Slot<Found>,
 }
 
 impl Added {
-    pub fn new(tokenizer: &Tokenizer<'_>, pass: u32) -> Self {
-        let (mut first, mut flags) = ([0; 8], 0);
+    /// Finds nothing.
+    pub const EMPTY: Self = Self {
+        first: [0; 8],
+        flags: 0,
+        pass: 0,
+        held: heapless::Vec::new(),
+        matched: 0,
+        low: 0,
+        high: 0,
+        best: None,
+        then: Slot::Empty,
+    };
+
+    /// Finds the tokens of a pass.
+    pub fn load(&mut self, tokenizer: &Tokenizer<'_>, pass: u32) {
+        *self = Self { pass, high: tokenizer.added_len(), ..Self::EMPTY };
         for index in 0..tokenizer.added_len() {
             let entry = tokenizer.added(index).unwrap_or(0);
             if !finds(pass, entry) {
                 continue;
             }
-            flags |= entry & !flag::ID;
+            self.flags |= entry & !flag::ID;
             if let Some(byte) = tokenizer.added_byte(index, 0)
-                && let Some(bits) = first.get_mut(usize::from(byte / 32))
+                && let Some(bits) = self.first.get_mut(usize::from(byte / 32))
             {
                 *bits |= 1 << (byte % 32);
             }
-        }
-        Self {
-            first,
-            flags,
-            pass,
-            held: heapless::Vec::new(),
-            matched: 0,
-            low: 0,
-            high: tokenizer.added_len(),
-            best: None,
         }
     }
 
@@ -64,36 +63,18 @@ impl Added {
         self.flags
     }
 
-    /// The next byte.
-    #[inline]
-    pub fn push(&mut self, tokenizer: &Tokenizer<'_>, byte: u8, out: &mut dyn FnMut(Found)) {
-        if self.held.is_empty() && !self.may_begin(byte) {
-            return out(Found::Byte(byte));
-        }
-        // Never full: between calls all is matched, and no token is longer than `MAX_ADDED`.
-        let _ = self.held.push(byte);
-        self.scan(tokenizer, out);
-    }
-
-    /// The text ends here.
-    pub fn finish(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(Found)) {
-        while !self.held.is_empty() {
-            self.give_up(tokenizer, out);
-            self.scan(tokenizer, out);
-        }
-    }
-
     fn may_begin(&self, byte: u8) -> bool {
         self.first.get(usize::from(byte / 32)).is_some_and(|bits| bits >> (byte % 32) & 1 != 0)
     }
 
-    /// Matches all of `held`, or puts it out.
-    fn scan(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(Found)) {
+    /// What is held, as far as it is certain: all of it where no more comes.
+    fn search(&mut self, tokenizer: &Tokenizer<'_>) -> Option<Found> {
         while let Some(&byte) = self.held.get(self.matched) {
             if self.matched == MAX_ADDED || !self.extend(tokenizer, byte) {
-                self.give_up(tokenizer, out);
+                return self.give_up(tokenizer);
             }
         }
+        if self.then.is_empty() { None } else { self.give_up(tokenizer) }
     }
 
     /// Whether a token begins with what is matched and `byte`, which then is matched too.
@@ -115,21 +96,40 @@ impl Added {
         true
     }
 
-    /// No token goes on as the text does: puts out the longest that was found, or else the first byte. What is left has
-    /// to be matched again.
-    fn give_up(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(Found)) {
-        let used = match self.best.take() {
-            Some((length, entry)) => {
-                out(Found::Token(entry));
-                length
-            }
-            None => {
-                self.held.first().into_iter().for_each(|&byte| out(Found::Byte(byte)));
-                1
-            }
+    /// No token goes on as the text does: the longest that was found goes out, or else the first byte. What is left has to be
+    /// matched again.
+    fn give_up(&mut self, tokenizer: &Tokenizer<'_>) -> Option<Found> {
+        let (length, found) = match self.best.take() {
+            Some((length, entry)) => (length, Found::Token(entry)),
+            None => (1, Found::Byte(*self.held.first()?)),
         };
-        drop_front(&mut self.held, used);
+        drop_front(&mut self.held, length);
         (self.matched, self.low, self.high) = (0, 0, tokenizer.added_len());
+        Some(found)
+    }
+}
+
+impl Stage for Added {
+    type In = Found;
+    type Out = Found;
+
+    #[inline]
+    fn put(&mut self, _: &Context<'_>, found: Found) {
+        match found {
+            // Never full: all is matched when more is wanted, and no token is longer than `MAX_ADDED`.
+            Found::Byte(byte) if !self.held.is_empty() || self.may_begin(byte) => drop(self.held.push(byte)),
+            found => self.then = Slot::Full(found),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self, context: &Context<'_>) -> Option<Found> {
+        if !self.held.is_empty()
+            && let Some(found) = self.search(&context.tokenizer)
+        {
+            return Some(found);
+        }
+        self.then.take()
     }
 }
 

@@ -25,6 +25,9 @@
 
 use super::Tokenizer;
 use super::front::drop_front;
+use super::stage::{Context, Stage};
+use super::symbols::Symbol;
+use crate::slot::Slot;
 
 /// Marks a prefix in [`Bpe::settled`]; ids have fewer bits.
 const MARK: u32 = 1 << 31;
@@ -39,48 +42,48 @@ fn happens_before(tokenizer: &Tokenizer<'_>, id: u32, (left, level): (u32, u32),
 }
 
 /// A word that is being merged, in a window of `N` symbols.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Bpe<const N: usize> {
-    /// The last token of each prefix since the last final token.
+    /// The last token of each prefix since the last final token; of those that are final, the tokens at `first..end`.
     last: heapless::Vec<u32, N>,
+    /// Tokens that are final and not out.
+    first: usize,
+    end: usize,
     /// Tokens of this word are out.
     begun: bool,
+    /// What has to wait until those are out.
+    then: Slot<Symbol>,
 }
 
 impl<const N: usize> Bpe<N> {
-    /// The next symbol of the word.
-    #[inline]
-    pub fn push(&mut self, tokenizer: &Tokenizer<'_>, symbol: u32, out: &mut dyn FnMut(u32)) {
-        if self.last.is_full() {
-            let settled = self.settled(tokenizer);
-            self.emit(tokenizer, settled, out);
-            self.begun = true;
+    pub const NEW: Self = Self { last: heapless::Vec::new(), first: 0, end: 0, begun: false, then: Slot::Empty };
+
+    /// The word ends here: all of it is final.
+    fn finish(&mut self, tokenizer: &Tokenizer<'_>) {
+        self.settle(tokenizer, self.last.len());
+        if tokenizer.whole_len() > 0 && !core::mem::take(&mut self.begun) {
+            let tokens = self.last.get(self.first..self.end).unwrap_or(&[]);
+            let text = tokens.iter().filter_map(|&id| tokenizer.piece(id)).flatten();
+            if let Some(id) = tokenizer.whole_word(text)
+                && let Some(place) = self.last.get_mut(self.first)
+            {
+                *place = id;
+                self.end = self.first + 1;
+                self.last.truncate(self.end);
+            }
         }
-        let token = self.last_token(tokenizer, symbol);
-        // Never full: at least one prefix is settled.
-        let _ = self.last.push(token);
+        self.begun = false;
     }
 
-    /// The word ends here.
-    #[inline]
-    pub fn finish(&mut self, tokenizer: &Tokenizer<'_>, out: &mut dyn FnMut(u32)) {
-        if self.last.is_empty() {
-            self.begun = false;
-            return;
+    /// The next token that is final.
+    fn take_final(&mut self) -> Option<u32> {
+        let id = *self.last.get(..self.end)?.get(self.first)?;
+        self.first += 1;
+        if self.first == self.end {
+            drop_front(&mut self.last, self.end);
+            (self.first, self.end) = (0, 0);
         }
-        if tokenizer.whole_len() > 0 && !self.begun {
-            self.compact(tokenizer, self.last.len(), |tokens| {
-                let text = tokens.iter().filter_map(|&id| tokenizer.piece(id)).flatten();
-                match tokenizer.whole_word(text) {
-                    Some(id) => out(id),
-                    None => tokens.iter().for_each(|&id| out(id)),
-                }
-            });
-        } else {
-            self.compact(tokenizer, self.last.len(), |tokens| tokens.iter().for_each(|&id| out(id)));
-        }
-        self.last.clear();
-        self.begun = false;
+        Some(id)
     }
 
     /// The last token of the word so far with `symbol` after it.
@@ -151,15 +154,9 @@ impl<const N: usize> Bpe<N> {
         end
     }
 
-    /// Puts out the tokens of the first `end` prefixes and forgets them.
-    fn emit(&mut self, tokenizer: &Tokenizer<'_>, end: usize, out: &mut dyn FnMut(u32)) {
-        self.compact(tokenizer, end, |tokens| tokens.iter().for_each(|&id| out(id)));
-        drop_front(&mut self.last, end);
-    }
-
-    /// Gathers the tokens of the first `end` prefixes, whose entries it overwrites.
+    /// Gathers the tokens of the first `end` prefixes, which are final, in place of their entries.
     #[inline]
-    fn compact(&mut self, tokenizer: &Tokenizer<'_>, end: usize, read: impl FnOnce(&[u32])) {
+    fn settle(&mut self, tokenizer: &Tokenizer<'_>, end: usize) {
         // From the last token to the first, written at the end: tokens have at least one symbol, so what is written
         // stays behind what is still to be read.
         let (mut at, mut first) = (end, end);
@@ -170,6 +167,45 @@ impl<const N: usize> Bpe<N> {
                 *slot = token;
             }
         }
-        read(self.last.get(first..end).unwrap_or(&[]));
+        (self.first, self.end) = (first, end);
+    }
+}
+
+impl<const N: usize> Stage for Bpe<N> {
+    type In = Symbol;
+    type Out = u32;
+
+    #[inline]
+    fn put(&mut self, context: &Context<'_>, symbol: Symbol) {
+        let tokenizer = &context.tokenizer;
+        match symbol {
+            Symbol::Id(_) if self.last.is_full() => {
+                let settled = self.settled(tokenizer);
+                self.settle(tokenizer, settled);
+                (self.begun, self.then) = (true, Slot::Full(symbol));
+            }
+            Symbol::Id(id) => {
+                let token = self.last_token(tokenizer, id);
+                let _ = self.last.push(token);
+            }
+            Symbol::End => self.finish(tokenizer),
+            // Between words nothing waits.
+            Symbol::Token(_) => self.then = Slot::Full(symbol),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self, context: &Context<'_>) -> Option<u32> {
+        if self.first < self.end {
+            return self.take_final();
+        }
+        match self.then.take()? {
+            Symbol::Token(id) => Some(id),
+            // At least one prefix was settled: there is room.
+            symbol => {
+                self.put(context, symbol);
+                None
+            }
+        }
     }
 }

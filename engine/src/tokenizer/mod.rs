@@ -4,13 +4,19 @@
 //! and the *SentencePiece* kind (Llama 2, Jamba), whose symbols are characters, with byte tokens for those that the
 //! vocabulary lacks. Ids are those of the `tokenizers` library for the same `tokenizer.json`.
 //!
-//! A text passes through these steps, each a small state machine that is fed a byte or character at a time:
+//! A text passes through these steps, each a small state machine:
 //!
-//! 1. `added` finds special and other added tokens in the bytes;
+//! 1. `added` finds special and other added tokens in the bytes, in two passes;
 //! 2. `utf8` makes characters of the bytes between them;
-//! 3. `nfc` normalizes them, where the model asks for it;
-//! 4. `split` cuts these into words, as tables say that the host tool has made of the model's regular expressions;
-//! 5. `bpe` merges each word's symbols to tokens, in a window of fixed size ([`Encoder`] says what that means).
+//! 3. `whole_words` takes tokens for text that stand within a word and must not;
+//! 4. `strip` drops the white space that the token behind it swallows;
+//! 5. `nfc` normalizes characters, where the model asks for it;
+//! 6. `segment` puts a space before what lies between two tokens, and ends its last word;
+//! 7. `split` cuts it into words, as tables say that the host tool has made of the model's regular expressions;
+//! 8. `symbols` makes of characters what is merged;
+//! 9. `bpe` merges each word's symbols to tokens, in a window of fixed size ([`Encoder`] says what that means).
+//!
+//! Each step asks the one before it for more (`stage`), so ids are taken from the last one.
 //!
 //! # The section, version 2
 //!
@@ -101,12 +107,18 @@ mod front;
 mod hold;
 mod nfc;
 mod program;
+mod segment;
 mod split;
+mod stage;
+mod strip;
+mod symbols;
 mod table;
 mod utf8;
+mod whole_words;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+pub(crate) use front::drop_front;
 pub use table::{NONE, Piece, Tokenizer, hash, slot};
 
 /// Offsets of the header's fields, the only place that names them.

@@ -5,6 +5,10 @@
 //! in parts.
 
 use super::TokenizerError;
+use super::front::drop_front;
+use super::stage::{Context, Item, Stage};
+use super::utf8::Unit;
+use crate::slot::Slot;
 
 /// Characters that can wait: a starter and its marks.
 const MARKS: usize = 32;
@@ -110,48 +114,57 @@ impl<'m> Tables<'m> {
     }
 }
 
+/// Characters that one is made of.
+const PARTS: usize = 5;
+
 /// A text that is being normalized.
 #[derive(Clone, Debug)]
 pub(super) struct Nfc {
     /// The last starter and the marks after it, taken apart and sorted, with their classes.
-    held: heapless::Vec<(char, u8), MARKS>,
+    held: heapless::Vec<(char, u8), { MARKS + 1 }>,
+    /// So many of `held` are normalized, and so many of those are out.
+    ready: usize,
+    out: usize,
+    /// Characters that come next, the last one first; they are made of no others.
+    coming: heapless::Vec<char, PARTS>,
+    /// What comes behind them: no character, and so the end of what is normalized together.
+    then: Slot<Item>,
 }
 
 impl Nfc {
-    pub fn new() -> Self {
-        Self { held: heapless::Vec::new() }
-    }
+    pub const NEW: Self =
+        Self { held: heapless::Vec::new(), ready: 0, out: 0, coming: heapless::Vec::new(), then: Slot::Empty };
 
-    /// The next character.
-    pub fn push(&mut self, tables: &Tables<'_>, c: char, out: &mut dyn FnMut(char)) {
+    /// The next character, taken apart.
+    fn take_apart(&mut self, tables: &Tables<'_>, c: char) {
         let code = u32::from(c);
         let syllable = code.wrapping_sub(hangul::SYLLABLES);
         if syllable < hangul::COUNT {
             let (lead, tail) = (syllable / hangul::TAIL_COUNT, syllable % hangul::TAIL_COUNT);
-            let lead_and_vowel =
-                [hangul::LEADS + lead / hangul::VOWEL_COUNT, hangul::VOWELS + lead % hangul::VOWEL_COUNT];
+            let vowel_and_lead =
+                [hangul::VOWELS + lead % hangul::VOWEL_COUNT, hangul::LEADS + lead / hangul::VOWEL_COUNT];
             let tail = (tail > 0).then_some(hangul::TAILS + tail);
-            lead_and_vowel.into_iter().chain(tail).filter_map(char::from_u32).for_each(|c| self.put(tables, c, out));
+            for c in tail.into_iter().chain(vowel_and_lead).filter_map(char::from_u32) {
+                let _ = self.coming.push(c);
+            }
             return;
         }
-        let mut seconds = heapless::Vec::<char, 4>::new();
         let mut first = code;
         // Ends: `check` saw that there are at most 4 steps.
         while first >= 0xc0
-            && seconds.len() < 4
+            && self.coming.len() < PARTS - 1
             && let Some((next, second)) = tables.find(first)
         {
             if let Some(second) = char::from_u32(second).filter(|&c| c != '\0') {
-                let _ = seconds.push(second);
+                let _ = self.coming.push(second);
             }
             first = next;
         }
-        self.put(tables, char::from_u32(first).unwrap_or(c), out);
-        seconds.iter().rev().for_each(|&c| self.put(tables, c, out));
+        let _ = self.coming.push(char::from_u32(first).unwrap_or(c));
     }
 
-    /// The next character, which isn't made of others.
-    fn put(&mut self, tables: &Tables<'_>, c: char, out: &mut dyn FnMut(char)) {
+    /// The next character, which isn't made of others. All that was ready is out.
+    fn take(&mut self, tables: &Tables<'_>, c: char) {
         let class = if u32::from(c) < 0x300 { 0 } else { tables.class(c) };
         if class == 0 {
             self.compose(tables);
@@ -161,14 +174,15 @@ impl Nfc {
                 *starter = whole;
                 return;
             }
-            self.flush(out);
-        } else if self.held.is_full() {
+            self.ready = self.held.len();
+        } else if self.held.len() >= MARKS {
             self.compose(tables);
-            self.flush(out);
+            self.ready = self.held.len();
         }
+        // Never full: there is room for one more than is kept.
         let _ = self.held.push((c, class));
         // Marks are sorted by class, those of one class as they came.
-        for at in (0..self.held.len().saturating_sub(1)).rev() {
+        for at in (self.ready..self.held.len().saturating_sub(1)).rev() {
             match self.held.get_mut(at..at + 2) {
                 Some([a, b]) if a.1 > b.1 => core::mem::swap(a, b),
                 _ => break,
@@ -176,36 +190,68 @@ impl Nfc {
         }
     }
 
-    /// The text ends here, or what follows is no character.
-    pub fn finish(&mut self, tables: &Tables<'_>, out: &mut dyn FnMut(char)) {
-        self.compose(tables);
-        self.flush(out);
-    }
-
-    fn flush(&mut self, out: &mut dyn FnMut(char)) {
-        self.held.iter().for_each(|&(c, _)| out(c));
-        self.held.clear();
-    }
-
     /// Puts the starter and those of its marks together that nothing parts from it.
     fn compose(&mut self, tables: &Tables<'_>) {
         let Some(&(mut starter, 0)) = self.held.first() else { return };
-        let mut kept = heapless::Vec::<(char, u8), MARKS>::new();
-        let mut last = 0;
-        for &(mark, class) in self.held.iter().skip(1) {
+        let (mut kept, mut last) = (1, 0);
+        for at in 1..self.held.len() {
+            let Some(&(mark, class)) = self.held.get(at) else { break };
             match tables.whole(starter, mark).filter(|_| last < class) {
                 Some(whole) => starter = whole,
                 None => {
                     last = class;
-                    let _ = kept.push((mark, class));
+                    if let Some(place) = self.held.get_mut(kept) {
+                        *place = (mark, class);
+                    }
+                    kept += 1;
                 }
             }
         }
-        self.held.clear();
-        let _ = self.held.push((starter, 0));
-        // Never full: there are no more than there were.
-        for &mark in &kept {
-            let _ = self.held.push(mark);
+        self.held.truncate(kept);
+        if let Some(first) = self.held.first_mut() {
+            *first = (starter, 0);
+        }
+    }
+
+    /// The next character that is normalized.
+    fn take_ready(&mut self) -> Option<Item> {
+        let c = self.held.get(..self.ready)?.get(self.out)?.0;
+        self.out += 1;
+        if self.out == self.ready {
+            drop_front(&mut self.held, self.ready);
+            (self.ready, self.out) = (0, 0);
+        }
+        Some(Item::Unit(Unit::Char(c)))
+    }
+}
+
+impl Stage for Nfc {
+    type In = Item;
+    type Out = Item;
+
+    #[inline]
+    fn put(&mut self, context: &Context<'_>, item: Item) {
+        match (item, &context.normal_forms) {
+            (Item::Unit(Unit::Char(c)), Some(tables)) => self.take_apart(tables, c),
+            _ => self.then = Slot::Full(item),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self, context: &Context<'_>) -> Option<Item> {
+        let Some(tables) = &context.normal_forms else { return self.then.take() };
+        loop {
+            if let Some(item) = self.take_ready() {
+                return Some(item);
+            }
+            if let Some(c) = self.coming.pop() {
+                self.take(tables, c);
+            } else if !self.then.is_empty() && !self.held.is_empty() {
+                self.compose(tables);
+                self.ready = self.held.len();
+            } else {
+                return self.then.take();
+            }
         }
     }
 }

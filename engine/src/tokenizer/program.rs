@@ -6,7 +6,7 @@ use super::{MAX_CLASSES, MAX_STAGES, TokenizerError};
 /// Planes of Unicode.
 const PLANES: usize = 17;
 
-/// Classes of characters, and the stages that cut.
+/// Classes of characters, and the expressions that cut, a stage each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Program<'m> {
     /// Classes that are white space, a bit each.
@@ -22,13 +22,13 @@ pub(super) struct Program<'m> {
     edges: &'m [[u8; 2]],
     /// The class from each edge on.
     classes: &'m [u8],
-    stages: [Stage<'m>; MAX_STAGES],
+    expressions: [Expression<'m>; MAX_STAGES],
 }
 
 /// A regular expression as a table: the row of a state has for every class, and then for the end of the text, the next
 /// state, 0 for none; [`MATCH`] says that the expression matches what came before.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Stage<'m> {
+pub(super) struct Expression<'m> {
     /// It reads bytes.
     pub bytes: bool,
     /// Entries of a row.
@@ -39,7 +39,7 @@ pub(super) struct Stage<'m> {
 /// Bit of an entry.
 const MATCH: u16 = 1 << 15;
 
-impl Stage<'_> {
+impl Expression<'_> {
     /// The next state, and whether what came before `class` is a match. `None` is the class of the text's end.
     #[inline]
     pub fn step(&self, state: u16, class: Option<u8>) -> (u16, bool) {
@@ -77,7 +77,7 @@ impl<'m> Program<'m> {
         planes: &[],
         edges: &[],
         classes: &[],
-        stages: [Stage { bytes: false, width: 0, table: &[] }; MAX_STAGES],
+        expressions: [Expression { bytes: false, width: 0, table: &[] }; MAX_STAGES],
     };
 
     /// Cuts the bytes into tables; no bytes are a program that cuts nothing. `None` where they end too early or too late.
@@ -95,12 +95,12 @@ impl<'m> Program<'m> {
         let edges = usize::from(u16::from_le_bytes(*program.planes.last()?));
         program.edges = cut.take(2 * edges)?.as_chunks().0;
         program.classes = cut.take(edges)?;
-        for stage in program.stages.iter_mut().take(stages.into()) {
+        for expression in program.expressions.iter_mut().take(stages.into()) {
             let (flags, states) = (cut.number::<2>()?, cut.number::<2>()?);
             let width = usize::from(classes) + 1;
-            stage.bytes = flags & 1 != 0;
-            stage.width = width;
-            stage.table = cut.take(2 * width * states as usize)?.as_chunks().0;
+            expression.bytes = flags & 1 != 0;
+            expression.width = width;
+            expression.table = cut.take(2 * width * states as usize)?.as_chunks().0;
             if flags > 1 || states == 0 {
                 return None;
             }
@@ -126,22 +126,23 @@ impl<'m> Program<'m> {
             }
             before = start;
         }
-        for (index, stage) in self.stages.iter().take(stages.into()).enumerate() {
-            let states = stage.table.len() / stage.width.max(1);
+        for (index, expression) in self.expressions.iter().take(stages.into()).enumerate() {
+            let states = expression.table.len() / expression.width.max(1);
             let right = |entry: &[u8; 2]| usize::from(u16::from_le_bytes(*entry) & !MATCH) <= states;
             // Bytes can't become characters again.
-            let back = index.checked_sub(1).and_then(|at| self.stages.get(at)).is_some_and(|s| s.bytes && !stage.bytes);
-            if back || !stage.table.iter().all(right) {
+            let before = index.checked_sub(1).and_then(|at| self.expressions.get(at));
+            let back = before.is_some_and(|before| before.bytes && !expression.bytes);
+            if back || !expression.table.iter().all(right) {
                 return wrong("stages", index);
             }
         }
         Ok(())
     }
 
-    /// The stage; one that matches nothing past the last.
+    /// The expression of a stage; one that matches nothing past the last.
     #[inline]
-    pub fn stage(&self, index: usize) -> Stage<'m> {
-        self.stages.get(index).copied().unwrap_or_default()
+    pub fn expression(&self, index: usize) -> Expression<'m> {
+        self.expressions.get(index).copied().unwrap_or_default()
     }
 
     /// The class of a unit. Where a stage reads characters, a byte is none and is what U+FFFD is.

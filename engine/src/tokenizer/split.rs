@@ -8,22 +8,15 @@
 
 use super::MAX_STAGES;
 use super::hold::Hold;
-use super::program::{Program, Stage};
+use super::program::{Expression, Program};
+use super::stage::{Context, Part, Stage};
 use super::utf8::Unit;
-
-/// What a text is cut into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// The next character of a word.
-    Unit(Unit),
-    /// The word has ended. May come twice.
-    End,
-}
+use crate::slot::Slot;
 
 /// State in which an expression begins.
 const START: u16 = 1;
 
-/// A stage at work.
+/// An expression at work.
 #[derive(Clone, Debug)]
 struct Cutter {
     state: u16,
@@ -59,7 +52,7 @@ impl Cutter {
     };
 
     /// What goes out next; `None` when more has to come in. Then there is room for a character's bytes.
-    fn next(&mut self, program: &Program<'_>, stage: Stage<'_>) -> Option<Part> {
+    fn next(&mut self, program: &Program<'_>, expression: Expression<'_>) -> Option<Part> {
         loop {
             if core::mem::take(&mut self.end_before) {
                 return Some(Part::End);
@@ -79,12 +72,12 @@ impl Cutter {
                 (self.closed, self.between) = (false, false);
                 return Some(Part::End);
             }
-            self.step(stage, unit.map(|unit| program.class(unit, stage.bytes)));
+            self.step(expression, unit.map(|unit| program.class(unit, expression.bytes)));
         }
     }
 
-    fn step(&mut self, stage: Stage<'_>, class: Option<u8>) {
-        let (next, matched) = stage.step(self.state, class);
+    fn step(&mut self, expression: Expression<'_>, class: Option<u8>) {
+        let (next, matched) = expression.step(self.state, class);
         if matched && self.read > 0 {
             (self.ready, self.read, self.matched) = (self.read, 0, true);
             self.end_before = core::mem::take(&mut self.between);
@@ -104,57 +97,72 @@ impl Cutter {
     }
 }
 
-/// The stages at work.
+/// The expressions at work.
 #[derive(Clone, Debug)]
 pub(super) struct Split {
     cutters: heapless::Vec<Cutter, MAX_STAGES>,
+    /// What comes behind an end, or all where nothing cuts.
+    then: Slot<Part>,
 }
 
 impl Split {
-    pub fn new(stages: u8) -> Self {
-        let mut cutters = heapless::Vec::new();
+    /// Cuts nothing.
+    pub const EMPTY: Self = Self { cutters: heapless::Vec::new(), then: Slot::Empty };
+
+    /// Cuts in so many stages.
+    pub fn load(&mut self, stages: u8) {
+        self.cutters.clear();
+        self.then = Slot::Empty;
         // Never full: the section was checked.
-        (0..stages).for_each(|_| drop(cutters.push(Cutter::NEW)));
-        Self { cutters }
+        (0..stages).for_each(|_| drop(self.cutters.push(Cutter::NEW)));
     }
 
-    /// The next character, or the end of the text.
-    #[inline]
-    pub fn push(&mut self, program: &Program<'_>, part: Part, out: &mut dyn FnMut(Part)) {
-        if self.cutters.is_empty() {
-            return out(part);
-        }
-        self.give(program, 0, part);
-        self.drain(program, out);
-    }
-
-    /// Gives a part to a stage that has said that it needs more.
+    /// Gives a part to a cutter that has said that it needs more.
     fn give(&mut self, program: &Program<'_>, index: usize, part: Part) {
         let Some(cutter) = self.cutters.get_mut(index) else { return };
         match part {
-            Part::End => cutter.closed = true,
-            Part::Unit(Unit::Char(c)) if program.stage(index).bytes => {
+            Part::Unit(Unit::Char(c)) if program.expression(index).bytes => {
                 c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| cutter.hold.push(Unit::Byte(byte)));
             }
             Part::Unit(unit) => cutter.hold.push(unit),
+            Part::End | Part::Token(_) => cutter.closed = true,
         }
     }
 
-    /// Moves parts on, those of later stages first: so there is always room.
-    fn drain(&mut self, program: &Program<'_>, out: &mut dyn FnMut(Part)) {
-        let last = self.cutters.len().saturating_sub(1);
+    /// Moves parts on, those of later cutters first: so there is always room.
+    fn cut(&mut self, program: &Program<'_>) -> Option<Part> {
+        let last = self.cutters.len().checked_sub(1)?;
         let mut index = last;
         loop {
-            let part = self.cutters.get_mut(index).and_then(|cutter| cutter.next(program, program.stage(index)));
-            match (part, index.checked_sub(1)) {
-                (Some(part), _) if index == last => out(part),
-                (Some(part), _) => {
+            let part = self.cutters.get_mut(index).and_then(|cutter| cutter.next(program, program.expression(index)));
+            match part {
+                Some(part) if index == last => return Some(part),
+                Some(part) => {
                     index += 1;
                     self.give(program, index, part);
                 }
-                (None, Some(before)) => index = before,
-                (None, None) => return,
+                None => index = index.checked_sub(1)?,
             }
         }
+    }
+}
+
+impl Stage for Split {
+    type In = Part;
+    type Out = Part;
+
+    #[inline]
+    fn put(&mut self, context: &Context<'_>, part: Part) {
+        match part {
+            // Between words nothing waits.
+            Part::Token(_) => self.then = Slot::Full(part),
+            _ if self.cutters.is_empty() => self.then = Slot::Full(part),
+            _ => self.give(&context.program, 0, part),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self, context: &Context<'_>) -> Option<Part> {
+        self.cut(&context.program).or_else(|| self.then.take())
     }
 }

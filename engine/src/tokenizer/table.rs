@@ -337,10 +337,10 @@ impl<'m> Tokenizer<'m> {
     /// The bytes of a token's text; `None` where it has none.
     ///
     /// A text may be a part of a character: only [`Decoder`](super::Decoder) makes strings of them.
-    pub fn piece(&self, id: u32) -> Option<Piece<'m>> {
+    pub fn piece(&self, id: u32) -> Option<Piece<'_>> {
         match self.symbols(id) {
-            0 => self.text(id).map(|text| Piece { tokenizer: *self, id: NONE, next: 0, symbols: 0, text }),
-            symbols => Some(Piece { tokenizer: *self, id, next: 0, symbols, text: &[] }),
+            0 => self.text(id).map(|text| Piece { tokenizer: self, id: NONE, next: 0, symbols: 0, text }),
+            symbols => Some(Piece { tokenizer: self, id, next: 0, symbols, text: &[] }),
         }
     }
 
@@ -367,7 +367,7 @@ impl<'m> Tokenizer<'m> {
         self.added_text(entry).eq(text).then_some(u32::from_le_bytes(entry))
     }
 
-    fn added_text(&self, entry: [u8; 4]) -> impl Iterator<Item = u8> + use<'m> {
+    fn added_text(&self, entry: [u8; 4]) -> impl Iterator<Item = u8> {
         self.piece(u32::from_le_bytes(entry) & flag::ID).into_iter().flatten()
     }
 
@@ -498,13 +498,13 @@ impl<'m> Tokenizer<'m> {
 
 /// The bytes of a token, see [`Tokenizer::piece`].
 #[derive(Clone, Debug)]
-pub struct Piece<'m> {
-    tokenizer: Tokenizer<'m>,
+pub struct Piece<'t> {
+    tokenizer: &'t Tokenizer<'t>,
     id: u32,
     /// The symbol after the one that `text` is the rest of.
     next: usize,
     symbols: usize,
-    text: &'m [u8],
+    text: &'t [u8],
 }
 
 impl Iterator for Piece<'_> {

@@ -92,7 +92,7 @@ pub fn examine_sentences(pairs: &[Pair]) -> Vec<Signals> {
     let one = |pair: &Pair| {
         let score = |text: &str| rouge::score(text, &pair.summaries).rouge_l;
         let mut quotes = Vec::new();
-        jamlet::summary::examine(pair.text.as_bytes(), &mut |text, signals| {
+        jamlet::summary::examine(pair.text.as_bytes(), |text, signals| {
             let text = String::from_utf8_lossy(text).into_owned();
             let (signals, rouge_l) = (signals.to_vec(), score(&text));
             quotes.push(Quote { text, signals, score: 0.0, likelihood: None, rouge_l });

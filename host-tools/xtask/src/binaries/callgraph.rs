@@ -4,7 +4,7 @@
 //! leave a function, and what moves the stack pointer down.
 
 use anyhow::{Context, Result};
-use jamlet_tools::firmware::program::{Program, Symbol};
+use jamlet_tools::firmware::program::{Program, Section, Symbol};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A function of a program.
@@ -97,8 +97,13 @@ struct Tables<'a> {
 impl Tables<'_> {
     /// The functions that an address stands for: itself, or all that a constant at that address points to.
     fn functions(&self, address: u64) -> Vec<u64> {
-        if self.starts.contains(&(address & !1)) {
-            return vec![address & !1];
+        if let Some(function) = self.function(address) {
+            return vec![function];
+        }
+        // Small numbers look like addresses in the table of interrupts, which no code reads.
+        let holds = |section: &Section| (section.address..section.address + section.size).contains(&address);
+        if self.program.sections.iter().any(|section| section.name == ".vector_table" && holds(section)) {
+            return Vec::new();
         }
         let lies = |symbol: &&Symbol| !symbol.code && (symbol.address..symbol.address + symbol.size).contains(&address);
         let (start, size) = match self.program.symbols.iter().find(lies) {
@@ -108,7 +113,13 @@ impl Tables<'_> {
             None => (address, 6 * self.word_size as u64),
         };
         let words = (start..start + size).step_by(self.word_size).filter_map(|at| self.program.word(at));
-        words.map(|word| word & !1).filter(|word| self.starts.contains(word)).collect()
+        words.filter_map(|word| self.function(word)).collect()
+    }
+
+    /// The function that begins at an address. Thumb's have the lowest bit set: so small numbers are taken for none.
+    fn function(&self, address: u64) -> Option<u64> {
+        let thumb = u64::from(!self.program.wide);
+        (address & 1 == thumb && self.starts.contains(&(address & !1))).then_some(address & !1)
     }
 }
 

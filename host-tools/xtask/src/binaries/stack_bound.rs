@@ -2,7 +2,8 @@
 //!
 //! A function takes what its instructions subtract from the stack pointer, and what the deepest of its callees takes. A
 //! call of a computed address is a closure's or a trait object's: closures lie in frames further up, so it may lead to
-//! the functions whose address was taken by somebody from whom the caller is reached. Functions that may call each other count
+//! the functions whose address was taken by somebody from whom the caller is reached. What a pointer in a structure leads to is
+//! unknown, and said so. Functions that may call each other count
 //! once each: a bound that is sound, and far above what is used where closures call closures.
 
 use crate::binaries::callgraph::CallGraph;
