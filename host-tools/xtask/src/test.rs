@@ -42,7 +42,7 @@ pub fn run() -> Result<()> {
     step("kernels between guard pages, in valgrind and on aarch64", &memory_safety::check)?;
     step("panics: none is reachable", &panics::check)?;
     step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
-    step("the program to copy", &example::check)?;
+    step("the programs to copy", &example::check)?;
     step("cargo run in every board's folder", &runners::check)?;
     eprintln!("\n== passed in {:.0} s", start.elapsed().as_secs_f64());
     for (name, time) in times {
