@@ -1,11 +1,9 @@
 //! The `jamlet` command as a user or script meets it: output, errors, exit codes, pipes.
 
-mod tool;
-
+use crate::tool::{error, jamlet, json, ok, output, root, sample, text};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use tool::{error, jamlet, json, ok, output, root, sample, text};
 
 #[test]
 fn a_text_is_summarized_by_the_built_in_model() {

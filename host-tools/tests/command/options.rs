@@ -1,9 +1,7 @@
 //! Options that are out of range or do nothing are errors that say what would be right, and names of images are one convention.
 
-mod tool;
-
+use crate::tool::{checkpoint, error, jamlet, json, ok, output, root, sample, text};
 use std::fs;
-use tool::{checkpoint, error, json, ok, output, root, sample, text};
 
 #[test]
 fn sampling_out_of_range_is_refused() {
@@ -104,8 +102,7 @@ fn an_image_is_named_the_same_way_everywhere() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::copy(nano, folder.path().join("pico")).expect("a copy");
     let inspect = |name: &str| {
-        let output =
-            tool::jamlet().current_dir(folder.path()).args(["inspect", "--json", name]).output().expect("jamlet");
+        let output = jamlet().current_dir(folder.path()).args(["inspect", "--json", name]).output().expect("jamlet");
         json(&String::from_utf8(output.stdout).expect("UTF-8"))["bytes"].as_u64()
     };
     assert_eq!(inspect("./pico"), fs::metadata(nano).ok().map(|file| file.len()));

@@ -1,10 +1,8 @@
 //! Nothing is lost by what a command writes.
 
-mod tool;
-
+use crate::tool::{checkpoint, error, jamlet, ok, output, text};
 use std::fs;
 use std::path::Path;
-use tool::{checkpoint, error, jamlet, ok, output, text};
 
 /// A copy of a checkpoint, to be put at risk.
 fn copy(folder: &Path) -> std::path::PathBuf {

@@ -1,10 +1,8 @@
 //! What is taken as a text, and what is read of it.
 
-mod tool;
-
+use crate::tool::{error, fed, json, ok, output, root, sample, text};
 use std::fs;
 use std::path::PathBuf;
-use tool::{error, fed, json, ok, output, root, sample, text};
 
 /// Files that are no texts, and what is said of each.
 fn no_texts(folder: &std::path::Path) -> Vec<(PathBuf, &'static str)> {

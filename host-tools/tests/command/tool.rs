@@ -1,5 +1,4 @@
 //! The `jamlet` command as tests run it.
-#![allow(dead_code)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,7 @@
+//! The `jamlet` command as it is run, and what the README says of it.
+
+mod commands;
+mod options;
+mod outputs;
+mod texts;
+mod tool;
