@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// What a run may take unless told otherwise: twenty times what it takes on a machine that does nothing else.
-const LIMIT: u64 = 240;
+const LIMIT: Duration = Duration::from_secs(240);
 /// The models that boards embed take part beside the fixtures.
 const MODELS: [&str; 2] = ["nano", "pico"];
 const CHUNKS: [u32; 4] = [1, 3, 8, 64];
@@ -134,6 +134,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.plant_fault {
         models.iter_mut().for_each(|(_, image)| plant_fault(image));
     }
+    let limit = args.limit.map_or(LIMIT, Duration::from_secs);
     let scratch = tempfile::tempdir()?;
     let (mut wrong, mut runs) = (0, 0);
     if !args.json {
@@ -150,8 +151,8 @@ pub fn run(args: &Args) -> Result<()> {
         };
         for (name, image) in &models {
             for &chunk in chunks(name) {
-                let golden = &goldens[name];
-                let Some(finding) = run_one(args, board, &program, name, image, golden, chunk, scratch.path())? else {
+                let run = Run { board, program: &program, name, image, golden: &goldens[name], chunk };
+                let Some(finding) = run_one(&run, limit, scratch.path())? else {
                     if !args.json {
                         println!("{:<10} {name:<14} {chunk:>5} does not fit", board.name);
                     }
@@ -185,7 +186,8 @@ pub fn suite(board: &Emulated, program: &Path, names: &[&str]) -> Result<usize> 
     for (name, image) in fixtures().iter().filter(|(name, _)| names.contains(&name.as_str())) {
         let golden = golden(&args, name, image)?;
         for &chunk in chunks(name) {
-            let finding = run_one(&args, board, program, name, image, &golden, chunk, scratch.path())?;
+            let run = Run { board, program, name, image, golden: &golden, chunk };
+            let finding = run_one(&run, LIMIT, scratch.path())?;
             let finding = finding.with_context(|| format!("{name} doesn't fit {}", board.name))?;
             if let Some(problem) = finding.problem {
                 bail!("{name} in chunks of {chunk}: {problem}");
@@ -216,7 +218,7 @@ fn on_this_machine(name: &str, image: &[u8]) -> Result<Golden> {
     let vocab = jamlet::model::Header::read(image).map_err(anyhow::Error::msg)?.vocab;
     // Any tokens do; these go through the vocabulary in no order.
     let prompt: Vec<u32> = (0..PROMPT as u32).map(|i| 3 + i * 7919 % (vocab - 3)).collect();
-    let report = on_host(&blob(image, &prompt, options(name, 1), 0))?;
+    let report = on_host(&blob(image, &prompt, options(name, 1), 0)?)?;
     Ok(Golden { prompt, ids: report.ids, hash: report.hash })
 }
 
@@ -229,7 +231,8 @@ pub fn instructions(board: &Emulated, image: &[u8]) -> Result<Option<(u64, u64)>
     let golden = on_this_machine("", image)?;
     let program = build(board)?;
     let scratch = tempfile::tempdir()?;
-    let finding = run_one(&Args::default(), board, &program, "", image, &golden, 8, scratch.path())?;
+    let run = Run { board, program: &program, name: "", image, golden: &golden, chunk: 8 };
+    let finding = run_one(&run, LIMIT, scratch.path())?;
     let finding = finding.with_context(|| format!("the model doesn't fit {}", board.name))?;
     match finding.problem {
         Some(problem) => bail!("{}: {problem}", board.name),
@@ -269,7 +272,10 @@ pub fn build(board: &Emulated) -> Result<PathBuf> {
 }
 
 /// A case as `jamlet_app::conformance` reads it.
-pub fn blob(image: &[u8], prompt: &[u32], o: Options, stream: u32) -> Vec<u8> {
+///
+/// # Errors
+/// For options that cases can't have.
+pub fn blob(image: &[u8], prompt: &[u32], o: Options, stream: u32) -> Result<Vec<u8>> {
     blob_from(image, prompt, o, stream, &Begin::default())
 }
 
@@ -285,17 +291,20 @@ pub struct Begin<'s> {
 }
 
 /// As [`blob`], for a case that begins so.
-pub fn blob_from(image: &[u8], prompt: &[u32], o: Options, stream: u32, begin: &Begin<'_>) -> Vec<u8> {
+///
+/// # Errors
+/// As there.
+pub fn blob_from(image: &[u8], prompt: &[u32], o: Options, stream: u32, begin: &Begin<'_>) -> Result<Vec<u8>> {
     let state = match o.state {
         StateWidth::F32 => 0,
         StateWidth::F16 => 1,
         StateWidth::I8 => 2,
-        other => unimplemented!("cases with a state in {other:?}"),
+        other => bail!("cases have no number for states in {other:?}"),
     };
     let recent = match o.eviction {
         Eviction::Window => 0,
         Eviction::HeavyHitters { recent } => recent,
-        other => unimplemented!("cases with eviction {other:?}"),
+        other => bail!("cases have no number for eviction by {other:?}"),
     };
     let offset = ((HEADER_WORDS + prompt.len()) * 4).next_multiple_of(64);
     let (at, length, tokens) = (offset as u32, image.len() as u32, prompt.len() as u32);
@@ -320,22 +329,25 @@ pub fn blob_from(image: &[u8], prompt: &[u32], o: Options, stream: u32, begin: &
     blob.resize(offset, 0);
     blob.extend(image);
     blob.extend(begin.state);
-    blob
+    Ok(blob)
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a run consists of")]
-fn run_one(
-    args: &Args,
-    board: &Emulated,
-    program: &Path,
-    name: &str,
-    image: &[u8],
-    golden: &Golden,
+/// A model on a board.
+struct Run<'a> {
+    board: &'a Emulated,
+    /// The board's program, by [`build`]; empty for the host.
+    program: &'a Path,
+    name: &'a str,
+    image: &'a [u8],
+    golden: &'a Golden,
     chunk: u32,
-    scratch: &Path,
-) -> Result<Option<Finding>> {
+}
+
+/// Gives what the board computed; `None` where the model doesn't fit it. It may take `limit`, and files go to `scratch`.
+fn run_one(run: &Run<'_>, limit: Duration, scratch: &Path) -> Result<Option<Finding>> {
+    let &Run { board, program, name, image, golden, chunk } = run;
     let options = options(name, chunk);
-    let case = blob(image, &golden.prompt, options, 0);
+    let case = blob(image, &golden.prompt, options, 0)?;
     let workspace = Plan::new(image, options).map_err(anyhow::Error::msg)?.bytes();
     if !board.fits(case.len(), workspace) {
         return Ok(None);
@@ -349,8 +361,7 @@ fn run_one(
             fs::write(&file, &case)?;
             // A run that dies must not be credited with the counts of the one before.
             let _ = fs::remove_file(&counts);
-            let run =
-                board.run_case(program, &file, Some(&counts), Duration::from_secs(args.limit.unwrap_or(LIMIT)))?;
+            let run = board.run_case(program, &file, Some(&counts), limit)?;
             let problem = match run.status {
                 None => Some(format!("killed after {} seconds", run.time.as_secs())),
                 Some(status) if !status.success() => {
@@ -482,11 +493,11 @@ mod tests {
             let path = targets_folder().join(format!("../tests/goldens/{name}.json"));
             let golden: Golden = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
             for chunk in CHUNKS {
-                let report = on_host(&blob(&image, &golden.prompt, options(&name, chunk), 0)).unwrap();
+                let report = on_host(&blob(&image, &golden.prompt, options(&name, chunk), 0).unwrap()).unwrap();
                 assert_eq!((&report.ids, &report.hash), (&golden.ids, &golden.hash), "{name}, chunk {chunk}");
             }
             plant_fault(&mut image);
-            let report = on_host(&blob(&image, &golden.prompt, options(&name, 8), 0)).unwrap();
+            let report = on_host(&blob(&image, &golden.prompt, options(&name, 8), 0).unwrap()).unwrap();
             assert_ne!(report.hash, golden.hash, "{name}");
         }
     }

@@ -123,7 +123,7 @@ fn on_board(board: &Emulated, image: &[u8], options: Options, tokens: u32) -> Re
     let least = ((WARM_UP + 2 * COUNTED) * BATCH) as u32;
     ensure!(tokens >= least, "{tokens} tokens are too few to compare the first with the last: {least} would do");
     let prompt: Vec<u32> = text(image)?.take(1009).collect();
-    let case = blob(image, &prompt, options, tokens);
+    let case = blob(image, &prompt, options, tokens)?;
     let workspace = Plan::new(image, options).map_err(anyhow::Error::msg)?.bytes();
     ensure!(board.fits(case.len(), workspace), "the model doesn't fit {}", board.name);
     let right = on_host(&case)?;

@@ -79,19 +79,19 @@ pub fn there_and_back(board: &Emulated, program: &Path) -> Result<usize> {
             blob_from(&image, &prompt[from..], options, 0, &Begin { state, report_at, baked: false })
         };
         // On this machine alone, without any state in between.
-        let right = on_host(&case(0, &[], 0))?;
-        let given = on_host(&case(0, &[], GIVEN))?.state;
-        let taken = on_host(&case(0, &[], TAKEN))?.state;
-        let there = on_board(board, program, scratch.path(), &case(GIVEN, &given, TAKEN), None)?;
+        let right = on_host(&case(0, &[], 0)?)?;
+        let given = on_host(&case(0, &[], GIVEN)?)?.state;
+        let taken = on_host(&case(0, &[], TAKEN)?)?.state;
+        let there = on_board(board, program, scratch.path(), &case(GIVEN, &given, TAKEN)?, None)?;
         ensure!((&there.ids, &there.hash) == (&right.ids, &right.hash), "{name}: other logits after a state from here");
         ensure!(there.state == taken, "{name}: another state than here");
-        let back = on_host(&case(TAKEN, &there.state, 0))?;
+        let back = on_host(&case(TAKEN, &there.state, 0)?)?;
         ensure!((&back.ids, &back.hash) == (&right.ids, &right.hash), "{name}: other logits after a state from there");
         // And what was damaged on the way is refused there as it is here.
         let mut damaged = given.clone();
         damaged[given.len() / 2] ^= 4;
         for (state, problem) in [(&damaged[..], "it is damaged"), (&given[..given.len() - 1], "would be right")] {
-            let refused = on_board(board, program, scratch.path(), &case(GIVEN, state, 0), None);
+            let refused = on_board(board, program, scratch.path(), &case(GIVEN, state, 0)?, None);
             let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
             ensure!(said.contains(problem), "{name}: a damaged state is answered with {said:?}");
         }
@@ -130,7 +130,8 @@ fn baked(scratch: &Path) -> Result<()> {
     let measure = |prompt: &[u32], baked| -> Result<(Report, Option<u64>)> {
         let _ = fs::remove_file(&counts);
         let begin = Begin { baked, ..Begin::default() };
-        let report = on_board(board, &program, scratch, &blob_from(&image, prompt, window, 0, &begin), Some(&counts))?;
+        let case = blob_from(&image, prompt, window, 0, &begin)?;
+        let report = on_board(board, &program, scratch, &case, Some(&counts))?;
         Ok((report, region(&counts, 0, 1)))
     };
     let ((read, all), (started, rest)) = (measure(&whole, false)?, measure(&text, true)?);
