@@ -1,12 +1,18 @@
-//! What stands around a text that a model reads: its prompt, or what its tokenizer puts around any text.
+//! What stands around a text that a model reads: its prompt, or what its tokenizer puts around any text. Texts are read as they come,
+//! in memory that doesn't grow.
 
 use crate::text::tokenizer;
 use anyhow::{Context, Result};
 use jamlet::tokenizer::Encoder;
 use jamlet::{Model, PromptEncoder, Session};
+use std::io::Read;
 
 /// Symbols of a word that an encoder looks at together.
 const WINDOW: usize = 4096;
+/// Bytes that are read at a time.
+const PIECE: usize = 1 << 12;
+/// Tokens that are gathered before they are fed.
+const BATCH: usize = 256;
 
 /// Encodes a text with what stands around it.
 #[derive(Debug)]
@@ -142,4 +148,41 @@ pub fn to_bake(model: &Model<'_>, text: &str) -> Result<Vec<u32>> {
     encoder.feed(text.as_bytes(), |id| ids.push(id));
     encoder.finish(|id| ids.push(id));
     Ok(ids)
+}
+
+/// Feeds everything that `input` has, as it comes, with what stands around it, into an empty session. `tick` hears of tokens fed.
+/// Returns their number.
+///
+/// # Errors
+/// When the input can't be read.
+pub fn feed(
+    session: &mut Session<'_, '_>,
+    frame: &mut Frame<'_>,
+    input: &mut dyn Read,
+    mut tick: impl FnMut(u64),
+) -> Result<u64> {
+    let before = session.position();
+    frame.begin(session)?;
+    let (mut bytes, mut ids) = (vec![0; PIECE], Vec::new());
+    loop {
+        let count = match input.read(&mut bytes) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).context("reading the text"),
+        };
+        if count == 0 {
+            frame.finish(|id| ids.push(id));
+        } else {
+            frame.feed(&bytes[..count], |id| ids.push(id));
+        }
+        let whole = if count == 0 { ids.len() } else { ids.len() / BATCH * BATCH };
+        for batch in ids[..whole].chunks(BATCH) {
+            session.feed(batch)?;
+            tick(session.position() - before);
+        }
+        ids.drain(..whole);
+        if count == 0 {
+            return Ok(session.position() - before);
+        }
+    }
 }

@@ -1,20 +1,13 @@
-//! Texts through a session: read as they come, continued as they are written, in memory that doesn't grow. Summaries are
+//! Texts to tokens and back, and texts that a model continues. What stands around a text is [`frame`](crate::frame)'s, summaries are
 //! [`summary`](crate::summary)'s.
 
-use crate::frame::Frame;
 use anyhow::{Context, Result};
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
 use jamlet::{Model, Sampler, Session};
-use std::io::Read;
 use std::ops::ControlFlow;
 
 /// Symbols of a word that an encoder looks at together.
 const WINDOW: usize = 4096;
-/// Bytes that are read at a time.
-const PIECE: usize = 1 << 12;
-/// Tokens that are gathered before they are fed.
-const BATCH: usize = 256;
-
 /// The tokenizer of an image.
 ///
 /// # Errors
@@ -49,43 +42,6 @@ pub fn decode(model: &Model<'_>, ids: &[u32]) -> Result<String> {
     }
     decoder.finish(|part| text.push_str(part));
     Ok(text)
-}
-
-/// Feeds everything that `input` has, as it comes, with what stands around it, into an empty session. `tick` hears of tokens fed.
-/// Returns their number.
-///
-/// # Errors
-/// When the input can't be read.
-pub fn feed(
-    session: &mut Session<'_, '_>,
-    frame: &mut Frame<'_>,
-    input: &mut dyn Read,
-    mut tick: impl FnMut(u64),
-) -> Result<u64> {
-    let before = session.position();
-    frame.begin(session)?;
-    let (mut bytes, mut ids) = (vec![0; PIECE], Vec::new());
-    loop {
-        let count = match input.read(&mut bytes) {
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).context("reading the text"),
-        };
-        if count == 0 {
-            frame.finish(|id| ids.push(id));
-        } else {
-            frame.feed(&bytes[..count], |id| ids.push(id));
-        }
-        let whole = if count == 0 { ids.len() } else { ids.len() / BATCH * BATCH };
-        for batch in ids[..whole].chunks(BATCH) {
-            session.feed(batch)?;
-            tick(session.position() - before);
-        }
-        ids.drain(..whole);
-        if count == 0 {
-            return Ok(session.position() - before);
-        }
-    }
 }
 
 /// Samples until a stop token, or `limit` tokens, or `sink` breaks off. The sink gets every new piece of text. Returns the

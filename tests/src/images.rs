@@ -46,7 +46,7 @@ impl AlignedBytes {
 pub fn pack(dir: &Path, group: u32) -> AlignedBytes {
     let weights = Weights::open(dir).expect("a checkpoint");
     let stops = weights.config().eos_token_ids.clone();
-    let prompt = pack::prompt_section(&PromptIds { stops, ..PromptIds::default() });
+    let prompt = PromptIds { stops, ..PromptIds::default() }.section();
     let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let out = tempfile::NamedTempFile::new().expect("a temporary file");
     pack::pack(&weights, &blobs, pack::Options { group }, out.path(), |_, _| ()).expect("an image");

@@ -115,7 +115,7 @@ pub fn with_prompt(vocab: u32, tokenizer: Vec<u8>, prompt: &Prompt) -> Vec<u8> {
     let features = features::TIED | features::TOKENIZER | feature;
     let header = Header { features, vocab, bos: None, ..BASE };
     let blobs =
-        Blobs { tokenizer, prompt: prompt.ids_section(), template, provenance: b"{}".to_vec(), ..Blobs::default() };
+        Blobs { tokenizer, prompt: prompt.ids.section(), template, provenance: b"{}".to_vec(), ..Blobs::default() };
     let layers = [LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }];
     let (mut image, mut weights) = (Vec::new(), Weights(Random(0)));
     pack::write(header, &layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");

@@ -62,7 +62,7 @@ fn import(dir: &Path, with_tokenizer: bool) -> Result<()> {
         return Ok(());
     }
     let weights = Weights::open(dir)?;
-    let prompt = pack::prompt_section(&PromptIds::default());
+    let prompt = PromptIds::default().section();
     let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     pack::pack(&weights, &blobs, pack::Options { group: 8 }, &dir.join("image"), |_, _| ())?;
     Ok(())

@@ -4,10 +4,9 @@ use jamlet::image::{ImageError, Role, features};
 use jamlet::{Model, Options, Plan, Session, StateWidth};
 use jamlet_tests::images::AlignedBytes;
 use jamlet_tools::bake::bake;
-use jamlet_tools::frame::Frame;
+use jamlet_tools::frame::{self, Frame};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::pack;
-use jamlet_tools::text;
 use std::path::Path;
 
 const PREFIX: &str = "Package maintainers: what follows is a description.\n";
@@ -33,7 +32,7 @@ fn run(model: &Model<'_>, options: Options) -> (Vec<u32>, u64) {
     let saved = if session.start_baked() { session.position() } else { 0 };
     session.reset();
     let mut frame = Frame::new(model, true, None).expect("a tokenizer");
-    text::feed(&mut session, &mut frame, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
+    frame::feed(&mut session, &mut frame, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
     (bits(&mut session), saved)
 }
 
@@ -65,7 +64,7 @@ fn a_session_starts_from_it_with_the_same_bits() {
             assert!(!session.start_baked(), "nothing was baked into this one");
             let mut frame = Frame::new(&model, true, None).expect("a tokenizer");
             assert_eq!(frame.start(), tokens);
-            text::feed(&mut session, &mut frame, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
+            frame::feed(&mut session, &mut frame, &mut &b"A tool that reads logs."[..], |_| ()).expect("tokens");
             let (found, saved) = run(&model, options);
             assert!(found == bits(&mut session), "{options:?}");
             let made_for = Options { chunk: options.chunk, ..made_for(&model) };

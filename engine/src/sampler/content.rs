@@ -1,6 +1,6 @@
 //! Words of a summary that its text has, in any inflection, and words that any text may have.
 
-use super::grounding::Hash;
+use super::hash::Hash;
 
 /// Letters of a word that are remembered; longer ones are looked at as they are.
 const LETTERS: usize = 16;
@@ -42,7 +42,7 @@ impl Part {
         first
     }
 
-    /// Ends the part, and begins another one. Whether it was foreign, and nobody knew.
+    /// Ends the part, and begins another one. Returns whether it turns out to be foreign only now.
     pub fn end(&mut self, has: impl Fn(Hash) -> bool) -> bool {
         let part = core::mem::replace(self, Self::NONE);
         part.len >= SHORTEST && !part.foreign && !has(part.hash.end()) && !part.is_free() && !part.is_form(has)

@@ -48,6 +48,7 @@
 pub use super::content::FUNCTION_WORDS;
 
 use super::content::Part;
+use super::hash::Hash;
 use crate::tokenizer::Tokenizer;
 
 /// What an invented name costs, and any other word that is not of the text, in logits (nats): more than a model is ever sure, and than [`REPEAT`](super::REPEAT).
@@ -423,36 +424,6 @@ impl Writer {
             }
             self.next = (self.next + 1) % SAID as u8;
         }
-    }
-}
-
-/// The bytes of a word so far: FNV-1a (Fowler, Noll, Vo), with 0 for none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hash(u32);
-
-impl Hash {
-    pub const NONE: Self = Self(0);
-
-    pub fn then(self, byte: u8) -> Self {
-        let (before, byte) = if self.0 == 0 { (0x811c_9dc5, byte.to_ascii_lowercase()) } else { (self.0, byte) };
-        let hash = (before ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-        // One word in four thousand million begins anew; two hashes are as good as one for it.
-        Self(hash.max(1))
-    }
-
-    /// This word, or the other if there is none.
-    fn or(self, other: Self) -> Self {
-        if self.0 == 0 { other } else { self }
-    }
-
-    /// Two words beside each other.
-    fn beside(self, next: Self) -> Self {
-        Self((self.0.rotate_left(13) ^ next.0).wrapping_mul(0x0100_0193))
-    }
-
-    /// The word ends here: no byte of a text is 0 within a word.
-    pub fn end(self) -> Self {
-        self.then(0)
     }
 }
 

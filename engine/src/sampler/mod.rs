@@ -2,6 +2,7 @@
 
 mod content;
 pub mod grounding;
+mod hash;
 mod log_sum;
 
 pub use grounding::Grounding;

@@ -4,7 +4,7 @@ use super::sampling::{SamplerArgs, of_image};
 use anyhow::{Context, Result};
 use jamlet::summary::Style;
 use jamlet::{Model, Sampler, SamplerOptions, Session, SummaryOptions};
-use jamlet_tools::frame::Frame;
+use jamlet_tools::frame::{self, Frame};
 use jamlet_tools::summary::How;
 use jamlet_tools::{memory, progress, text};
 use serde::Serialize;
@@ -58,7 +58,7 @@ pub fn answer(
 ) -> Result<Answer> {
     let start = Instant::now();
     let bar = progress::tokens("reading");
-    let fed = text::feed(session, frame, input, |tokens| progress::set_tokens(&bar, tokens));
+    let fed = frame::feed(session, frame, input, |tokens| progress::set_tokens(&bar, tokens));
     bar.finish_and_clear();
     fed?;
     let prefill_seconds = start.elapsed().as_secs_f64();

@@ -72,7 +72,7 @@ impl Pack {
             "--window, --sinks, --chunk, --state and --eviction do nothing without --bake: they are options of sessions"
         );
         let output = self.destination()?;
-        // What is baked is baked into a finished image, which nobody is to take for the wanted one.
+        // Baking starts from a finished image: a draft, so that nobody takes it for the wanted one.
         let draft = self.bake.as_ref().map(|_| output.draft()).transpose()?;
         let packed_to = draft.as_ref().map_or(output.path(), |draft| draft.path());
         let (blobs, warnings) = self.blobs(&weights)?;
@@ -134,7 +134,7 @@ impl Pack {
         let tokenizer = tokenizer.map_or_else(Vec::new, |tokenizer| tokenizer.bytes);
         let blobs = Blobs {
             tokenizer,
-            prompt: prompt.ids_section(),
+            prompt: prompt.ids.section(),
             template: prompt.template_section(config.bos_token_id),
             sampling: prompt.sampling.map_or_else(Vec::new, |sampling| sampling.to_bytes().into()),
             provenance: provenance.to_string().into_bytes(),

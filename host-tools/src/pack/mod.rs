@@ -10,7 +10,6 @@ mod writer;
 
 use crate::destination::Destination;
 use crate::hf::config::Family;
-use crate::hf::tokenizer::PromptIds;
 use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
 pub use blocks::Blocks;
@@ -24,13 +23,6 @@ pub use writer::{Blobs, Source, Written, tables, write};
 
 /// Columns that share a scale where nothing else is asked for; see `quantization.md` beside this file.
 pub const DEFAULT_GROUP: u32 = 32;
-
-/// Token ids around a text as the image's section [`Role::Prompt`] has them.
-pub fn prompt_section(ids: &PromptIds) -> Vec<u8> {
-    let counts = [&ids.prefix, &ids.suffix, &ids.stops].map(|ids| ids.len() as u32);
-    let ids = ids.prefix.iter().chain(&ids.suffix).chain(&ids.stops);
-    counts.iter().chain(ids).flat_map(|word| word.to_le_bytes()).collect()
-}
 
 /// What a caller chooses.
 #[derive(Clone, Copy, Debug)]

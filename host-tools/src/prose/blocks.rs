@@ -13,7 +13,7 @@ pub struct Blocks<R> {
     used: usize,
     /// What comes before the next block.
     joint: &'static str,
-    /// A word was given away: before it there is no joint.
+    /// A word was returned: only then does the next block need what separates it.
     begun: bool,
     ended: bool,
 }

@@ -1,9 +1,30 @@
 //! What a text is written in, by the name of its file, or else by its beginning.
 
-use super::{Format, log, mail};
+use super::{log, mail};
+use clap::ValueEnum;
 use regex_lite::Regex;
 use std::path::Path;
 use std::sync::LazyLock;
+
+/// What a text is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// By the file's name, or else its beginning
+    #[default]
+    Auto,
+    /// Nothing is taken away
+    Raw,
+    /// Plain text: lines are joined to paragraphs
+    Text,
+    /// CommonMark and GitHub's tables; code, tables, pictures and link targets are left out
+    Markdown,
+    /// Scripts, navigation, code and tables of data are left out
+    Html,
+    /// A mail or several (mbox): the subject and the text, without quoted replies and signature
+    Mail,
+    /// Time stamps and levels at the start of lines are left out
+    Log,
+}
 
 /// The format of the text that is called `path` and begins with `head`.
 pub fn format(path: Option<&Path>, head: &str) -> Format {

@@ -1,6 +1,6 @@
 //! HTML: the text of its body, without scripts, navigation, code and tables of data.
 
-use super::Prose;
+use super::builder::Prose;
 use html5gum::Tokenizer;
 use html5gum::emitters::default::{DefaultEmitter, StartTag, Token};
 
@@ -185,7 +185,7 @@ impl Reader {
     }
 }
 
-/// Whether nobody sees an element, or only to find their way.
+/// Whether an element is hidden or navigation.
 fn is_hidden(tag: &StartTag<()>) -> bool {
     let is = |name: &[u8], right: &[&[u8]]| tag.attributes.get(name).is_some_and(|value| right.contains(&&value[..]));
     let style = tag.attributes.get(&b"style"[..]).map(|value| String::from_utf8_lossy(value).replace(' ', ""));

@@ -1,6 +1,6 @@
 //! Logs: time stamps and levels are left out at the start of lines, which stay lines.
 
-use super::Prose;
+use super::builder::Prose;
 use super::plain::{lines, without_escapes};
 use regex_lite::Regex;
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 //! Markdown: headings, paragraphs and list items, without code blocks, tables, pictures, link targets and comments.
 
-use super::Prose;
+use super::builder::Prose;
 use super::html;
 use pulldown_cmark::{BrokenLink, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
@@ -21,7 +21,7 @@ pub fn prose(text: &str) -> String {
     reader.prose.text
 }
 
-/// Where a link of another block leads doesn't matter, but that it is one. Words in brackets are none.
+/// A reference whose definition is in another block is still a link; words in brackets alone are none.
 fn known<'i>(link: BrokenLink<'i>) -> Option<(CowStr<'i>, CowStr<'i>)> {
     let explicit = matches!(link.link_type, LinkType::Reference | LinkType::Collapsed);
     explicit.then(|| ("".into(), "".into()))

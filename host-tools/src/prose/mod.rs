@@ -3,6 +3,7 @@
 //! because no sentence goes over the end of a line.
 
 mod blocks;
+mod builder;
 mod detect;
 mod html;
 mod log;
@@ -13,29 +14,10 @@ mod plain;
 use crate::input::Input;
 use anyhow::{Result, ensure};
 use blocks::Blocks;
-use clap::ValueEnum;
 use std::io::Read;
 use std::path::Path;
 
-/// What a text is written in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// By the file's name, or else its beginning
-    #[default]
-    Auto,
-    /// Nothing is taken away
-    Raw,
-    /// Plain text: lines are joined to paragraphs
-    Text,
-    /// CommonMark and GitHub's tables; code, tables, pictures and link targets are left out
-    Markdown,
-    /// Scripts, navigation, code and tables of data are left out
-    Html,
-    /// A mail or several (mbox): the subject and the text, without quoted replies and signature
-    Mail,
-    /// Time stamps and levels at the start of lines are left out
-    Log,
-}
+pub use detect::Format;
 
 /// The most bytes of a text that has to be read as a whole.
 const WHOLE: usize = 16 << 20;
@@ -78,7 +60,7 @@ fn of(input: Input, format: Format) -> Result<Box<dyn Read>> {
     })
 }
 
-/// All of a text that is not too large for that.
+/// The whole of a text of at most [`WHOLE`] bytes.
 fn whole(input: Input) -> Result<Vec<u8>> {
     let name = input.name().to_owned();
     let mut bytes = Vec::new();
@@ -117,56 +99,6 @@ impl<R: Read> Read for NotEmpty<R> {
         Ok(count)
     }
 }
-
-/// Builds prose: what is said to it twice about the end of lines and paragraphs counts once.
-#[derive(Debug, Default)]
-struct Prose {
-    text: String,
-    /// Line ends that come before the next word: 1 a line, 2 a paragraph.
-    owed: usize,
-    /// A space comes before the next word.
-    space: bool,
-}
-
-impl Prose {
-    /// Appends text in which all white space is one space.
-    fn words(&mut self, text: &str) {
-        for part in text.split_inclusive(char::is_whitespace) {
-            let word = part.trim_end();
-            let word: std::borrow::Cow<'_, str> = match word.contains(INVISIBLE) {
-                true => word.replace(INVISIBLE, "").into(),
-                false => word.into(),
-            };
-            if !word.is_empty() {
-                if self.owed > 0 {
-                    self.text.extend(std::iter::repeat_n('\n', self.owed));
-                } else if self.space && !self.text.is_empty() {
-                    self.text.push(' ');
-                }
-                (self.owed, self.space) = (0, false);
-                self.text.push_str(&word);
-            }
-            self.space |= part.len() > part.trim_end().len();
-        }
-    }
-
-    /// What follows has another line.
-    fn line(&mut self) {
-        if !self.text.is_empty() {
-            self.owed = self.owed.max(1);
-        }
-    }
-
-    /// What follows is another paragraph.
-    fn paragraph(&mut self) {
-        if !self.text.is_empty() {
-            self.owed = 2;
-        }
-    }
-}
-
-/// Characters that nobody sees: soft hyphens, spaces without a width, marks of byte order.
-const INVISIBLE: [char; 4] = ['\u{ad}', '\u{200b}', '\u{2060}', '\u{feff}'];
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Plain text: lines that an editor or mailer broke are joined to paragraphs again.
 
-use super::Prose;
+use super::builder::Prose;
 use std::borrow::Cow;
 
 /// Characters of a line that was broken because it was full, at least and at most.

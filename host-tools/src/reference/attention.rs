@@ -8,10 +8,47 @@
 
 use rayon::prelude::*;
 
-use super::Visible;
-use super::math::{Linear, dot, softmax};
-use super::rounding::{Loader, round_rows};
+use super::linear::Linear;
+use super::loader::Loader;
+use super::math::{dot, softmax};
+use super::rounding::round_rows;
 use crate::hf::{ImportError, WeightId};
+
+/// Which earlier tokens attention sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Visible {
+    /// All, as in training.
+    #[default]
+    All,
+    /// What a bounded cache holds: the token at position t sees position j if `j < sinks` or `t - j < window`, so it
+    /// counts itself into the window.
+    Bounded {
+        /// First tokens of the text that are never forgotten.
+        sinks: usize,
+        /// Most recent tokens, at least 1.
+        window: usize,
+    },
+    /// What a cache of heavy hitters holds, for every layer and key-value head: see `engine/src/state/cache.rs`.
+    HeavyHitters {
+        /// First tokens of the text that are never forgotten.
+        sinks: usize,
+        /// Other tokens.
+        window: usize,
+        /// How many of them are the most recent, at least 1.
+        recent: usize,
+    },
+}
+
+impl Visible {
+    /// Whether the token at position `t` sees the one at `j <= t`.
+    fn sees(self, t: usize, j: usize) -> bool {
+        match self {
+            // Heavy hitters are kept by the attention layer itself.
+            Self::All | Self::HeavyHitters { .. } => true,
+            Self::Bounded { sinks, window } => j < sinks || t - j < window,
+        }
+    }
+}
 
 pub(super) struct Attention {
     query: Linear,  // (heads D, H)

@@ -1,7 +1,7 @@
 //! The causal depthwise convolution before a state space.
 
+use super::loader::Loader;
 use super::math::{dot, silu};
-use super::rounding::Loader;
 use crate::hf::{ImportError, WeightId};
 
 pub(super) struct Convolution {

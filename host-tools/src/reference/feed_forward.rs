@@ -6,8 +6,9 @@
 //! moe(x) = Σ over the k largest p of p[e] mlp_e(x)        p as it is: it need not sum to 1
 //! ```
 
-use super::math::{Linear, add, silu, softmax};
-use super::rounding::Loader;
+use super::linear::Linear;
+use super::loader::Loader;
+use super::math::{add, silu, softmax};
 use crate::hf::{ImportError, Projection, WeightId};
 
 pub(super) struct Mlp {

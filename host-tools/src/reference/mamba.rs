@@ -13,8 +13,9 @@
 use rayon::prelude::*;
 
 use super::convolution::Convolution;
-use super::math::{Linear, dot, rms_norm, silu, softplus};
-use super::rounding::Loader;
+use super::linear::Linear;
+use super::loader::Loader;
+use super::math::{dot, rms_norm, silu, softplus};
 use crate::hf::config::Family;
 use crate::hf::{ImportError, WeightId};
 

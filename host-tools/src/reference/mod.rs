@@ -2,8 +2,7 @@
 //!
 //! It says what a packed image should compute, so it favours plainness over memory: all weights are held in f32, and the
 //! cache of an attention layer grows with the text. It equals transformers' `JambaForCausalLM`, `MambaForCausalLM` and
-//! `FalconMambaForCausalLM` in f32, which the fixtures
-//! under `tests/fixtures/checkpoints` show.
+//! `FalconMambaForCausalLM` in f32, which the fixtures under `tests/fixtures/checkpoints` show.
 //!
 //! Shapes in comments are rows × columns, row after row in memory: T tokens of this call, H hidden, E Mamba channels,
 //! N state, R dt rank, K taps, I intermediate, V vocabulary.
@@ -11,6 +10,8 @@
 mod attention;
 mod convolution;
 mod feed_forward;
+mod linear;
+mod loader;
 mod mamba;
 mod math;
 mod rounding;
@@ -20,9 +21,11 @@ use std::path::Path;
 
 use crate::hf::config::{FeedForward, JambaConfig, Mixer};
 use crate::hf::{ImportError, WeightId, Weights};
-use math::{Linear, add, rms_norm};
-use rounding::Loader;
+use linear::Linear;
+use loader::Loader;
+use math::{add, rms_norm};
 
+pub use attention::Visible;
 pub use rounding::Rounding;
 
 /// A model in f32.
@@ -53,42 +56,6 @@ enum FfnWeights {
     None,
     Mlp(feed_forward::Mlp),
     Moe(feed_forward::Moe),
-}
-
-/// Which earlier tokens attention sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Visible {
-    /// All, as in training.
-    #[default]
-    All,
-    /// What a bounded cache holds: the token at position t sees position j if `j < sinks` or `t - j < window`, so it
-    /// counts itself into the window.
-    Bounded {
-        /// First tokens of the text that are never forgotten.
-        sinks: usize,
-        /// Most recent tokens, at least 1.
-        window: usize,
-    },
-    /// What a cache of heavy hitters holds, for every layer and key-value head: see `engine/src/state/cache.rs`.
-    HeavyHitters {
-        /// First tokens of the text that are never forgotten.
-        sinks: usize,
-        /// Other tokens.
-        window: usize,
-        /// How many of them are the most recent, at least 1.
-        recent: usize,
-    },
-}
-
-impl Visible {
-    /// Whether the token at position `t` sees the one at `j <= t`.
-    fn sees(self, t: usize, j: usize) -> bool {
-        match self {
-            // Heavy hitters are kept by the attention layer itself.
-            Self::All | Self::HeavyHitters { .. } => true,
-            Self::Bounded { sinks, window } => j < sinks || t - j < window,
-        }
-    }
 }
 
 /// What a text leaves behind: continue from it with [`Reference::step`].

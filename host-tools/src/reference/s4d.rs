@@ -9,9 +9,10 @@
 //! ```
 
 use super::convolution::Convolution;
+use super::linear::Linear;
+use super::loader::Loader;
 use super::mamba::State;
-use super::math::{Linear, dot, silu};
-use super::rounding::Loader;
+use super::math::{dot, silu};
 use crate::hf::{ImportError, WeightId};
 
 pub(super) struct S4d {

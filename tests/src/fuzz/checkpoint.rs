@@ -75,7 +75,7 @@ pub fn run(data: &[u8]) {
 /// What was opened becomes an image, or an error; an image is one that the engine takes.
 fn packed(weights: &Weights) {
     let stops = weights.config().eos_token_ids.clone();
-    let prompt = pack::prompt_section(&PromptIds { stops, ..PromptIds::default() });
+    let prompt = PromptIds { stops, ..PromptIds::default() }.section();
     let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let image = FOLDER.join("image");
     match pack::pack(weights, &blobs, pack::Options { group: 8 }, &image, |_, _| ()) {

@@ -23,6 +23,15 @@ pub struct PromptIds {
     pub stops: Vec<u32>,
 }
 
+impl PromptIds {
+    /// The image's section of the ids, see [`jamlet::model::Prompt`].
+    pub fn section(&self) -> Vec<u8> {
+        let counts = [&self.prefix, &self.suffix, &self.stops].map(|ids| ids.len() as u32);
+        let ids = self.prefix.iter().chain(&self.suffix).chain(&self.stops);
+        counts.iter().chain(ids).flat_map(|word| word.to_le_bytes()).collect()
+    }
+}
+
 /// What the ids don't say, see [`jamlet::model::Template`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TemplateParts {
@@ -152,11 +161,6 @@ fn read_json(file: &Path) -> Result<Option<Value>, TokenizerError> {
 }
 
 impl Prompt {
-    /// The image's section of the ids.
-    pub fn ids_section(&self) -> Vec<u8> {
-        crate::pack::prompt_section(&self.ids)
-    }
-
     /// The image's section of what the ids don't say; empty where a model with `bos` says nothing more.
     pub fn template_section(&self, bos: Option<u32>) -> Vec<u8> {
         let TemplateParts { before, after, goes_on, trims, plain_start, plain_end } = &self.template;

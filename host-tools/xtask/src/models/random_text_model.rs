@@ -7,7 +7,7 @@ use jamlet::{Model, Options, Plan, Session, Summarizer, SummaryOptions};
 use jamlet_tests::random::Random;
 use jamlet_tools::aligned::Aligned;
 use jamlet_tools::hf::tokenizer::{self, PromptIds};
-use jamlet_tools::pack::{Blobs, Source, prompt_section, rewrite, write};
+use jamlet_tools::pack::{Blobs, Source, rewrite, write};
 use jamlet_tools::summary;
 use jamlet_tools::tune::Tuning;
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub fn image() -> Result<Vec<u8>> {
         LayerKind { mixer: Mixer::Attention, ffn: FeedForward::None },
     ];
     let prompt = PromptIds { prefix: vec![BOS], suffix: vec![SUMMARY], stops: vec![END] };
-    let (tokenizer, prompt) = (tokenizer.bytes, prompt_section(&prompt));
+    let (tokenizer, prompt) = (tokenizer.bytes, prompt.section());
     let blobs = Blobs { tokenizer, prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let mut image = Vec::new();
     write(header, &layers, &mut Weights(Random(7)), &blobs, &mut image, &mut |_, _| {})?;

@@ -19,6 +19,7 @@
 
 use crate::endless;
 use crate::hash::Fnv;
+pub use crate::marks::Marks;
 use core::fmt::{self, Write};
 use heapless::{String, Vec};
 use jamlet::kernels::Kernels;
@@ -134,25 +135,6 @@ fn survive(model: &Model<'_>, workspace: &mut [u8]) -> Result<(), SessionError> 
     Ok(())
 }
 
-/// Marks regions of the run, for whoever counts instructions.
-pub trait Marks {
-    /// The prompt is about to be prefilled.
-    fn prefill_begins(&mut self) {}
-    /// It was.
-    fn prefill_ends(&mut self) {}
-    /// A token is about to be decoded.
-    fn token_begins(&mut self) {}
-    /// It was.
-    fn token_ends(&mut self) {}
-    /// The most stack that was in use so far, where that is known.
-    fn stack(&self) -> Option<usize> {
-        None
-    }
-}
-
-/// No marks.
-impl Marks for () {}
-
 /// Runs a case and reports, a line a finding:
 ///
 /// ```text
@@ -191,7 +173,7 @@ pub fn run_with<'k>(
     };
     writeln!(report, "workspace {}", session.plan().bytes())?;
     if case.stream > 0 {
-        return endless::run(case, &mut session, marks, report);
+        return endless::run(case.prompt, case.stream, &mut session, marks, report);
     }
     if !case.state.is_empty()
         && let Err(error) = session.restore(case.state)

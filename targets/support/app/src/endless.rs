@@ -1,7 +1,7 @@
 //! A text without an end, as far as a test can have one: whether its last tokens cost what its first ones cost.
 
-use crate::conformance::{Case, Marks};
 use crate::hash::Fnv;
+use crate::marks::Marks;
 use core::fmt::{self, Write};
 use heapless::Vec;
 use jamlet::Session;
@@ -13,7 +13,7 @@ pub const WARM_UP: usize = 25;
 /// Batches that are counted, at the beginning and at the end.
 pub const COUNTED: usize = 25;
 
-/// Feeds the prompt again and again, up to the number of tokens, and reports:
+/// Feeds `prompt` again and again, up to `tokens` tokens, and reports:
 ///
 /// ```text
 /// early 1234            bytes of stack that had been used after the first counted batches
@@ -24,11 +24,17 @@ pub const COUNTED: usize = 25;
 ///
 /// # Errors
 /// When the report can't be written.
-pub fn run(case: &Case, session: &mut Session, marks: &mut impl Marks, report: &mut impl Write) -> fmt::Result {
-    let mut tokens = case.prompt.iter().cycle().map(|word| u32::from_le_bytes(*word));
-    let batches = case.stream as usize / BATCH;
+pub fn run(
+    prompt: &[[u8; 4]],
+    tokens: u32,
+    session: &mut Session,
+    marks: &mut impl Marks,
+    report: &mut impl Write,
+) -> fmt::Result {
+    let mut endless = prompt.iter().cycle().map(|word| u32::from_le_bytes(*word));
+    let batches = tokens as usize / BATCH;
     for index in 0..batches {
-        let batch: Vec<u32, BATCH> = tokens.by_ref().take(BATCH).collect();
+        let batch: Vec<u32, BATCH> = endless.by_ref().take(BATCH).collect();
         let (first, last) = (index.wrapping_sub(WARM_UP) < COUNTED, index + COUNTED >= batches);
         if first {
             marks.prefill_begins();

@@ -16,6 +16,8 @@ pub mod hash;
 mod input;
 mod line;
 mod log;
+#[cfg(feature = "conformance")]
+mod marks;
 mod rate;
 pub mod settings;
 #[cfg(feature = "signature")]

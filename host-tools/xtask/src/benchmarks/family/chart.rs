@@ -1,6 +1,6 @@
 //! The comparison as a picture: a panel for each task, one for memory, one for instructions, and a legend.
 
-use super::{Line, Point, Sight};
+use super::measured::{Line, Point, Sight};
 use crate::boards::emulated::Emulated;
 use anyhow::{Context, Result, anyhow};
 use plotters::coord::Shift;

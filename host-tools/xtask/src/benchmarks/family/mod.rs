@@ -5,16 +5,17 @@
 //! must compute the same bits; it gives the instructions.
 
 mod chart;
+mod measured;
 mod table;
 
 use crate::benchmarks::recall::texts::{self, Text, Texts};
 use crate::boards::emulated::{ALL, Emulated, Machine};
 use crate::checks::conformance::{DECODE, blob, build, on_host, read_report, region};
 use anyhow::{Context, Result, bail, ensure};
-use jamlet::{Eviction, Model, Options, Plan};
+use jamlet::{Model, Options, Plan};
 use jamlet_tools::aligned::Aligned;
 use jamlet_tools::progress;
-use serde::Serialize;
+use measured::{Line, Point, Sight};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,71 +47,6 @@ const MODELS: [(&str, &str, bool); 4] =
     [("S4D", "s4d", false), ("Mamba", "mamba", false), ("Transformer", "transformer", true), ("Jamba", "jamba", true)];
 /// Longest run of the emulator.
 const LIMIT: Duration = Duration::from_secs(1800);
-
-/// What attention sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum Sight {
-    /// There is none.
-    NoAttention,
-    /// The whole text.
-    All,
-    /// The last tokens.
-    Last(u32),
-    /// As many that were attended to most, half of them the last ones.
-    HeavyHitters(u32),
-}
-
-impl Sight {
-    /// For a text of so many tokens.
-    fn options(self, tokens: u32) -> Options {
-        match self {
-            Self::NoAttention => Options::window(1),
-            Self::All => Options::window(tokens),
-            Self::Last(window) => Options::window(window),
-            Self::HeavyHitters(window) => {
-                Options::window(window).eviction(Eviction::HeavyHitters { recent: window.div_ceil(2) })
-            }
-        }
-    }
-}
-
-/// A model under some options.
-#[derive(Debug, Serialize)]
-struct Line {
-    /// Its name.
-    model: &'static str,
-    /// What its attention sees.
-    sight: Sight,
-    /// Weights.
-    parameters: u64,
-    /// By length of the text.
-    points: Vec<Point>,
-}
-
-impl Line {
-    /// The model, and what its attention sees.
-    fn name(&self) -> String {
-        match self.sight {
-            Sight::NoAttention => self.model.into(),
-            Sight::All => format!("{}, sees all", self.model),
-            Sight::Last(window) => format!("{}, the last {window}", self.model),
-            Sight::HeavyHitters(window) => format!("{}, {window} heavy hitters", self.model),
-        }
-    }
-}
-
-/// What a model does with texts of one length.
-#[derive(Debug, Serialize)]
-struct Point {
-    /// Tokens, questions not counted.
-    length: u32,
-    /// Task, and percent of right answers, as this machine finds them.
-    recalled: Vec<(String, f64)>,
-    /// Bytes of workspace.
-    ram: usize,
-    /// Instructions of a token behind such a text on the board; `None` where it has too little memory.
-    instructions: Option<u64>,
-}
 
 /// Prints or writes the comparison.
 ///
@@ -191,7 +127,7 @@ fn measure(
 /// of a decoded token; `None` where the board has too little memory.
 fn on_board(board: &Emulated, program: &Path, image: &[u8], options: Options, text: &Text) -> Result<Option<u64>> {
     let end = text.answers.last().copied().unwrap_or(text.tokens.len());
-    let case = blob(image, &text.tokens[..end], options, 0);
+    let case = blob(image, &text.tokens[..end], options, 0)?;
     let workspace = Plan::new(image, options).map_err(anyhow::Error::msg)?.bytes();
     if !board.fits(case.len(), workspace) {
         return Ok(None);

@@ -1,6 +1,6 @@
 //! The comparison as a Markdown table.
 
-use super::Line;
+use super::measured::{Line, Point};
 use crate::boards::emulated::Emulated;
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ pub fn markdown(board: &Emulated, lines: &[Line]) -> String {
     out
 }
 
-fn table(out: &mut String, title: &str, lines: &[Line], cell: impl Fn(&super::Point) -> String) {
+fn table(out: &mut String, title: &str, lines: &[Line], cell: impl Fn(&Point) -> String) {
     let lengths: Vec<_> = lines[0].points.iter().map(|point| point.length.to_string()).collect();
     // Writing to a string can't fail.
     let _ = writeln!(out, "| {title} | {} |\n|---|{}", lengths.join(" | "), "---:|".repeat(lengths.len()));
@@ -34,7 +34,8 @@ fn table(out: &mut String, title: &str, lines: &[Line], cell: impl Fn(&super::Po
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmarks::family::{Point, Sight, chart};
+    use crate::benchmarks::family::chart;
+    use crate::benchmarks::family::measured::Sight;
     use crate::boards::emulated::ALL;
 
     fn lines() -> Vec<Line> {

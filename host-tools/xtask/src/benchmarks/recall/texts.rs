@@ -93,7 +93,7 @@ fn right(model: &Model<'_>, options: Options, texts: &[Text]) -> Result<usize> {
 /// What is wrong with the folder.
 pub fn image(folder: &Path) -> Result<Aligned> {
     let weights = Weights::open(folder)?;
-    let prompt = pack::prompt_section(&PromptIds::default());
+    let prompt = PromptIds::default().section();
     let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let out = tempfile::NamedTempFile::new()?;
     pack::pack(&weights, &blobs, pack::Options::default(), out.path(), |_, _| ())?;
