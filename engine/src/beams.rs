@@ -89,7 +89,7 @@ impl Beam {
 }
 
 impl<const B: usize> Beams<B> {
-    /// Of a text that is still to be read: summaries of at most `limit` tokens, and no more than [`MAX_SUMMARY`].
+    /// Summaries of a text that is still to be read: of at most `limit` tokens, and no more than [`MAX_SUMMARY`].
     pub const fn new(limit: usize) -> Self {
         const { assert!(B > 0, "no beams") };
         Self {
@@ -169,7 +169,7 @@ impl<const B: usize> Beams<B> {
         Some((mean + cost, cost))
     }
 
-    /// Feeds the chosen tokens, each to its beam, and looks how to go on from there.
+    /// Feeds the chosen tokens, each to its beam, and gathers the best next tokens in `found`.
     fn advance(
         &mut self,
         session: &mut Session<'_, '_>,
@@ -181,14 +181,14 @@ impl<const B: usize> Beams<B> {
         while let Some(choice) = round.waiting.pop() {
             self.bring(session, start, choice.beam, &mut round, found);
             self.append(session, grounding, choice);
-            // Known: it comes from the head's rows.
+            // Can't be an unknown token: it is a row of the head.
             session.feed(&[choice.token])?;
             self.look(session, grounding, found)?;
         }
         Ok(())
     }
 
-    /// Brings a beam to where the session computes. Who was there goes where it was.
+    /// Brings a beam's state to where the session computes, by an exchange with the first beam's.
     #[inline(never)]
     fn bring(
         &mut self,
@@ -206,7 +206,7 @@ impl<const B: usize> Beams<B> {
             let choices = waiting.iter_mut().chain(&mut found.choices).chain(&mut found.ends);
             choices.for_each(|choice| choice.follow(beam));
         }
-        // Where others go on from the same beginning, it stays: in a place that nobody waits for.
+        // Other choices may continue from the same state: copy it to a place that no choice needs.
         if waiting.iter().any(|choice| choice.beam == 0) {
             let taken = |place: usize| done.get(place) != Some(&false) || waiting.iter().any(|c| c.beam == place);
             if let Some(free) = (1..width::<B>(session)).find(|&place| !taken(place)) {
@@ -233,7 +233,7 @@ impl<const B: usize> Beams<B> {
         }
     }
 
-    /// Looks how the first beam may go on.
+    /// Adds the best next tokens of the first beam to `found`.
     fn look(
         &self,
         session: &mut Session<'_, '_>,
@@ -314,7 +314,7 @@ fn mean(score: f32, tokens: usize) -> f32 {
 }
 
 impl Choice {
-    /// The first beam and number `other` changed places.
+    /// Renumbers the beam after the first one and number `other` changed places.
     fn follow(&mut self, other: usize) {
         if self.beam == 0 {
             self.beam = other;
@@ -343,7 +343,7 @@ impl<const B: usize> Found<B> {
         Self { choices: Vec::new(), ends: Vec::new() }
     }
 
-    /// What is no better can't become one of the best ways to go on.
+    /// The score that a new way to go on must exceed to be kept.
     fn worst(&self) -> f32 {
         match self.choices.last() {
             Some(last) if self.choices.is_full() => last.score,
@@ -360,14 +360,14 @@ impl<const B: usize> Found<B> {
                 core::mem::swap(old, &mut new);
             }
         }
-        // Where there is no room, the worst is left over.
+        // Fails where the list is full, and then `new` is the worst of all.
         let _ = list.push(new);
     }
 }
 
-/// Exchanging the first element with another, which is there or nothing happens.
+/// Exchange of an array's first element with another one; nothing happens where there is no such element.
 trait Places<T> {
-    /// The first and another.
+    /// The first element and number `other`, which must not be the first.
     fn pair(&mut self, other: usize) -> Option<(&mut T, &mut T)>;
 
     fn swap_places(&mut self, other: usize) {

@@ -291,7 +291,7 @@ impl<'m, 'w> Session<'m, 'w> {
         Ok(())
     }
 
-    /// Feeds `tokens`, and gives the log-probability of each one's successor, of which `next` has as many, to `sink`.
+    /// Feeds `tokens`, and gives the log-probability of each one's successor to `sink`; `next` has the successors, as many as tokens.
     pub(crate) fn feed_and_score(
         &mut self,
         tokens: &[u32],
@@ -374,7 +374,7 @@ impl<'m, 'w> Session<'m, 'w> {
         self.save_into(Progress { position: self.position, sampled: None, output: false }, out)
     }
 
-    /// As if the token that was sampled and not fed hadn't been sampled.
+    /// Forgets a token that was sampled and not fed.
     pub(crate) fn forget_sampled(&mut self) {
         self.pending = None;
     }
@@ -395,7 +395,7 @@ impl<'m, 'w> Session<'m, 'w> {
     /// something is fed. No sampled token waits.
     pub(crate) fn exchange(&mut self, place: usize, position: u64) {
         debug_assert!(self.pending.is_none(), "a token waits");
-        // Of both, all that either has.
+        // Slots are exchanged up to the longer of both.
         let longer = self.position.max(position);
         self.beam_states.exchange(place, longer, &mut self.mamba, &mut self.cache);
         self.cache.seek(position);

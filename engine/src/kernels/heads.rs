@@ -45,8 +45,8 @@ pub(crate) struct Units<'o> {
 }
 
 impl Kernels<'_> {
-    /// How many query heads are computed together, of `heads` of which `shared` share a key-value head, where there is room
-    /// for `rows` at the same time: two where the kernels then read values once for both, and no core goes without work.
+    /// Query heads to compute together: two where the kernels read values once for both and every core still has work, else
+    /// one. There are `heads` of them, of which `shared` share a key-value head, and `rows` rows of scores.
     pub(crate) fn heads_at_once(&self, heads: usize, shared: usize, rows: usize) -> usize {
         let cores = self.executor.cores().min(rows).max(1);
         let pairs = self.reads_values_for_two() && shared.is_multiple_of(2) && rows.min(heads) / 2 >= cores;

@@ -19,7 +19,8 @@
 //! * Where a NaN arises, a NaN arises everywhere, but its sign and payload are the processor's.
 //!
 //! What follows for the caller: the result for a token doesn't depend on which other tokens share its chunk, on how rows
-//! are split over cores, or on the processor.
+//! are split over cores, or on the processor. Slices of lengths that don't agree are safe: what one of them lacks isn't computed.
+//! The engine asserts its lengths where it cuts them (`planned`).
 //!
 //! # The kernels
 //!

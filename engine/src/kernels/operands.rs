@@ -1,6 +1,8 @@
 //! What kernels read and write.
 
 use super::cores::Columns;
+#[cfg(target_arch = "x86_64")]
+use crate::planned::planned;
 use half::f16;
 
 /// Rows of activations, quantized for a matrix product.
@@ -25,6 +27,14 @@ impl<'a> Quantized<'a> {
     /// Groups of a row, at least one.
     fn groups(&self) -> usize {
         self.cols.div_ceil(self.group.max(1)).max(1)
+    }
+
+    /// Values and scales of token `token`.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn row(&self, token: usize) -> (&'a [i8], &'a [f32]) {
+        let groups = self.groups();
+        let values = planned(self.values.get(token * self.cols..(token + 1) * self.cols));
+        (values, planned(self.scales.get(token * groups..(token + 1) * groups)))
     }
 
     /// Values and scales of each token.

@@ -6,6 +6,7 @@ use super::cores::Columns;
 use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
 use super::operands::{Quantized, S4dScan, Scan, StateScalar};
 use crate::matrix::{Groups, QMatrix, TILE_COLS, TILE_ROWS, decode, half_to_f32};
+use crate::planned::planned;
 
 /// Below this a group is taken as zero: its inverse would overflow.
 pub const TINY: f32 = 1e-30;
@@ -118,7 +119,7 @@ fn tile_product(tile: &[u8], values: &[i8], scales: &[f32], x: &Quantized<'_>) -
     y
 }
 
-/// `count` fours of activations, those of a group that begins at column `start`; none where the row is shorter.
+/// The activations of a group that begins at column `start`, `4·count` of them, by fours; none where the row is shorter.
 #[inline(always)]
 pub(super) fn fours_of_group(row: &[i8], start: usize, count: usize) -> &[[i8; TILE_COLS]] {
     row.get(start..start + TILE_COLS * count).unwrap_or(&[]).as_chunks().0
@@ -442,7 +443,7 @@ pub(super) fn block_weights(weights: &mut [f32], value_scales: &[f32]) -> ([i32;
 pub(super) fn strip(p: &[i32; VALUE_BLOCK], values: &[i8], dim: usize, first: usize) -> [i32; 8] {
     let mut sums = [0i32; 8];
     for (p, value) in p.iter().zip(values.chunks_exact(dim.max(1))) {
-        for (sum, &v) in sums.iter_mut().zip(value.get(first..).unwrap_or(&[])) {
+        for (sum, &v) in sums.iter_mut().zip(planned(value.get(first..))) {
             *sum += p * i32::from(v);
         }
     }

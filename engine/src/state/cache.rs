@@ -19,6 +19,7 @@
 //! `bounded-memory.md` has figures.
 
 use crate::kernels::Kernels;
+use crate::planned::planned;
 
 /// Keys and values of all attention layers.
 pub(crate) struct Cache<'w> {
@@ -259,9 +260,10 @@ impl Head<'_> {
     /// The token in `slot` is about to be overwritten: it moves to the heavy hitters' slots `heavy`, if it got more attention
     /// than one of them.
     fn retire(&mut self, slot: usize, heavy: core::ops::Range<usize>) {
+        // Nothing is counted where only recent tokens are kept.
         let Some(&count) = self.counts.get(slot) else { return };
         let (first, mut least) = (heavy.start, (0, u16::MAX));
-        for (place, &other) in self.counts.get(heavy).unwrap_or(&[]).iter().enumerate() {
+        for (place, &other) in planned(self.counts.get(heavy)).iter().enumerate() {
             if other < least.1 {
                 least = (first + place, other);
             }
@@ -283,7 +285,7 @@ impl Head<'_> {
 /// Copies slot `from` to slot `to`, which lies before it; a slot has `size` elements.
 #[cfg(feature = "heavy-hitters")]
 fn overwrite<T: Copy>(slots: &mut [T], from: usize, to: usize, size: usize) {
-    let Some((before, behind)) = slots.split_at_mut_checked(from * size) else { return };
+    let (before, behind) = planned(slots.split_at_mut_checked(from * size));
     for (to, from) in before.iter_mut().skip(to * size).zip(behind).take(size) {
         *to = *from;
     }

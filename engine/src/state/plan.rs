@@ -223,9 +223,9 @@ impl Plan {
     /// ```ignore
     /// static IMAGE: &[u8] = jamlet::include_image!("model.jamlet");
     /// const PLAN: Plan = Plan::of(IMAGE, Options::window(256));
-    /// static WORKSPACE: StaticCell<Workspace<{ PLAN.bytes() }>> = StaticCell::new();
+    /// static WORKSPACE: ConstStaticCell<Workspace<{ PLAN.bytes() }>> = ConstStaticCell::new(Workspace::new());
     ///
-    /// let workspace = WORKSPACE.init_with(Workspace::new).as_mut_bytes();
+    /// let workspace = WORKSPACE.take().as_mut_bytes();
     /// ```
     ///
     /// # Errors

@@ -22,15 +22,15 @@ pub trait Executor: Sync {
 pub(in crate::kernels) struct Taken(#[cfg(target_has_atomic = "ptr")] core::sync::atomic::AtomicUsize);
 
 impl Taken {
-    /// Whether `share` hadn't been taken, and is now.
+    /// Takes `share`; false if it was taken before.
     #[cfg(target_has_atomic = "ptr")]
     pub(in crate::kernels) fn take(&self, share: usize) -> bool {
         let bit = 1usize.checked_shl(share as u32).unwrap_or(0);
-        // The executor orders what the shares write; this only has to be one number.
+        // Relaxed, because the executor orders what the shares write.
         self.0.fetch_or(bit, core::sync::atomic::Ordering::Relaxed) & bit == 0 && bit != 0
     }
 
-    /// Whether it is the only one.
+    /// Takes `share`; false if it isn't the only one.
     #[cfg(not(target_has_atomic = "ptr"))]
     pub(in crate::kernels) fn take(&self, share: usize) -> bool {
         share == 0

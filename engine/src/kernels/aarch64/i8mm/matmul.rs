@@ -4,6 +4,7 @@ use crate::kernels::aarch64::dotprod::Sdot;
 use crate::kernels::aarch64::neon::{Inner, Sums, Token, WIDTH, Work, load_bytes, product, store_bytes};
 use crate::kernels::{Columns, Quantized};
 use crate::matrix::{QMatrix, TILE_ROWS, tile_bytes};
+use crate::planned::planned;
 use core::arch::aarch64::*;
 use core::arch::asm;
 use core::mem::MaybeUninit;
@@ -85,7 +86,7 @@ unsafe fn eight_tokens(work: &Work<'_>, first: usize, token: usize, out: &mut Co
         let groups = BLOCK.min(work.groups - done);
         // SAFETY: tokens have all their columns; tile and results too.
         unsafe {
-            lay_out(work, token, done, block.get_mut(..groups).unwrap_or_default());
+            lay_out(work, token, done, planned(block.get_mut(..groups)));
             for tile in first..work.count.min(first + Smmla::STRETCH) {
                 let weights = work.tile(tile).add(tile_bytes(done * WIDTH, WIDTH));
                 let (y, stride) = match out.pointer(token..token + TOKENS, tile * TILE_ROWS, TILE_ROWS) {

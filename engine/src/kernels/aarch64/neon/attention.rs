@@ -4,6 +4,7 @@ use super::rows::{max_abs, to_i16};
 use super::vector::{load, load_bytes, map, negative_exp2, splat, store, store_bytes, sum_lanes, zip};
 use crate::kernels::math::{LOG2_E, exp2};
 use crate::kernels::portable::{self, VALUE_BLOCK, scale_for};
+use crate::planned::{planned, there};
 use core::arch::aarch64::*;
 
 /// Sixteen int8 as int16.
@@ -98,14 +99,14 @@ pub(in crate::kernels) fn softmax(x: &mut [f32]) -> f32 {
     portable::sum_lanes(lanes)
 }
 
-/// The weighted sum of `N` times sixteen numbers of each value, from number `first` on.
+/// The weighted sum over tokens of numbers `first .. first + 16·N` of each value.
 #[target_feature(enable = "neon")]
 #[inline]
 fn strip<const N: usize>(p: &[i16], values: &[i8], dim: usize, first: usize, scale: f32, out: &mut [f32]) {
     let mut sums = [[vdupq_n_s32(0); 4]; N];
     for (&p, value) in p.iter().zip(values.chunks_exact(dim.max(1))) {
-        let value = value.get(first..).unwrap_or(&[]).as_chunks::<16>().0;
-        let Some(value) = value.first_chunk::<N>() else { return };
+        let value = planned(value.get(first..)).as_chunks::<16>().0;
+        let Some(value) = there(value.first_chunk::<N>()) else { return };
         for (sums, value) in sums.iter_mut().zip(value) {
             let [low, high] = widen(value);
             sums[0] = vmlal_n_s16(sums[0], vget_low_s16(low), p);
@@ -114,7 +115,7 @@ fn strip<const N: usize>(p: &[i16], values: &[i8], dim: usize, first: usize, sca
             sums[3] = vmlal_high_n_s16(sums[3], high, p);
         }
     }
-    let out = out.get_mut(first..).unwrap_or(&mut []).as_chunks_mut::<4>().0;
+    let out = planned(out.get_mut(first..)).as_chunks_mut::<4>().0;
     for (out, &sum) in out.iter_mut().zip(sums.as_flattened()) {
         // SAFETY: 16 bytes are there, and room for as many.
         unsafe {
@@ -153,7 +154,7 @@ pub(in crate::kernels) fn weighted_values(
         for (p, w) in p.iter_mut().skip(8 * w8.len()).zip(w_rest) {
             *p = portable::to_i16(w * inverse);
         }
-        let p = p.get(..w.len()).unwrap_or(&p);
+        let p = planned(p.get(..w.len()));
         let mut first = 0;
         while first + 32 <= dim {
             strip::<2>(p, values, dim, first, scale, out);

@@ -37,13 +37,15 @@ pub(in crate::kernels) trait Inner {
     /// As for [`Inner::four_tiles`].
     unsafe fn four_tokens(tile: *const u8, tokens: [Token; 4], groups: usize, out: [*mut f32; 4]);
 
-    /// Sums of eight rows' `columns` weights times as many activations.
+    /// Dot products of eight rows' `columns` weights with as many activations.
     ///
     /// # Safety
-    /// The processor has the instructions. There are so many; it is a multiple of eight, and not 0.
+    /// The processor has the instructions. There are `columns` weights a row and as many activations; `columns` is a multiple
+    /// of 8 and not 0.
     unsafe fn sums(weights: *const u8, values: *const i8, columns: usize) -> Sums;
 
-    /// A stretch of tiles times as many of the first tokens as there is a better way for; returns how many that were.
+    /// Multiplies a stretch of tiles by the first tokens, where the instruction set has a faster way for many tokens; returns
+    /// how many tokens that were.
     ///
     /// # Safety
     /// The processor has the instructions. There is such a tile.

@@ -7,7 +7,7 @@ use crate::kernels::portable::{self, scale_for};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
-/// Keeps what is larger of `most` and `x`, regardless of signs; NaN isn't.
+/// `x` where its magnitude is larger than that of `most`, else `most`; NaN is never larger.
 #[target_feature(enable = "neon")]
 #[inline]
 fn larger(most: float32x4_t, x: float32x4_t) -> float32x4_t {

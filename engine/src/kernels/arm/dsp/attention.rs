@@ -24,7 +24,7 @@ pub(in crate::kernels) fn scores(q: &[i16], scale: f32, keys: &[i8], key_scales:
     }
 }
 
-/// Whether words may be loaded and stored there, pairs of them too.
+/// Whether the address is aligned for loads and stores of words and of pairs of words.
 pub(in crate::kernels) fn aligned(numbers: &[i8]) -> bool {
     numbers.as_ptr().addr().is_multiple_of(4)
 }

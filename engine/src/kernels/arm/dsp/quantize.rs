@@ -45,7 +45,7 @@ pub(in crate::kernels) fn largest(x: &[f32]) -> (f32, bool) {
     (if finite { f32::from_bits(bits >> 1) } else { max_abs(x) }, finite)
 }
 
-/// The largest of the numbers' bits times two: without their sign they are as large as the numbers are.
+/// The largest of the numbers' bits times two, which shifts the sign out: bits without a sign have the order of magnitudes.
 ///
 /// # Safety
 /// There must be `fours` > 0 fours.

@@ -3,6 +3,7 @@
 use super::vector::{load_f32, negative_exp2, to_array, to_int};
 use crate::kernels::math::{self, LOG2_E};
 use crate::kernels::portable::{self, VALUE_BLOCK, block_weights};
+use crate::planned::planned;
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,f16c")]
@@ -10,7 +11,7 @@ pub(in crate::kernels) fn softmax(x: &mut [f32]) -> f32 {
     let mut max = _mm256_set1_ps(f32::MIN);
     let (blocks, rest) = x.as_chunks_mut::<8>();
     for block in &*blocks {
-        // The second one where the first isn't larger, or no number.
+        // VMAXPS gives its second operand where the first isn't larger or is NaN.
         max = _mm256_max_ps(load_f32(block), max);
     }
     let max = to_array(max).iter().chain(&*rest).fold(f32::MIN, |max, &x| if x > max { x } else { max });
@@ -129,11 +130,11 @@ impl<'v> Pairs<'v> {
         if let (1, Some(last)) = (tokens % 2, weights.get_mut(tokens / 2)) {
             *last &= 0xFFFF;
         }
-        Self { weights, values: values.get(..tokens * dim).unwrap_or(&[]), dim, count: tokens.div_ceil(2) }
+        Self { weights, values: planned(values.get(..tokens * dim)), dim, count: tokens.div_ceil(2) }
     }
 
-    /// Where the numbers from `first` on of both tokens of a pair are. A last token without another is its own: the
-    /// other's weight is zero.
+    /// Where the numbers from `first` on of both tokens of a pair are. The last of an odd number of tokens is paired with
+    /// itself, with a weight of zero.
     #[inline(always)]
     pub fn at(&self, pair: usize, first: usize) -> [*const i8; 2] {
         let at = 2 * pair * self.dim + first;

@@ -10,6 +10,7 @@ use super::vector::{load_f32, to_array};
 use crate::kernels::portable;
 use crate::kernels::{Columns, Quantized};
 use crate::matrix::{QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
+use crate::planned::planned;
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -124,11 +125,11 @@ struct Interleave {
 /// There must be room for so many columns of `at.count` tokens.
 #[target_feature(enable = "avx2")]
 unsafe fn expand(x: &Quantized<'_>, token: usize, columns: Range<usize>, at: Interleave, room: &mut Expanded) {
-    let row = x.values.get(token * x.cols..(token + 1) * x.cols).unwrap_or(&[]);
-    let scales = x.scales.get(token * x.cols.div_ceil(x.group) + columns.start / x.group..).unwrap_or(&[]);
+    let (row, scales) = x.row(token);
+    let scales = planned(scales.get(columns.start / x.group..));
     let mut fours: *mut [__m256i; 2] = room.fours.as_mut_ptr().wrapping_add(at.index).cast();
     let factors = room.factors.iter_mut().skip(at.index).step_by(at.count);
-    let groups = row.get(columns).unwrap_or(&[]).chunks(x.group);
+    let groups = planned(row.get(columns)).chunks(x.group);
     for ((group, &scale), factor) in groups.zip(scales).zip(factors) {
         let mut offset = _mm_setzero_si128();
         for eight in group.as_chunks::<8>().0 {

@@ -78,7 +78,7 @@ pub(super) fn softplus(x: __m256) -> __m256 {
     for coefficient in &SOFTPLUS[1..] {
         q = _mm256_add_ps(_mm256_mul_ps(q, t), _mm256_set1_ps(*coefficient));
     }
-    // The second one where the first isn't larger, or no number.
+    // VMAXPS gives its second operand where the first isn't larger or is NaN.
     let positive = _mm256_max_ps(x, _mm256_setzero_ps());
     _mm256_add_ps(positive, _mm256_mul_ps(s, q))
 }

@@ -12,7 +12,7 @@ pub(in crate::kernels) fn softmax(x: &mut [f32]) -> f32 {
     let mut max = _mm512_set1_ps(f32::MIN);
     let (blocks, rest) = x.as_chunks_mut::<16>();
     for block in &*blocks {
-        // The second one where the first isn't larger, or no number.
+        // VMAXPS gives its second operand where the first isn't larger or is NaN.
         max = _mm512_max_ps(load(block), max);
     }
     let mut lanes = [0.0; 16];

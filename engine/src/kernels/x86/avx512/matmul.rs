@@ -55,8 +55,7 @@ pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Co
 /// Fills in what all groups of a token are multiplied with.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
 fn prepare(x: &Quantized<'_>, token: usize, lane: usize, room: &mut [MaybeUninit<Factors>]) {
-    let row = x.values.get(token * x.cols..(token + 1) * x.cols).unwrap_or(&[]);
-    let scales = x.scales.get(token * room.len()..).unwrap_or(&[]);
+    let (row, scales) = x.row(token);
     for ((group, &scale), room) in row.chunks(x.group).zip(scales).zip(room) {
         let offset = -128 * group.iter().map(|&x| i32::from(x)).sum::<i32>();
         let factors = room.as_mut_ptr();
@@ -148,7 +147,7 @@ unsafe fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, tokens: Range<usize>, room:
     let (first, count) = (tokens.start, tokens.len());
     let (tiles, size) = (w.rows().div_ceil(TILE_ROWS), tile_bytes(w.cols(), w.group()));
     for tile in (0..tiles).step_by(2) {
-        // A last tile without another is its own.
+        // The last of an odd number of tiles is paired with itself.
         let other = (tile + 1).min(tiles - 1);
         let mut token = 0;
         while token < count {
