@@ -11,7 +11,7 @@ const PIECE: usize = 4096;
 /// How long a Ctrl-C may wait while nothing comes.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The text was ended by Ctrl-C, or is over: the next one ends the command.
+/// Set at the text's end, by Ctrl-C or by itself: the next Ctrl-C then ends the command.
 static ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Standard input, read by a thread of its own, because nothing wakes a thread that waits for input.
@@ -19,7 +19,7 @@ static ENDED: AtomicBool = AtomicBool::new(false);
 pub struct StandardInput {
     pieces: Receiver<std::io::Result<Vec<u8>>>,
     piece: Vec<u8>,
-    /// What of the piece was given away.
+    /// Bytes of the piece that were returned.
     used: usize,
 }
 

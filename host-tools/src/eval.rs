@@ -50,7 +50,7 @@ pub enum Side<'a> {
 type Predict<'p> = dyn FnMut(&[u32]) -> Result<Vec<f32>> + 'p;
 
 impl Side<'_> {
-    /// Hands out a text's beginning, to be gone on with.
+    /// Begins a text, and calls `then` with a function that continues it.
     fn begin<T>(&self, then: impl FnOnce(&mut Predict<'_>) -> Result<T>) -> Result<T> {
         match *self {
             Side::Reference(reference) => {

@@ -14,7 +14,7 @@ const HEAD: usize = 8192;
 pub struct Input {
     name: String,
     head: Vec<u8>,
-    /// What of the head was given away.
+    /// Bytes of the head that were returned.
     used: usize,
     rest: Box<dyn Read>,
     /// Something other than white space was seen.
@@ -131,10 +131,10 @@ const KINDS: [(&[u8], &str); 9] = [
     (b"\x89PNG", "a picture; a text was expected"),
 ];
 
-/// What is wrong with a text that begins with `head`.
+/// Checks a text that begins with `head`.
 ///
 /// # Errors
-/// That.
+/// What is wrong with it, and what would be right.
 pub fn check(head: &[u8]) -> Result<(), String> {
     const RECODE: &str = "`iconv -f UTF-16 -t UTF-8` makes UTF-8 of it";
     if head.is_empty() {
@@ -169,10 +169,10 @@ pub fn check(head: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong with a whole text.
+/// Checks a whole text.
 ///
 /// # Errors
-/// That.
+/// What is wrong with it, and what would be right.
 pub fn check_whole(bytes: &[u8]) -> Result<(), String> {
     check(bytes)?;
     if is_blank(bytes) { Err(BLANK.into()) } else { Ok(()) }

@@ -15,8 +15,8 @@ impl Mapped {
     /// # Errors
     /// When it can't be opened or mapped; the path is named.
     pub fn open(path: &Path) -> Result<Self> {
-        // Before it is opened: that waits where a pipe has no writer. And of a folder, some systems open a file and refuse to map it
-        // with a riddle.
+        // Checked before it is opened, which waits for a pipe's writer. Some systems open a folder, and then refuse to map it with a
+        // message that doesn't say why.
         let found = std::fs::metadata(path).with_context(|| path.display().to_string())?;
         anyhow::ensure!(!found.is_dir(), "{}: a folder; an image file was expected", path.display());
         anyhow::ensure!(found.is_file(), "{}: not a file; an image is mapped, so it has to be one", path.display());

@@ -28,7 +28,7 @@ impl<'b> Prompts<'b> {
     pub fn read(&mut self, session: &mut Session<'_, '_>, tokens: &[u32], mut tick: impl FnMut(u64)) -> Result<usize> {
         let common = self.before.iter().zip(tokens).take_while(|(a, b)| a == b).count();
         let common = common.min(tokens.len().saturating_sub(1));
-        // Nobody knows what was read after `before`; what is decoded goes on from there.
+        // What was decoded after `before` isn't known, so the session always goes back to a point.
         let reused = self.points.rewind(session, common as u64) as usize;
         self.before.clear();
         let mut read = reused;

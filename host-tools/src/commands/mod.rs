@@ -128,7 +128,7 @@ impl EvictionArgs {
     /// As the engine has it, for a window.
     ///
     /// # Errors
-    /// For a number of recent tokens where nothing else is kept anyway.
+    /// For `--recent` with an eviction that keeps recent tokens alone, or out of range.
     pub fn eviction(&self, window: u32) -> Result<Eviction> {
         match (self.eviction, self.recent) {
             (Evict::Window, Some(recent)) => {
@@ -173,7 +173,7 @@ impl PlanArgs {
     /// As the engine has them.
     ///
     /// # Errors
-    /// For an option that does nothing beside the others.
+    /// For an option that has no effect together with the others.
     pub fn options(&self) -> Result<Options> {
         self.options_for(self.board.map_or(Options::default().window, |board| board.window))
     }
@@ -267,7 +267,7 @@ pub fn bar(part: u64, whole: u64, width: usize) -> String {
     if eighths < 8 * width && !eighths.is_multiple_of(8) {
         bar.push(EIGHTHS[eighths % 8 - 1]);
     }
-    // What is there is seen.
+    // Whatever is above zero shows.
     if bar.is_empty() && part > 0 {
         bar.push(EIGHTHS[0]);
     }

@@ -86,7 +86,7 @@ impl Summarize {
         let (prefill_seconds, start) = (start.elapsed().as_secs_f64(), Instant::now());
         let mut writing = Writing { out: Output::new(self.json), lines: Vec::new() };
         let answer = summary::write(&mut summarizer, how, &mut writing);
-        // Where nobody read on, the output says why.
+        // Where the reader went away, `finish` has the error.
         let Writing { out, lines } = writing;
         let text = match (&answer, out.finish()) {
             (Err(SummaryError::Interrupted) | Ok(_), text) => text?,

@@ -199,7 +199,7 @@ fn overflow(stderr: &str, memories: &BTreeMap<&str, String>) -> Option<String> {
         let Some((_, rest)) = line.split_once("will not fit in region '") else { continue };
         let (region, rest) = rest.split_once('\'')?;
         let bytes: u64 = rest.rsplit("overflowed by ").next()?.split(' ').next()?.parse().ok()?;
-        // Each section that is past the end says so; the last says it for all.
+        // The linker reports each section beyond the end; the last one has the total.
         most.entry(region).and_modify(|most| *most = bytes.max(*most)).or_insert(bytes);
     }
     let parts: Vec<String> = most

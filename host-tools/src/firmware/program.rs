@@ -99,7 +99,7 @@ impl Program {
             .symbols()
             .filter(|symbol| symbol.is_definition() || symbol.size() > 0 || symbol.kind() != SymbolKind::File)
             .map(|symbol| {
-                // Assembly need not say that it is code, but begins with a sign for it.
+                // Labels in assembly needn't be typed as functions; mapping symbols mark their code.
                 let code = symbol.kind() == SymbolKind::Text;
                 Symbol {
                     name: format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or_default())),

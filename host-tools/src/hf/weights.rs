@@ -157,7 +157,7 @@ impl Weights {
 
     fn new(config: JambaConfig, checkpoint: &Checkpoint) -> Result<Self, ImportError> {
         let mut finder = Finder::new(&config, checkpoint)?;
-        // One at a time: a config may imply far more than the checkpoint has, and the first that is missing is the end.
+        // One at a time: a config may imply far more tensors than the checkpoint has, and the first missing one ends the walk.
         let (mut order, mut matrices) = (Vec::new(), HashMap::new());
         for id in ids(&config) {
             matrices.insert(id, finder.find(id)?);

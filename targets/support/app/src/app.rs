@@ -139,7 +139,7 @@ fn refuse<P: Port>(port: &mut P, problem: &str) -> Result<(), P::Error> {
     print(port, &[Text("\n["), Text(problem), Text("]\n")])
 }
 
-/// What is said of an image that isn't what it was.
+/// What is said of an image whose checksum is wrong.
 const DAMAGED: &str = "the model's image is damaged";
 const NO_TOKENIZER: &str = "the model's image has no tokenizer";
 
@@ -239,9 +239,9 @@ impl<P: Port, B: Board, const N: usize> App<'_, '_, '_, P, B, N> {
         if !self.line.bytes().is_empty() {
             let ends = core::mem::take(&mut self.line_ends);
             let Self { line, summarizer, door, .. } = self;
-            // Line ends before a text's first line are none of it.
+            // Line ends before a text's first line don't belong to it.
             let ends = if summarizer.has_text() { ends } else { 0 };
-            // What breaks it off, the door knows.
+            // The reason for an interruption is in `door`.
             let mut going = (0..ends).all(|_| summarizer.feed(b"\n", door).is_ok());
             going = going && summarizer.feed(line.bytes(), door).is_ok();
             door.interrupted |= !going;
@@ -470,7 +470,7 @@ fn setting(line: &[u8], options: SummaryOptions) -> Option<SummaryOptions> {
     Some(options.style(style))
 }
 
-/// What people should know of a summary.
+/// A note for people on how the summary was made.
 fn note(answer: Answer) -> &'static str {
     match (answer.text, answer.first.map(|line| line.way)) {
         (TextKind::Nothing, None) => "nothing to summarize; ",

@@ -26,7 +26,7 @@ pub struct Bytes<'a> {
     pub other: &'a mut [u8],
 }
 
-/// Everything.
+/// Calls everything.
 pub fn run(bytes: &mut Bytes<'_>) {
     let Bytes { image, workspace, other } = black_box(bytes);
     #[cfg(feature = "plant-panic")]

@@ -1,4 +1,4 @@
-//! What not every image and board has. Nothing is linked that isn't there: that is decided while the firmware is compiled.
+//! Parts that only some images and boards have: baked prompts and saved states. Which are linked is decided when firmware is compiled.
 
 use jamlet::Session;
 use jamlet::image::{Header, features};

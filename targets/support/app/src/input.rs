@@ -12,7 +12,7 @@ const ENOUGH: usize = TYPE_AHEAD / 2;
 const INTERRUPT: u8 = 0x03; // Ctrl-C
 const XON: u8 = 0x11;
 const XOFF: u8 = 0x13;
-/// A sender that was asked to wait may have bytes under way. When none came for so long, none will.
+/// How long a sender that was asked to wait may still have bytes under way.
 const QUIET_MICROS: u32 = 3000;
 
 /// What arrived. Ctrl-C never waits in a queue: it drops what was typed before it, as on a terminal.

@@ -58,7 +58,7 @@ impl Board for CortexBoard {
     }
 }
 
-/// Where a program ends that has nothing left to do.
+/// Ends a program that has nothing left to do.
 pub fn rest() -> ! {
     loop {
         cortex_m::asm::wfi();
