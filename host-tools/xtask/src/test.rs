@@ -2,8 +2,8 @@
 
 use crate::binaries::{panics, sizes};
 use crate::checks::{
-    attacks, conformance, endless, example, faults, kernels, memory_safety, raspberry_pi_os, runners, saved_states,
-    serial, soak,
+    attacks, conformance, endless, example, faults, host_examples, kernels, memory_safety, raspberry_pi_os, runners,
+    saved_states, serial, soak,
 };
 use crate::repository::deny;
 use crate::setup;
@@ -29,6 +29,7 @@ pub fn run() -> Result<()> {
     };
     step("set-up", &setup::run)?;
     step("tests on the host", &|| cargo(&["test", "--workspace", "--quiet"]))?;
+    step("examples on the host", &host_examples::check)?;
     step("kernels on emulated boards", &kernels::check)?;
     step("licenses, duplicates, sources, advisories", &deny::run)?;
     step("hostile images on an emulated board", &|| attacks::run(&attacks::Args::default()))?;
@@ -42,7 +43,7 @@ pub fn run() -> Result<()> {
     step("kernels between guard pages, in valgrind and on aarch64", &memory_safety::check)?;
     step("panics: none is reachable", &panics::check)?;
     step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
-    step("the programs to copy", &example::check)?;
+    step("the program to copy", &example::check)?;
     step("cargo run in every board's folder", &runners::check)?;
     eprintln!("\n== passed in {:.0} s", start.elapsed().as_secs_f64());
     for (name, time) in times {

@@ -1,57 +1,28 @@
-//! The programs that newcomers copy: `targets/example`, built in its own workspace and run in QEMU, and the examples of the
-//! crates, on this machine.
+//! The program that newcomers copy, `targets/example`: it is built in its own workspace and run in QEMU.
 
 use crate::binaries::stack_bound::{Bound, MOST_STACK, RESET};
 use crate::models::{self, random_text_model};
 use crate::setup;
 use anyhow::{Context, Result, ensure};
+use jamlet::Options;
 use jamlet::beams::MAX_SUMMARY;
-use jamlet::{Options, SummaryOptions};
 use jamlet_boards::{BEAMS, WINDOW};
 use jamlet_tools::firmware::build::{models_folder, targets_folder};
 use jamlet_tools::firmware::program::Program;
 use jamlet_tools::firmware::toolchain::toolchain_for;
 use jamlet_tools::process;
-use std::fs::{self, File};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 const TRIPLE: &str = "thumbv7em-none-eabihf";
-/// What all of them run with.
-const OPTIONS: Options = Options::window(WINDOW).beams(BEAMS);
 const LIMIT: Duration = Duration::from_secs(1800);
 
-/// Builds and runs them: each must print what the engine says here.
+/// Builds and runs it: it must print this machine's summary, and its workspace must not cross the stack.
 ///
 /// # Errors
-/// When one doesn't.
+/// When it doesn't.
 pub fn check() -> Result<()> {
-    let model = models_folder().join("nano.jamlet");
-    let image = models::read(&model)?;
-    on_a_board(&image)?;
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/texts/tidewatch.txt");
-    let text = fs::read(&file)?;
-    let (_, _, summary) = random_text_model::answer_as(&image, OPTIONS, &[&text], SummaryOptions::new())?;
-    on_this_machine("jamlet", "summarize", &[&model, &file], None, &summary)?;
-    on_this_machine("jamlet-tools", "mapped", &[&model], Some(&file), &summary)
-}
-
-/// Runs a crate's example with these arguments and this file as its standard input.
-fn on_this_machine(package: &str, name: &str, files: &[&Path], input: Option<&Path>, right: &str) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--quiet", "--package", package, "--example", name, "--"]).args(files);
-    cargo.stdin(input.map_or(Ok(Stdio::null()), |file| File::open(file).map(Stdio::from))?);
-    let run = cargo.output()?;
-    ensure!(run.status.success(), "{name}: {}", String::from_utf8_lossy(&run.stderr).trim());
-    let found = String::from_utf8_lossy(&run.stdout);
-    ensure!(found.trim() == right.trim(), "{name}: {found:?}; {right:?} would be right");
-    println!("example {name}: the engine's summary");
-    Ok(())
-}
-
-/// Builds the board's program and runs it in QEMU. Its stack must not cross its workspace.
-fn on_a_board(image: &[u8]) -> Result<()> {
     let folder = targets_folder().join("example");
     let mut cargo = Command::new("cargo");
     cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
@@ -67,9 +38,11 @@ fn on_a_board(image: &[u8]) -> Result<()> {
     qemu.args(["-machine", "mps2-an386", "-display", "none", "-semihosting-config", "enable=on,target=native"]);
     let run = process::run(qemu.arg("-kernel").arg(&program), LIMIT)?;
     ensure!(run.status.is_some_and(|status| status.success()), "{}{}", run.stdout, run.stderr);
+    let image = models::read(&models_folder().join("nano.jamlet"))?;
+    let options = Options::window(WINDOW).beams(BEAMS);
     let source = fs::read_to_string(folder.join("src/main.rs"))?;
     let (read, written, summary) =
-        random_text_model::answer(image, OPTIONS, text(&source)?.as_bytes(), MAX_SUMMARY as u64)?;
+        random_text_model::answer(&image, options, text(&source)?.as_bytes(), MAX_SUMMARY as u64)?;
     let right = format!("{summary}\n[{read} tokens read, {written} written]");
     ensure!(run.stdout.trim() == right.trim(), "{:?}; {right:?} would be right", run.stdout);
     println!("targets/example: this machine's summary; a stack of at most {stack} bytes");

@@ -6,6 +6,7 @@ pub mod endless;
 pub mod example;
 pub mod faults;
 pub mod fuzz;
+pub mod host_examples;
 pub mod kernels;
 pub mod memory_safety;
 pub mod raspberry_pi_os;
