@@ -3,5 +3,6 @@
 mod commands;
 mod options;
 mod outputs;
+mod readme;
 mod texts;
 mod tool;

@@ -13,11 +13,11 @@ mod test;
 use benchmarks::{family, host_instructions, instructions, llama_cpp, quantization, recall};
 use binaries::{panics, sizes, stack_bound};
 use checks::{
-    attacks, conformance, endless, example, faults, fuzz, memory_safety, raspberry_pi_os, runners, saved_states,
-    serial, soak,
+    attacks, conformance, endless, example, faults, fuzz, host_examples, memory_safety, raspberry_pi_os, runners,
+    saved_states, serial, soak,
 };
 use models::synthetic;
-use repository::{coverage, deny, lint, release};
+use repository::{coverage, deny, lint, release, session};
 
 use clap::{Parser, Subcommand};
 
@@ -84,12 +84,14 @@ enum Task {
     Fuzz(fuzz::Args),
     /// States go to every emulated board and back, outlive power cuts, and are baked into images.
     States(saved_states::Args),
-    /// Builds the program that newcomers copy, and runs it; then `cargo run` in every board's folder, with a stand-in runner.
+    /// Runs the programs that newcomers copy; then `cargo run` in every board's folder, with a stand-in runner.
     Examples,
     /// Writes what a board's users flash: as `jamlet firmware`, which needs less building.
     Firmware(jamlet_tools::firmware::Args),
     /// Builds what users download: the command, firmware and images, with checksums.
     Release(release::Args),
+    /// Types a text at an emulated board, and draws the picture in the README.
+    Session(session::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -120,8 +122,9 @@ fn main() -> anyhow::Result<()> {
         Task::Deny => deny::run(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::States(args) => saved_states::run(&args),
-        Task::Examples => example::check().and_then(|()| runners::check()),
+        Task::Examples => host_examples::check().and_then(|()| example::check()).and_then(|()| runners::check()),
         Task::Firmware(args) => jamlet_tools::firmware::run(args),
         Task::Release(args) => release::run(&args),
+        Task::Session(args) => session::run(&args),
     }
 }
