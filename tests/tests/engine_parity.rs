@@ -10,8 +10,24 @@ use jamlet_tools::reference::{Reference, Rounding, Visible};
 /// ‖a − b‖ / ‖b‖.
 fn distance(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
-    let sum = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
-    sum(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b))) / sum(&mut b.iter().map(|b| f64::from(*b)))
+    let difference: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    norm(&difference) / norm(b)
+}
+
+/// ‖a‖.
+fn norm(a: &[f32]) -> f64 {
+    a.iter().map(|&a| f64::from(a).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The largest difference of two logits, as a share of the root mean square of `b`.
+fn largest_difference(a: &[f32], b: &[f32]) -> f64 {
+    let largest = a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+    largest / norm(b) * (b.len() as f64).sqrt()
+}
+
+/// Index of the largest logit.
+fn most_probable(logits: &[f32]) -> usize {
+    (0..logits.len()).fold(0, |best, at| if logits[at] > logits[best] { at } else { best })
 }
 
 fn bits(logits: &[f32]) -> Vec<u32> {
@@ -26,7 +42,7 @@ fn whole(fixture: &Fixture) -> Options {
 /// Where the engine and a reference that rounds as it does fall on two sides of a rounding step, they part by a step,
 /// and these random models are chaotic enough to carry that on. A wrong formula parts them from the first tokens on, in
 /// every fixture that has it.
-const AFTER_A_STEP: f64 = 0.06;
+const AFTER_A_STEP: f64 = 0.02;
 
 /// The checkpoint of a fixture, rounded where the engine rounds.
 fn rounded(fixture: &Fixture) -> Reference {
@@ -34,25 +50,77 @@ fn rounded(fixture: &Fixture) -> Reference {
     Reference::rounded(&weights, Rounding::engine(32)).expect(&fixture.name)
 }
 
+/// What a fixture's logits may differ by.
+struct Bounds {
+    name: &'static str,
+    /// First tokens with the logits of a reference that rounds as the engine does.
+    equal: usize,
+    /// Largest difference of a logit from that reference's, as a share of the root mean square of its token's logits. So the
+    /// most probable token is the same unless the two best logits lie within twice that.
+    rounded: f64,
+    /// Distance from transformers in f32 over all tokens.
+    exact: f64,
+    /// Tokens after which the most probable one is that of transformers, of 64.
+    agree: usize,
+}
+
+const fn bounds(name: &'static str, equal: usize, rounded: f64, exact: f64, agree: usize) -> Bounds {
+    Bounds { name, equal, rounded, exact, agree }
+}
+
+/// As measured by this test, which prints them (`--nocapture`); shares and distances rounded up to a thousandth.
+const MEASURED: [Bounds; 22] = [
+    bounds("attention-only", 6, 0.084, 0.057, 63),
+    bounds("dense", 6, 0.106, 0.146, 54),
+    bounds("dense-dt-rank-hidden", 14, 0.034, 0.088, 59),
+    bounds("dense-expand-3", 6, 0.049, 0.055, 52),
+    bounds("dense-odd", 12, 0.091, 0.064, 56),
+    bounds("dense-proj-bias", 17, 0.048, 0.084, 60),
+    bounds("dense-untied-eos-list", 26, 0.065, 0.108, 48),
+    bounds("falcon-mamba", 9, 0.069, 0.107, 57),
+    bounds("falcon-mamba-expand-3", 4, 0.044, 0.049, 61),
+    bounds("legacy-names", 14, 0.050, 0.123, 57),
+    bounds("mamba", 30, 0.014, 0.173, 53),
+    bounds("mamba-bias", 51, 0.001, 0.050, 60),
+    bounds("mamba-only", 18, 0.173, 0.127, 56),
+    bounds("moe-every-layer", 9, 0.266, 0.127, 55),
+    bounds("moe-fused", 2, 0.293, 0.086, 62),
+    bounds("moe-fused-top-1", 12, 0.102, 0.101, 59),
+    bounds("moe-in-attention", 19, 0.138, 0.130, 52),
+    bounds("moe-odd-periods", 5, 0.533, 0.208, 47),
+    bounds("moe-top-1", 33, 0.070, 0.071, 62),
+    bounds("moe-top-2", 10, 0.051, 0.125, 58),
+    bounds("s4d", 64, 0.001, 0.030, 62),
+    bounds("s4d-hybrid", 6, 0.030, 0.089, 57),
+];
+
 #[test]
 fn every_fixture_computes_what_transformers_computes_but_for_rounding() {
-    let mut parted = 0;
-    for fixture in fixtures::all() {
+    let fixtures = fixtures::all();
+    assert_eq!(fixtures.len(), MEASURED.len(), "a fixture without bounds, or bounds without a fixture");
+    let mut beyond = Vec::new();
+    for fixture in fixtures {
+        let bounds = MEASURED.iter().find(|bounds| bounds.name == fixture.name).expect(&fixture.name);
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(&fixture.name);
         let ours = logits(&model, whole(&fixture), &fixture.tokens);
         let right = rounded(&fixture).forward(&fixture.tokens).expect(&fixture.name);
         let vocab = model.header().vocab as usize;
-        let tokens = ours.chunks_exact(vocab).zip(right.chunks_exact(vocab));
-        let equal = tokens.take_while(|(ours, right)| distance(ours, right) < 1e-5).count();
-        let (all, unrounded) = (distance(&ours, &right), distance(&ours, &fixture.logits));
-        println!("{:24} equal for {equal:2} tokens, {all:.4} in all, {unrounded:.4} from f32", fixture.name);
-        assert!(equal >= 1, "{}: not even the first token", fixture.name);
-        parted += usize::from(equal < 4);
-        assert!(all < AFTER_A_STEP, "{}: {all}", fixture.name);
-        assert!(unrounded < 0.3, "{}: {unrounded}", fixture.name);
+        let beside = |other: &[f32], count: &dyn Fn(&[f32], &[f32]) -> f64| -> Vec<f64> {
+            ours.chunks_exact(vocab).zip(other.chunks_exact(vocab)).map(|(ours, other)| count(ours, other)).collect()
+        };
+        let equal = beside(&right, &distance).iter().take_while(|&&distance| distance < 1e-5).count();
+        let rounded = beside(&right, &largest_difference).into_iter().fold(0.0, f64::max);
+        let exact = distance(&ours, &fixture.logits);
+        let same = |ours: &[f32], right: &[f32]| f64::from(most_probable(ours) == most_probable(right));
+        let agree = beside(&fixture.logits, &same).iter().sum::<f64>() as usize;
+        let found = format!("bounds({:?}, {equal}, {rounded:.4}, {exact:.4}, {agree})", fixture.name);
+        println!("{found}");
+        if equal < bounds.equal || rounded > bounds.rounded || exact > bounds.exact || agree < bounds.agree {
+            beyond.push(found);
+        }
     }
-    assert!(parted <= 4, "{parted} fixtures part within four tokens: more than rounding explains");
+    assert!(beyond.is_empty(), "beyond their bounds: {beyond:#?}");
 }
 
 #[test]
@@ -153,7 +221,7 @@ fn heavy_hitters_are_those_of_a_reference_that_keeps_lists() {
             let (near, far) = (distance(&ours, &right), distance(&logits(&model, options, &fixture.tokens), &right));
             println!("{name:20} window {window:3} sinks {sinks} recent {recent}: {near:.4}; a plain window {far:.4}");
             // Where two tokens got the same attention but for rounding, one or the other may be kept.
-            assert!(near < 2.0 * AFTER_A_STEP, "{name}: window {window}, sinks {sinks}, recent {recent}: {near}");
+            assert!(near < 5.0 * AFTER_A_STEP, "{name}: window {window}, sinks {sinks}, recent {recent}: {near}");
             assert!(near < far / 3.0, "{name}: window {window}, sinks {sinks}, recent {recent}: {near} and {far}");
         }
         // All of the window recent: nothing else is kept.
@@ -170,7 +238,7 @@ fn a_narrow_state_stays_close_and_takes_less_room() {
     let right = logits(&model, whole(&fixture), &fixture.tokens);
     let n = model.header().d_state as usize;
     let ssm = |options| Plan::new(image.get(), options).expect("a plan").parts().ssm;
-    for (state, bytes, most) in [(StateWidth::F16, 2 * n, AFTER_A_STEP), (StateWidth::I8, n + 1, 2.0 * AFTER_A_STEP)] {
+    for (state, bytes, most) in [(StateWidth::F16, 2 * n, 0.045), (StateWidth::I8, n + 1, 0.095)] {
         let narrow = whole(&fixture).state(state);
         let far = distance(&logits(&model, narrow, &fixture.tokens), &right);
         println!("{state:?}: {far:.4}");
