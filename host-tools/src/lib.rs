@@ -27,5 +27,6 @@ pub mod score;
 pub mod sign;
 pub mod summary;
 pub mod text;
+pub mod tokenizer_facts;
 pub mod tune;
 pub mod workspace;

@@ -143,7 +143,10 @@ fn marked(image: &[u8]) -> Vec<u8> {
 }
 
 /// An image that says how its summaries are chosen: by two signals, a hidden unit, and the state behind the prompt.
-fn with_summary(image: &[u8]) -> Vec<u8> {
+///
+/// # Panics
+/// If `image` is none.
+pub fn with_summary(image: &[u8]) -> Vec<u8> {
     let image = AlignedBytes::new(image);
     let model = Model::parse(image.get()).expect("a small image");
     let mut probe = vec![0.5; model.header().hidden as usize];

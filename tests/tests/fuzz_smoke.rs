@@ -70,4 +70,4 @@ macro_rules! smoke {
     };
 }
 
-smoke!(image inference tokenizer vocabulary snapshot serial config checkpoint tokenizer_files);
+smoke!(image inference tokenizer vocabulary snapshot serial summarizer config checkpoint tokenizer_files);

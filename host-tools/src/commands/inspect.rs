@@ -5,11 +5,12 @@ use super::{print_json, size};
 use anyhow::Result;
 use clap::Args;
 use jamlet::image::{FeedForward, Header, Mixer, features};
-use jamlet::model::Model;
+use jamlet::model::{Model, Sampling};
 use jamlet::state::snapshot;
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::pack::kind;
 use jamlet_tools::text;
+use jamlet_tools::tokenizer_facts::TokenizerFacts;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -39,11 +40,44 @@ struct Report {
     prompt_prefix: Vec<u32>,
     prompt_suffix: Vec<u32>,
     stop_tokens: Vec<u32>,
-    tokenizer: bool,
+    prompt: Prompt,
+    /// How answers are drawn where nobody asks for another way; `None` for the most probable token.
+    sampling: Option<SamplingDefaults>,
+    tokenizer: Option<TokenizerFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     baked: Option<BakedPrompt>,
     bytes_by_kind: BTreeMap<&'static str, u64>,
     provenance: serde_json::Value,
+}
+
+/// What stands around a text, in the order of the fields. Texts are `None` where the image has no tokenizer.
+#[derive(Serialize)]
+struct Prompt {
+    /// The ids before a message, as text.
+    prefix: Option<String>,
+    /// Text of the template that is encoded together with the message.
+    before: String,
+    /// White space at the start and end of a message is dropped.
+    trims_start: bool,
+    trims_end: bool,
+    after: String,
+    /// The ids behind a message, as text.
+    suffix: Option<String>,
+    /// Any of these ends an answer.
+    stops: Option<Vec<String>>,
+    /// Ids around a text that is read without the template.
+    plain_start: Vec<u32>,
+    plain_end: Vec<u32>,
+}
+
+/// What the folder's `generation_config.json` said.
+#[derive(Serialize)]
+struct SamplingDefaults {
+    temperature: f32,
+    top_k: u32,
+    top_p: f32,
+    min_p: f32,
+    repetition_penalty: f32,
 }
 
 /// A baked prompt, and the options of the sessions that start from it.
@@ -80,12 +114,8 @@ impl Inspect {
         }
         writeln!(out, "  {:<20} {}", "rms_norm_eps", report.rms_norm_eps)?;
         writeln!(out, "  {:<20} {}", "head", if report.tied { "tied to the embedding" } else { "its own" })?;
-        writeln!(out, "\ntokenizer  {}", if report.tokenizer { "in the image" } else { "none: token ids only" })?;
-        writeln!(
-            out,
-            "  begins with {:?}, asks with {:?}, stops at {:?}",
-            report.prompt_prefix, report.prompt_suffix, report.stop_tokens
-        )?;
+        report.print_tokenizer(&mut out)?;
+        report.print_prompt(&mut out)?;
         if let Some(baked) = &report.baked {
             writeln!(
                 out,
@@ -106,9 +136,89 @@ impl Inspect {
     }
 }
 
+impl Report {
+    fn print_tokenizer(&self, out: &mut impl Write) -> Result<()> {
+        let Some(facts) = &self.tokenizer else {
+            writeln!(out, "\ntokenizer  none: token ids only")?;
+            return Ok(());
+        };
+        writeln!(out, "\ntokenizer  {}, {} tokens", facts.kind, facts.tokens)?;
+        let mut line = |name: &str, value: String| writeln!(out, "  {name:<20} {value}");
+        line("added tokens", format!("{}, special {}", facts.added_tokens, facts.special_tokens))?;
+        line("longest token", format!("{} symbols", facts.longest))?;
+        line("cuts", facts.cuts.to_string())?;
+        line("NFC", if facts.nfc { "yes" } else { "no" }.into())?;
+        line("space before", facts.space_before.into())?;
+        line("decoding drops", facts.strips.into())?;
+        let parts: Vec<String> = facts.flash_by_part.iter().map(|(name, b)| format!("{name} {}", size(*b))).collect();
+        line("flash", format!("{} ({})", size(facts.flash), parts.join(", ")))?;
+        line("RAM", format!("{} at most, on boards", size(facts.ram)))?;
+        Ok(())
+    }
+
+    fn print_prompt(&self, out: &mut impl Write) -> Result<()> {
+        let Prompt { prefix, before, trims_start, trims_end, after, suffix, stops, plain_start, plain_end } = &self.prompt;
+        writeln!(out, "\nprompt")?;
+        let mut line = |name: &str, value: String| writeln!(out, "  {name:<20} {value}");
+        let ids = |text: &Option<String>, ids: &[u32]| match text {
+            Some(text) => format!("{text:?} {ids:?}"),
+            None => format!("{ids:?}"),
+        };
+        line("begins with", ids(prefix, &self.prompt_prefix))?;
+        if !before.is_empty() || !after.is_empty() {
+            line("around the message", format!("{before:?} and {after:?}, encoded with it"))?;
+        }
+        match (trims_start, trims_end) {
+            (false, false) => {}
+            (true, true) => line("white space dropped", "at both ends of the message".into())?,
+            (true, false) => line("white space dropped", "at the start of the message".into())?,
+            (false, true) => line("white space dropped", "at the end of the message".into())?,
+        }
+        line("asks with", ids(suffix, &self.prompt_suffix))?;
+        match stops {
+            Some(texts) => line("stops at", format!("{texts:?} {:?}", self.stop_tokens))?,
+            None => line("stops at", format!("{:?}", self.stop_tokens))?,
+        }
+        if (plain_start, plain_end) != (&self.prompt_prefix, &self.prompt_suffix) {
+            line("without the template", format!("{plain_start:?} before and {plain_end:?} behind a text"))?;
+        }
+        match &self.sampling {
+            None => line("draws", "the most probable token".into())?,
+            Some(s) => {
+                let SamplingDefaults { temperature, top_k, top_p, min_p, repetition_penalty } = s;
+                line(
+                    "draws",
+                    format!(
+                        "temperature {temperature}, top-k {top_k}, top-p {top_p}, min-p {min_p}, repetition penalty \
+                         {repetition_penalty}"
+                    ),
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn prompt(model: &Model<'_>) -> Prompt {
+    let (ids, template) = (model.prompt(), model.template());
+    let text = |ids: Vec<u32>| text::decode(model, &ids).ok();
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Prompt {
+        prefix: text(ids.prefix().collect()),
+        before: template.map_or_else(String::new, |template| lossy(template.before())),
+        trims_start: template.is_some_and(|template| template.trims_start()),
+        trims_end: template.is_some_and(|template| template.trims_end()),
+        after: template.map_or_else(String::new, |template| lossy(template.after())),
+        suffix: text(ids.suffix().collect()),
+        stops: ids.stops().map(|id| text(vec![id])).collect(),
+        plain_start: model.plain_start().collect(),
+        plain_end: model.plain_end().collect(),
+    }
+}
+
 fn report(file: &ImageFile, model: &Model<'_>) -> Report {
     let header = model.header();
-    let prompt = model.prompt();
+    let ids = model.prompt();
     let mut kinds = BTreeMap::new();
     let mut provenance = serde_json::Value::Null;
     for (expected, section) in model.image().sections() {
@@ -128,10 +238,15 @@ fn report(file: &ImageFile, model: &Model<'_>) -> Report {
         tied: header.has(features::TIED),
         bos: header.bos,
         layers: (0..header.layers).filter_map(|i| model.image().layer(i)).map(letter).collect(),
-        prompt_prefix: prompt.prefix().collect(),
-        prompt_suffix: prompt.suffix().collect(),
-        stop_tokens: prompt.stops().collect(),
-        tokenizer: header.has(features::TOKENIZER),
+        prompt_prefix: ids.prefix().collect(),
+        prompt_suffix: ids.suffix().collect(),
+        stop_tokens: ids.stops().collect(),
+        prompt: prompt(model),
+        sampling: model.sampling().map(|sampling| {
+            let Sampling { temperature, top_k, top_p, min_p, repetition_penalty } = sampling;
+            SamplingDefaults { temperature, top_k, top_p, min_p, repetition_penalty }
+        }),
+        tokenizer: TokenizerFacts::of(model),
         baked: model.baked().and_then(|baked| {
             let made_for = snapshot::made_for(baked.snapshot())?;
             let tokens: Vec<u32> = baked.tokens().collect();

@@ -9,6 +9,7 @@ use jamlet::{Model, Options, Plan};
 use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
 use jamlet_tools::estimate::{self, Estimate, Work};
 use jamlet_tools::pack::kind;
+use jamlet_tools::tokenizer_facts::TokenizerFacts;
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ struct Report {
     beams: u32,
     flash: u64,
     flash_by_kind: BTreeMap<&'static str, u64>,
+    tokenizer: Option<TokenizerFacts>,
     /// Tokens of the baked prompt, and whether a session with these options starts from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     baked: Option<(usize, bool)>,
@@ -86,6 +88,7 @@ impl PlanCommand {
             beams: options.beams,
             flash,
             flash_by_kind: kinds,
+            tokenizer: TokenizerFacts::of(&model),
             baked: baked(&model, options)?,
             ram,
             ram_by_part: BTreeMap::from([
@@ -140,6 +143,10 @@ impl Report {
         };
         writeln!(out, "{}\n\nflash  {}", self.image, size(self.flash))?;
         print_bars(&sorted(&self.flash_by_kind))?;
+        if let Some(tokenizer) = &self.tokenizer {
+            writeln!(out, "\nthe tokenizer of it  {}", size(tokenizer.flash))?;
+            print_bars(&sorted(&tokenizer.flash_by_part))?;
+        }
         match self.baked {
             None => {}
             Some((tokens, true)) => writeln!(out, "\nstarts from a baked prompt of {tokens} tokens")?,
@@ -160,6 +167,9 @@ impl Report {
             self.beams
         )?;
         print_bars(&sorted(&self.ram_by_part))?;
+        if let Some(tokenizer) = &self.tokenizer {
+            writeln!(out, "  and {} at most for reading text as tokens", size(tokenizer.ram))?;
+        }
         writeln!(
             out,
             "\nboards, with {} of flash and {} of RAM for the firmware",

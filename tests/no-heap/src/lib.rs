@@ -4,7 +4,8 @@
 
 use core::panic::PanicInfo;
 use jamlet::tokenizer::{Decoder, Encoder};
-use jamlet::{Beams, Grounding, Model, Options, Sampler, SamplerOptions, Session};
+use jamlet::summary::Memory;
+use jamlet::{Beams, Grounding, Model, Options, PromptEncoder, Sampler, SamplerOptions, Session, Summarizer, SummaryOptions};
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
@@ -35,6 +36,14 @@ fn run(image: &'static [u8], workspace: &'static mut [u8]) -> Option<u32> {
     while beams.step(&mut session, Some(&grounding)).ok()? {}
     length += beams.tokens().chain(beams.settled()).count() as u32;
     session.reset();
+    let mut encoder = PromptEncoder::<512>::new(&model, model.tokenizer()?);
+    encoder.feed(b"text", |id| length += id);
+    encoder.finish(|id| length += id);
+    let mut memory = Memory::<2, 512>::new();
+    let mut summarizer = Summarizer::new(session, &mut memory, SummaryOptions::new()).ok()?;
+    let mut print = |piece: &str| length += piece.len() as u32;
+    summarizer.feed(b"text", &mut print).ok()?;
+    summarizer.finish(&mut print).ok()?;
     #[cfg(feature = "heap")]
     {
         extern crate alloc;

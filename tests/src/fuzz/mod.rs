@@ -11,6 +11,7 @@ pub mod inference;
 mod input;
 pub mod serial;
 pub mod snapshot;
+pub mod summarizer;
 pub mod tokenizer;
 pub mod tokenizer_files;
 pub mod vocabulary;
@@ -37,13 +38,14 @@ macro_rules! targets {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = targets! {
+pub const TARGETS: [Target; 10] = targets! {
     image: 4096,
     inference: 4096,
     tokenizer: 2048,
     vocabulary: 512,
     snapshot: 2048,
     serial: 256,
+    summarizer: 4096,
     config: 1024,
     checkpoint: 4096,
     tokenizer_files: 4096,

@@ -31,6 +31,8 @@ pub(super) struct Spec {
     /// A word that is a token becomes this token, whatever the merges say.
     pub ignore_merges: bool,
     pub added: Vec<Added>,
+    /// What isn't as the files say, for people.
+    pub notes: Vec<String>,
 }
 
 /// Two neighbours that become one token.
@@ -108,7 +110,7 @@ pub(super) fn build(file: &Path, spec: &Spec, vocab: u32) -> Result<PackedTokeni
     })?;
     let added = added(file, spec)?;
     let whole = whole(spec, &nodes);
-    let mut notes = Vec::new();
+    let mut notes = spec.notes.clone();
     let program = program(file, spec)?;
     let normal_forms = if spec.nfc { nfc::tables() } else { Vec::new() };
 

@@ -8,7 +8,7 @@ use jamlet::tokenizer::Tokenizer;
 use serde_json::Value;
 
 use super::split::{Parts, split};
-use super::template::ChatTemplate;
+use super::template::{ChatTemplate, TemplateError};
 use super::{ImportError, PackedTokenizer, TokenizerError, load_for_prompts, marks};
 use crate::hf::{Generation, JambaConfig, files};
 
@@ -68,12 +68,13 @@ const SUMMARY: &str = "<|summary|>";
 const TURN_ENDS: [&str; 2] = ["<|eom|>", "<|im_end|>"];
 
 /// The prompt of a model's folder: its chat template around one message of the user, unless `use_template` is off; else what the tokenizer puts
-/// around a text, and behind it, where the vocabulary has `<|summary|>`, this token. A template that can't be used is a warning.
+/// around a text, and behind it, where the vocabulary has `<|summary|>`, this token. A template that can't be used is a warning: that of a
+/// template whose text depends on the message is an error, since each message would need a prompt of its own.
 ///
 /// Stops are the ends of `generation_config.json` and the config, and a turn's end in the template.
 ///
 /// # Errors
-/// If a file can't be read, or says what can't be.
+/// If a file can't be read, or says what can't be, or the template's text depends on the message.
 pub fn prompt(
     dir: &Path,
     tokenizer: &PackedTokenizer,
@@ -110,8 +111,9 @@ pub fn prompt(
             }
             prompt.warnings = warnings;
         }
+        Some(Err(TemplateError::Depends(error))) => return Err(error),
         without => {
-            if let Some(Err(error)) = without {
+            if let Some(Err(TemplateError::Unusable(error))) = without {
                 prompt
                     .warnings
                     .push(format!("{error}: packed without the template; --no-template does so without this warning"));
@@ -132,7 +134,7 @@ fn in_template<'s>(
     settings: &Value,
     template: &ChatTemplate,
     special: &impl Fn(&str) -> Option<&'s str>,
-) -> Result<(Parts, String, Vec<String>), TokenizerError> {
+) -> Result<(Parts, String, Vec<String>), TemplateError> {
     let around = template.around(special)?;
     let with_marks = load_for_prompts(dir, tokenizer.vocab, settings["legacy"] != false)?;
     let all: Tokenizer<'_> = with_marks.as_ref().map_or_else(|| tokenizer.view(), PackedTokenizer::view);

@@ -72,6 +72,7 @@ pub(super) fn read(file: &Path, vocab: u32) -> Result<Spec, TokenizerError> {
         merges: Vec::new(),
         ignore_merges: false,
         added: Vec::new(),
+        notes: Vec::new(),
     };
     let mut normal = Vec::new();
     for (_, piece) in model.iter().filter(|field| field.0 == number::PIECES) {

@@ -11,6 +11,21 @@ pub(super) const MARK: &str = "\u{1}";
 /// Steps that a template may take: some thousand times what the longest known one takes.
 const STEPS: u64 = 1_000_000;
 
+/// Why there is no prompt of a template.
+#[derive(Debug)]
+pub(super) enum TemplateError {
+    /// It can't be rendered, changes the message, or hasn't the message once.
+    Unusable(ImportError),
+    /// The text that it puts around a message depends on the message.
+    Depends(ImportError),
+}
+
+impl From<ImportError> for TemplateError {
+    fn from(error: ImportError) -> Self {
+        Self::Unusable(error)
+    }
+}
+
 /// A template and the file that holds it.
 #[derive(Clone, Debug)]
 pub(super) struct ChatTemplate {
@@ -67,7 +82,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// If the template can't be rendered, or doesn't have the message once and as it is.
-    pub fn around<'s>(&self, special: &impl Fn(&str) -> Option<&'s str>) -> Result<Around, ImportError> {
+    pub fn around<'s>(&self, special: &impl Fn(&str) -> Option<&'s str>) -> Result<Around, TemplateError> {
         let error = |problem: String| ImportError::file(&self.file, problem);
         let source = without_generation_tags(&self.source);
         let asked = Cell::new(None);
@@ -79,7 +94,16 @@ impl ChatTemplate {
         let parts: Vec<&str> = rendered.split(MARK).collect();
         let [before, after] = parts[..] else {
             let times = parts.len() - 1;
-            return Err(error(format!("the chat template has the user's message {times} times; expected once")));
+            return Err(error(format!("the chat template has the user's message {times} times; expected once")).into());
+        };
+        let refused = |rendered: &str, message: &str| {
+            // The message and more than stands around others.
+            let longer = |rest: &str| rest.len() > message.len();
+            let rest = rendered.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            match rendered.contains(message.trim()) && rest.is_none_or(longer) {
+                true => TemplateError::Depends(error(depends(rendered, message, [before, after]))),
+                false => error(CHANGES.into()).into(),
+            }
         };
         let mut around =
             Around { before: before.into(), after: after.into(), trims: [false; 2], empty_differs: false, date: None };
@@ -90,7 +114,7 @@ impl ChatTemplate {
             around.trims = trims;
             rendered == [before, around.message(&spaced), after].concat()
         });
-        around.trims = trims.ok_or_else(|| error(if rendered.contains(MARK) { DEPENDS } else { CHANGES }.into()))?;
+        around.trims = trims.ok_or_else(|| refused(&rendered, &spaced))?;
         for message in probes() {
             let (rendered, kept) = (render(&message)?, around.message(&message));
             if rendered == [before, kept, after].concat() {
@@ -98,10 +122,8 @@ impl ChatTemplate {
             }
             if message.trim().is_empty() {
                 around.empty_differs = true;
-            } else if rendered.contains(message.trim()) {
-                return Err(error(DEPENDS.into()));
             } else {
-                return Err(error(CHANGES.into()));
+                return Err(refused(&rendered, &message));
             }
         }
         around.date = asked.take();
@@ -109,7 +131,21 @@ impl ChatTemplate {
     }
 }
 
-const DEPENDS: &str = "the text that the chat template puts around a message depends on the message";
+/// What is wrong with a template that puts other text around this message than `around`.
+fn depends(rendered: &str, message: &str, around: [&str; 2]) -> String {
+    let [before, after] = around;
+    let usual = [before, message, after].concat();
+    let same = rendered.chars().zip(usual.chars()).take_while(|(a, b)| a == b).count();
+    // Enough of both to find the place in the file.
+    let show = |text: &str| text.chars().skip(same.saturating_sub(20)).take(40).collect::<String>();
+    format!(
+        "the text that the chat template puts around a message depends on the message: found {:?}, where {:?} was expected \
+         from other messages; --no-template packs without the template",
+        show(rendered),
+        show(&usual)
+    )
+}
+
 const CHANGES: &str = "the chat template changes the message, in another way than dropping white space around it";
 
 fn no_default(file: &Path) -> ImportError {
@@ -220,7 +256,10 @@ mod tests {
     fn around(source: &str) -> Result<Around, String> {
         let template = ChatTemplate { file: "chat_template.jinja".into(), source: source.into() };
         let special = |name: &str| (name == "bos_token").then_some("<s>");
-        template.around(&special).map_err(|error| error.to_string())
+        template.around(&special).map_err(|error| match error {
+            TemplateError::Unusable(error) => error.to_string(),
+            TemplateError::Depends(error) => format!("refused: {error}"),
+        })
     }
 
     #[test]
@@ -234,11 +273,19 @@ mod tests {
         assert_eq!(around(&loop_of("m.content.strip()")), right([true, true]));
         assert_eq!(around(&loop_of("m.content.lstrip()")), right([true, false]));
         assert_eq!(around(&loop_of("m.content.rstrip()")), right([false, true]));
-        for content in ["m.content | upper", "m.content | e", "m.content.split()|join(' ')", "m.content[:100]"] {
-            assert!(around(&loop_of(content)).unwrap_err().contains("changes the message"), "{content}");
+        let changed = ["| upper", "| e", ".split() | join(' ')", "[:100]", ".strip('\\n')", " | replace('  ', ' ')"];
+        for change in changed {
+            let message = around(&loop_of(&format!("m.content{change}"))).unwrap_err();
+            assert!(message.contains("changes the message") && !message.contains("refused"), "{change}: {message}");
         }
-        for content in ["m.content | length ~ ':' ~ m.content", "m.content ~ ('?' if 'world' in m.content else '')"] {
-            assert!(around(&loop_of(content)).unwrap_err().contains("depends on the message"), "{content}");
+        for (content, found) in [
+            ("m.content | length ~ ':' ~ m.content", "found \"<s>[5: \\n\\u{1}\\n ]\", where \"<s>[1: \\n\\u{1}\\n ]\" was expected"),
+            ("m.content ~ ('?' if 'world' in m.content else '')", "llo, world! 123?]"),
+            ("('long' if m.content | length > 4000 else 'short') ~ m.content", "found \"<s>[longa long"),
+        ] {
+            let message = around(&loop_of(content)).unwrap_err();
+            assert!(message.starts_with("refused") && message.contains("depends on the message"), "{message}");
+            assert!(message.contains(found), "{message}");
         }
         assert!(around(&loop_of("m.content ~ m.content")).unwrap_err().contains("2 times"));
         let empty = around(&loop_of("m.content or 'nothing'")).expect("a template");

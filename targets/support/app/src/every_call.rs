@@ -12,8 +12,10 @@ use jamlet::matrix::QMatrix;
 use jamlet::model::FfnWeights;
 use jamlet::state::snapshot;
 use jamlet::tokenizer::{Decoder, Encoder};
+use jamlet::summary::{Memory, Style};
 use jamlet::{
-    Beams, Eviction, Grounding, Model, Options, Plan, RewindPoints, Sampler, SamplerOptions, Session, StateWidth,
+    Beams, Eviction, Grounding, Model, Options, Plan, PromptEncoder, RewindPoints, Sampler, SamplerOptions, Session,
+    StateWidth, Summarizer, SummaryOptions,
 };
 
 /// Memory whose content the compiler doesn't know.
@@ -43,6 +45,7 @@ pub fn run(bytes: &mut Bytes<'_>) {
     let Ok(mut session) = Session::with_kernels(&model, options, workspace, Kernels::detect()) else { return };
     text(&model, &mut session, other);
     remember(&mut session, other);
+    summarize(session, other);
     kernels(&black_box(Kernels::detect()), black_box(workspace));
 }
 
@@ -74,6 +77,11 @@ fn read(model: &Model<'_>) {
     }
     black_box((model.identity(), model.baked().map(|baked| (baked.identity(), baked.tokens().len()))));
     model.opening().for_each(|id| _ = black_box(id));
+    black_box((model.plain_start().count(), model.plain_end().count(), model.sampling()));
+    if let Some(template) = model.template() {
+        black_box((template.goes_on(), template.trims_start(), template.trims_end()));
+        black_box((template.before(), template.after()));
+    }
     let prompt = model.prompt();
     prompt.prefix().chain(prompt.suffix()).chain(prompt.stops()).for_each(|id| _ = black_box(prompt.is_stop(id)));
 }
@@ -86,16 +94,13 @@ fn text(model: &Model<'_>, session: &mut Session<'_, '_>, text: &mut [u8]) {
     let mut encoder = Encoder::<256>::new(tokenizer);
     encoder.feed(text, |id| _ = black_box(session.feed(&[id])));
     encoder.finish(|id| _ = black_box(session.feed(&[id])));
-    let options = SamplerOptions {
-        temperature: black_box(1.0),
-        top_k: black_box(1),
-        top_p: black_box(1.0),
-        min_p: black_box(1.0),
-        repetition_penalty: black_box(1.0),
-        no_repeat_ngram: black_box(1),
-        seed: black_box(1),
-    };
-    let mut sampler = Sampler::new(options);
+    let mut encoder = PromptEncoder::<256>::new(model, tokenizer);
+    encoder.feed(text, |id| _ = black_box(session.feed(&[id])));
+    encoder.flush(|id| _ = black_box(session.feed(&[id])));
+    encoder.resumed();
+    encoder.finish(|id| _ = black_box(session.feed(&[id])));
+    encoder.reset();
+    let mut sampler = sampler();
     let mut decoder =
         if black_box(true) { Decoder::new(tokenizer, black_box(true)) } else { Decoder::resume(tokenizer, true) };
     while let Ok(id) = session.next(&mut sampler) {
@@ -117,6 +122,37 @@ fn text(model: &Model<'_>, session: &mut Session<'_, '_>, text: &mut [u8]) {
     }
     beams.reset();
     grounding.reset();
+}
+
+/// A sampler of any options.
+fn sampler() -> Sampler {
+    Sampler::new(SamplerOptions {
+        temperature: black_box(1.0),
+        top_k: black_box(1),
+        top_p: black_box(1.0),
+        min_p: black_box(1.0),
+        repetition_penalty: black_box(1.0),
+        no_repeat_ngram: black_box(1),
+        seed: black_box(1),
+    })
+}
+
+/// A text and its summary, in every style and by every way of writing.
+fn summarize(session: Session<'_, '_>, text: &[u8]) {
+    let options = SummaryOptions::new().lines(black_box(0)).limit(black_box(1)).grounded(black_box(true));
+    let mut memory = Memory::<3, 256>::new();
+    let Ok(mut summarizer) = Summarizer::new(session, &mut memory, options) else { return };
+    let listener = &mut |piece: &str| _ = black_box(piece);
+    for style in black_box([Style::Auto, Style::Rewrite, Style::Compress, Style::Quote]) {
+        summarizer.set_options(options.style(style).examine(black_box(false)));
+        black_box(summarizer.feed(text, listener).is_ok());
+        black_box((summarizer.has_text(), summarizer.flush(listener).is_ok(), summarizer.options()));
+        summarizer.session_mut().reset();
+        summarizer.resumed();
+        black_box((summarizer.end(listener).is_ok(), summarizer.write_sampled(&mut sampler(), listener).is_ok()));
+        black_box((summarizer.finish(listener).is_ok(), summarizer.session().position()));
+        summarizer.reset();
+    }
 }
 
 /// What outlives a session.
