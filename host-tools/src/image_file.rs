@@ -1,7 +1,8 @@
 //! Images as the commands get them: a file, or a model that is built in.
 
 use crate::mapped::Mapped;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use jamlet::image::MAGIC;
 use jamlet::{Model, include_image};
 use std::path::{Path, PathBuf};
 
@@ -37,10 +38,10 @@ impl ImageFile {
             return Ok(Self { name: format!("built-in model {name}"), path: None, bytes: Bytes::BuiltIn(bytes) });
         }
         let path = path.unwrap_or(Path::new(""));
-        let mapped = Mapped::open(path).map_err(|error| match path.exists() || path.components().count() > 1 {
-            true => error,
-            false => error.context(format!("neither a file nor one of the built-in models {}", names())),
-        })?;
+        let mapped = match path.try_exists() {
+            Ok(false) => bail!("{}: neither a file nor one of the built-in models {}", path.display(), names()),
+            _ => Mapped::open(path)?,
+        };
         Ok(Self { name: path.display().to_string(), path: Some(path.into()), bytes: Bytes::Mapped(mapped) })
     }
 
@@ -67,6 +68,8 @@ impl ImageFile {
     /// # Errors
     /// What is wrong with the image, with its name.
     pub fn model(&self) -> Result<Model<'_>> {
+        let begins = self.bytes().iter().zip(&MAGIC).all(|(found, right)| found == right);
+        ensure!(begins && !self.bytes().is_empty(), "{}: not a jamlet image; `jamlet pack` makes one", self.name);
         Model::parse_with(self.bytes(), crc32fast::hash).with_context(|| self.name.clone())
     }
 }

@@ -1,7 +1,7 @@
 //! Texts as people bring them: a file or standard input, refused where it is none.
 
 use crate::endless::StandardInput;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -103,7 +103,10 @@ pub fn read(path: &Path) -> Result<String> {
 }
 
 fn open_file(path: &Path) -> Result<File> {
-    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("{}: no such file; a text was expected", path.display()),
+        _ => Error::new(error).context(path.display().to_string()),
+    })?;
     // Some systems open a folder and refuse to read it with a riddle.
     ensure!(!file.metadata()?.is_dir(), "{}: a folder; a text was expected", path.display());
     Ok(file)

@@ -17,6 +17,7 @@ pub mod image_file;
 pub mod input;
 pub mod mapped;
 pub mod memory;
+pub mod numbers;
 pub mod pack;
 pub mod process;
 pub mod progress;

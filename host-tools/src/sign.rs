@@ -8,7 +8,7 @@
 use crate::destination::Destination;
 use crate::mapped::Mapped;
 use crate::pack;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use ed25519_dalek::ed25519::signature::{MultipartSigner, MultipartVerifier};
 use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey};
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
@@ -22,6 +22,7 @@ use std::path::Path;
 /// # Errors
 /// When the file can't be read, or holds no such key.
 pub fn private_key(path: &Path) -> Result<SigningKey> {
+    ensure!(!path.is_dir(), "{}: a folder; a private key in PEM was expected", path.display());
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     SigningKey::from_pkcs8_pem(&text).ok().with_context(|| {
         format!("{}: not an Ed25519 private key in PEM; `openssl genpkey -algorithm ed25519` makes one", path.display())

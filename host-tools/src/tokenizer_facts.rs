@@ -79,8 +79,11 @@ fn space_before(prefix: u8) -> &'static str {
 }
 
 fn strips(strip: u8) -> &'static str {
-    const NAMES: [(Strip, &str); 3] =
-        [(Strip::Nothing, "nothing"), (Strip::Space, "one space"), (Strip::FirstToken, "the spaces of the first token")];
+    const NAMES: [(Strip, &str); 3] = [
+        (Strip::Nothing, "nothing"),
+        (Strip::Space, "one space"),
+        (Strip::FirstToken, "the spaces of the first token"),
+    ];
     NAMES.into_iter().find(|(known, _)| *known as u8 == strip).map_or("", |(_, name)| name)
 }
 

@@ -12,6 +12,7 @@ many were. Nothing of them is committed.
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 import tarfile
@@ -153,8 +154,6 @@ def reference(folder):
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.no_truncation()
         marks = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
-        # Gemma's runs of "▁", which are read as spaces: the README of host-tools says so.
-        marks = [mark for mark in marks if set(mark) != {"▁"}]
         return lambda text: tokenizer.encode(text, add_special_tokens=False).ids, marks
     if (folder / "tokenizer.model").exists():
         import sentencepiece
@@ -171,6 +170,9 @@ def reference(folder):
 def check(jamlet, name, folder, size):
     encode, marks = reference(folder)
     text = mixed_text(size, marks)
+    if "▁▁" in marks:
+        # Gemma's runs of "▁" are made of spaces alone: the README of host-tools says so.
+        text = re.sub("▁+", "▁", text)
     right = encode(text)
     file = folder / "mixed.txt"
     file.write_bytes(text.encode())

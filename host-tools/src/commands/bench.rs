@@ -5,6 +5,7 @@ use super::{PlanArgs, positive, print_json, size, threads};
 use anyhow::Result;
 use clap::Args;
 use jamlet_tools::bench::{Plan, Report, measure};
+use jamlet_tools::numbers::whole;
 use serde::Serialize;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -19,10 +20,10 @@ pub struct Bench {
     #[arg(long, value_delimiter = ',', default_value = "1,2", value_parser = threads)]
     threads: Vec<u8>,
     /// Tokens that prefill reads together
-    #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
+    #[arg(long, value_delimiter = ',', default_value = "1,8,64", value_parser = whole::<u32>)]
     chunks: Vec<u32>,
     /// Tokens read before decoding begins
-    #[arg(long, value_delimiter = ',', default_value = "0,1000")]
+    #[arg(long, value_delimiter = ',', default_value = "0,1000", value_parser = whole::<usize>)]
     depths: Vec<usize>,
     /// Tokens of the prompt
     #[arg(long, default_value_t = 512, value_parser = positive)]

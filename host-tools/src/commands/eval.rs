@@ -7,6 +7,7 @@ use clap::Args;
 use jamlet::{Model, Options};
 use jamlet_tools::eval::{Report, Side, compare, documents, whole};
 use jamlet_tools::input;
+use jamlet_tools::numbers;
 use jamlet_tools::progress;
 use jamlet_tools::reference::Reference;
 use jamlet_tools::text::encode;
@@ -29,13 +30,13 @@ pub struct Eval {
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     tokens: Option<PathBuf>,
     /// Longest piece of a document, in tokens
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 1024, value_parser = numbers::whole::<usize>)]
     context: usize,
     /// Tokens that attention sees, beside the sinks [default: the longest document]
-    #[arg(long)]
+    #[arg(long, value_parser = numbers::whole::<u32>)]
     window: Option<u32>,
     /// First tokens that attention sees for ever
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = numbers::whole::<u32>)]
     sinks: u32,
     /// How the state of Mamba layers is stored
     #[arg(long, value_enum, default_value = "f32")]

@@ -157,7 +157,8 @@ impl Report {
     }
 
     fn print_prompt(&self, out: &mut impl Write) -> Result<()> {
-        let Prompt { prefix, before, trims_start, trims_end, after, suffix, stops, plain_start, plain_end } = &self.prompt;
+        let Prompt { prefix, before, trims_start, trims_end, after, suffix, stops, plain_start, plain_end } =
+            &self.prompt;
         writeln!(out, "\nprompt")?;
         let mut line = |name: &str, value: String| writeln!(out, "  {name:<20} {value}");
         let ids = |text: &Option<String>, ids: &[u32]| match text {
@@ -201,8 +202,13 @@ impl Report {
 
 fn prompt(model: &Model<'_>) -> Prompt {
     let (ids, template) = (model.prompt(), model.template());
-    let text = |ids: Vec<u32>| text::decode(model, &ids).ok();
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let tokenizer = model.tokenizer();
+    // With the texts of special tokens.
+    let text = |ids: Vec<u32>| -> Option<String> {
+        let bytes: Vec<u8> = ids.iter().filter_map(|&id| tokenizer?.piece(id)).flatten().collect();
+        tokenizer.is_some().then(|| lossy(&bytes))
+    };
     Prompt {
         prefix: text(ids.prefix().collect()),
         before: template.map_or_else(String::new, |template| lossy(template.before())),

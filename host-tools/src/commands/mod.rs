@@ -25,6 +25,7 @@ use jamlet::beams::{DEFAULT_BEAMS, MAX_SUMMARY};
 use jamlet::state::MAX_BEAMS;
 use jamlet::{Eviction, Options, StateWidth};
 use jamlet_tools::boards::{BOARDS, Board};
+use jamlet_tools::numbers::{one_to, whole};
 use jamlet_tools::prose::Format;
 use sampling::SamplerArgs;
 use serde::Serialize;
@@ -120,7 +121,7 @@ pub struct EvictionArgs {
     #[arg(long, value_enum, default_value = "window")]
     eviction: Evict,
     /// With heavy-hitters: so many of the window are the most recent tokens [default: half]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u32>)]
     recent: Option<u32>,
 }
 
@@ -154,13 +155,13 @@ pub struct PlanArgs {
     #[arg(long, value_name = "NAME", value_parser = board)]
     board: Option<&'static Board>,
     /// Tokens that attention sees, beside the sinks [default: 256, as on boards]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u32>)]
     window: Option<u32>,
     /// First tokens that attention sees for ever (attention sinks)
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = whole::<u32>)]
     sinks: u32,
     /// Tokens that are read together: faster, and more memory
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = whole::<u32>)]
     chunk: u32,
     /// How the state of Mamba layers is stored
     #[arg(long, value_enum, default_value = "f32")]
@@ -210,7 +211,7 @@ impl PlanArgs {
 pub struct BeamsArgs {
     /// Summaries that are written side by side, of which the best is kept; each takes memory for its state, and time
     /// [default: 2, or 1 with an option of single tokens or more than 128 of them]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BEAMS)))]
+    #[arg(long, value_name = "N", value_parser = one_to::<MAX_BEAMS, u32>)]
     beams: Option<u32>,
 }
 

@@ -8,6 +8,7 @@ use jamlet_tools::destination::{Destination, files_in};
 use jamlet_tools::hf::Weights;
 use jamlet_tools::hf::tokenizer::{self, Prompt, PromptIds, TemplateParts};
 use jamlet_tools::image_file::ImageFile;
+use jamlet_tools::numbers::whole;
 use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed};
 use jamlet_tools::progress;
 use serde::Serialize;
@@ -23,7 +24,7 @@ pub struct Pack {
     #[arg(short, long, value_name = "IMAGE")]
     output: Option<PathBuf>,
     /// Columns of a matrix that share a scale: a multiple of 8
-    #[arg(long, default_value_t = DEFAULT_GROUP)]
+    #[arg(long, default_value_t = DEFAULT_GROUP, value_parser = whole::<u32>)]
     group: u32,
     /// Leave the tokenizer out: the image runs token ids only
     #[arg(long)]

@@ -8,6 +8,7 @@ use jamlet::state::MAX_BEAMS;
 use jamlet::{Model, Options, Plan};
 use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
 use jamlet_tools::estimate::{self, Estimate, Work};
+use jamlet_tools::numbers::one_to;
 use jamlet_tools::pack::kind;
 use jamlet_tools::tokenizer_facts::TokenizerFacts;
 use jamlet_tools::workspace::HostWorkspace;
@@ -23,7 +24,7 @@ pub struct PlanCommand {
     #[command(flatten)]
     plan: PlanArgs,
     /// Summaries that are written side by side; each needs memory for its state [default: 2, and 1 on boards without room]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BEAMS)))]
+    #[arg(long, value_name = "N", value_parser = one_to::<MAX_BEAMS, u32>)]
     beams: Option<u32>,
     /// Print as JSON
     #[arg(long)]
@@ -144,7 +145,7 @@ impl Report {
         writeln!(out, "{}\n\nflash  {}", self.image, size(self.flash))?;
         print_bars(&sorted(&self.flash_by_kind))?;
         if let Some(tokenizer) = &self.tokenizer {
-            writeln!(out, "\nthe tokenizer of it  {}", size(tokenizer.flash))?;
+            writeln!(out, "\nof which the tokenizer  {}", size(tokenizer.flash))?;
             print_bars(&sorted(&tokenizer.flash_by_part))?;
         }
         match self.baked {
@@ -168,7 +169,7 @@ impl Report {
         )?;
         print_bars(&sorted(&self.ram_by_part))?;
         if let Some(tokenizer) = &self.tokenizer {
-            writeln!(out, "  and {} at most for reading text as tokens", size(tokenizer.ram))?;
+            writeln!(out, "  and at most {} for the tokenizer", size(tokenizer.ram))?;
         }
         writeln!(
             out,

@@ -31,7 +31,12 @@ impl Retokenize {
             let has = image.header().features;
             ensure!(has & features::TOKENIZER != 0, "{}: no tokenizer to replace", path.display());
             let packed = load(&self.folder, image.header().vocab)?;
-            let packed = packed.with_context(|| format!("{}: no tokenizer", self.folder.display()))?;
+            let packed = packed.with_context(|| {
+                format!(
+                    "{}: no tokenizer; tokenizer.json, tokenizer.model, or vocab.json with merges.txt was expected",
+                    self.folder.display()
+                )
+            })?;
             let destination = Destination::new(path, [&*self.folder])?;
             let mut file = destination.draft()?;
             let mut writer = pack::Blocks::new(file.as_file_mut());

@@ -11,6 +11,7 @@ use jamlet::{Model, RewindPoints, Sampler, Session};
 use jamlet_tools::cores::{heads_at_once, on_threads};
 use jamlet_tools::frame::Frame;
 use jamlet_tools::input::{Input, check_whole};
+use jamlet_tools::numbers::whole;
 use jamlet_tools::progress;
 use jamlet_tools::prompts::Prompts;
 use jamlet_tools::workspace::HostWorkspace;
@@ -35,7 +36,7 @@ pub struct Run {
     #[arg(short, long)]
     interactive: bool,
     /// States that are kept for that
-    #[arg(long, value_name = "N", default_value_t = 8, requires = "interactive")]
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "interactive", value_parser = whole::<usize>)]
     checkpoints: usize,
     /// Put the model's prompt template around the text
     #[arg(short, long)]

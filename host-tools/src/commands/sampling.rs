@@ -4,6 +4,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use jamlet::sampler::{MAX_CANDIDATES, MAX_HISTORY};
 use jamlet::{Model, SamplerOptions};
+use jamlet_tools::numbers::whole;
 use serde::Serialize;
 use serde_json::Number;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     no_repeat_ngram: Option<i64>,
     /// The same seed gives the same tokens, on every board
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = whole::<u64>)]
     seed: u64,
 }
 

@@ -12,6 +12,7 @@ use jamlet::kernels::Kernels;
 use jamlet::summary::{Line, Listener, MOST_LINES, Step, SummaryError};
 use jamlet::{Session, Summarizer};
 use jamlet_tools::cores::{heads_at_once, on_threads};
+use jamlet_tools::numbers::one_to;
 use jamlet_tools::prose;
 use jamlet_tools::summary::How;
 use jamlet_tools::workspace::HostWorkspace;
@@ -34,7 +35,7 @@ pub struct Summarize {
     #[command(flatten)]
     style: StyleArgs,
     /// Lines of the summary, at most 7 [default: 1 for a text of up to 1,500 bytes, up to 7 for longer ones]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MOST_LINES as i64))]
+    #[arg(long, value_name = "N", value_parser = one_to::<{ MOST_LINES as u32 }, u8>)]
     lines: Option<u8>,
     #[command(flatten)]
     plan: PlanArgs,

@@ -46,7 +46,12 @@ impl Tokenize {
         match &self.model {
             Some(folder) if folder.is_dir() => {
                 let packed = load(folder, LARGEST)?;
-                let packed = packed.with_context(|| format!("{}: no tokenizer", folder.display()))?;
+                let packed = packed.with_context(|| {
+                    format!(
+                        "{}: no tokenizer; tokenizer.json, tokenizer.model, or vocab.json with merges.txt was expected",
+                        folder.display()
+                    )
+                })?;
                 packed.notes.iter().for_each(|note| eprintln!("jamlet: {note}"));
                 self.print(packed.view())
             }
@@ -64,11 +69,17 @@ impl Tokenize {
         match (&self.text, &self.file) {
             (Some(argument), _) => text.extend(argument.as_encoded_bytes()),
             (None, Some(file)) if file != Path::new("-") => {
+                ensure!(!file.is_dir(), "{}: a folder; a text was expected", file.display());
                 text = std::fs::read(file).with_context(|| file.display().to_string())?;
             }
             _ => drop(StandardInput::open()?.read_to_end(&mut text)?),
         }
-        ensure!(!text.is_empty(), "the text is empty");
+        let name = match (&self.text, &self.file) {
+            (Some(_), _) => "the text".into(),
+            (None, Some(file)) => file.display().to_string(),
+            (None, None) => "standard input".into(),
+        };
+        ensure!(!text.is_empty(), "{name}: empty; a text was expected");
         let mut ids = Vec::new();
         let mut encoder = Encoder::<512>::new(tokenizer);
         encoder.feed(&text, |id| ids.push(id));

@@ -11,9 +11,11 @@ mod uf2;
 
 use crate::boards::options;
 use crate::image_file::ImageFile;
+use crate::numbers::{one_to, whole};
 use crate::sign;
 use anyhow::{Context, Result, bail, ensure};
 use build::Build;
+use jamlet::state::MAX_BEAMS;
 use jamlet::{Options, Plan};
 use jamlet_boards::{BOARDS, Board, Flashing};
 use program::Program;
@@ -30,10 +32,10 @@ pub struct Args {
     #[arg(short, long, alias = "image", value_name = "IMAGE")]
     model: Option<PathBuf>,
     /// Tokens that attention looks back [default: the board's own]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u32>)]
     window: Option<u32>,
     /// Summaries that are written side by side; each needs memory for its state [default: the board's own]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = one_to::<MAX_BEAMS, u32>)]
     beams: Option<u32>,
     /// The only key whose images the board will run: a file in PEM, or 64 hexadecimal digits
     #[arg(long, value_name = "KEY")]
@@ -48,6 +50,18 @@ pub struct Args {
     /// [default: BOARD and the board's usual ending]
     #[arg(short, long)]
     output: Option<PathBuf>,
+}
+
+/// Refuses what no program could make fit, before one is built.
+fn fits_alone(board: &Board, image: u64, workspace: u64) -> Result<()> {
+    let in_ram = if board.flash().is_none() { image } else { 0 };
+    let parts = [("image", image, board.flash(), "flash"), ("workspace", workspace + in_ram, Some(board.ram()), "RAM")];
+    for (part, bytes, room, memory) in parts {
+        if let Some(room) = room.filter(|room| bytes > *room) {
+            bail!("the model does not fit {}: its {part} alone has {bytes} bytes, and the {memory} {room}", board.name);
+        }
+    }
+    Ok(())
 }
 
 /// The board of this name, if it has firmware.
@@ -108,6 +122,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let plan = Plan::new(file.bytes(), wanted)?;
     ensure!(model.tokenizer().is_some(), "{}: no tokenizer in the image, so it can't read a text", file.name());
+    fits_alone(board, file.bytes().len() as u64, plan.bytes() as u64)?;
     let key = args.public_key.as_deref().map(sign::public_key).transpose()?;
     if let Some(key) = &key {
         sign::verify(model.image(), key).with_context(|| file.name().to_owned())?;

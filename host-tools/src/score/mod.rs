@@ -13,7 +13,7 @@ pub use stem::stem;
 use crate::input;
 use crate::summary::{self, HostMemory, How};
 use crate::workspace::HostWorkspace;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use jamlet::{Model, Options, Session};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,9 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     for (number, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = || format!("{}: line {}", path.display(), number + 1);
-        let pair: Pair = serde_json::from_str(line).with_context(place)?;
+        let pair: Pair = serde_json::from_str(line).map_err(|error| {
+            anyhow!("{}: {error}; an object as {{\"text\": \"…\", \"summaries\": [\"…\"]}} was expected", place())
+        })?;
         if let Err(problem) = input::check_whole(pair.text.as_bytes()) {
             bail!("{}: text is {problem}", place());
         }

@@ -60,7 +60,7 @@ fn tokens_of_a_text() {
     assert_eq!(json(&ok(&["tokenize", "--json", "A tool<|summary|>\n"])), report, "the built-in model has the same");
     let lines = ok(&["tokenize", "-m", text(&folder), "A\n"]);
     assert!(lines.lines().count() >= 2 && lines.contains(r#""\n""#), "{lines}");
-    assert!(error(&["tokenize", ""]).contains("the text is empty"));
+    assert!(error(&["tokenize", ""]).contains("the text: empty"));
 }
 
 #[test]
@@ -325,6 +325,30 @@ fn prompts_that_begin_alike_are_read_once() {
     // The same for people: answers line by line, and nothing else in a pipe.
     let plain = run(&["-i"], "It is used\n");
     assert_eq!(plain.trim(), answers[0]["text"].as_str().expect("a text").trim());
+}
+
+#[test]
+fn prompt_and_tokenizer_are_shown_with_what_they_cost() {
+    let inspected = json(&ok(&["inspect", "pico", "--json"]));
+    let (prompt, tokenizer) = (&inspected["prompt"], &inspected["tokenizer"]);
+    assert_eq!((&prompt["prefix"], &prompt["suffix"]), (&"<|startoftext|>".into(), &"<|summary|>".into()));
+    assert_eq!(
+        (&prompt["stops"][0], &prompt["plain_start"][0]),
+        (&"<|endoftext|>".into(), &inspected["prompt_prefix"][0])
+    );
+    assert_eq!((&tokenizer["kind"], &tokenizer["nfc"]), (&"byte-level BPE".into(), &false.into()));
+    assert_eq!((&tokenizer["tokens"], &tokenizer["flash"]), (&4096.into(), &inspected["bytes_by_kind"]["tokenizer"]));
+    let shown = ok(&["inspect", "pico"]);
+    for part in [
+        "begins with          \"<|startoftext|>\"",
+        "draws                the most probable token",
+        "NFC                  no",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let plan = json(&ok(&["plan", "pico", "--json"]));
+    assert_eq!(plan["tokenizer"], *tokenizer);
+    assert!(ok(&["plan", "pico"]).contains("of which the tokenizer  36.0 KiB"));
 }
 
 #[test]

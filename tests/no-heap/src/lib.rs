@@ -3,9 +3,11 @@
 #![no_std]
 
 use core::panic::PanicInfo;
-use jamlet::tokenizer::{Decoder, Encoder};
 use jamlet::summary::Memory;
-use jamlet::{Beams, Grounding, Model, Options, PromptEncoder, Sampler, SamplerOptions, Session, Summarizer, SummaryOptions};
+use jamlet::tokenizer::{Decoder, Encoder};
+use jamlet::{
+    Beams, Grounding, Model, Options, PromptEncoder, Sampler, SamplerOptions, Session, Summarizer, SummaryOptions,
+};
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {

@@ -206,6 +206,12 @@ impl Json<'_> {
                 _ => {}
             }
         }
+        if spec.kind == Kind::SentencePiece {
+            // Of an ASCII character with a token of its own, as Gemma's tab is, that of the byte may be missing.
+            for (byte, symbol) in (0..0x80_u8).zip(&mut spec.bytes).filter(|(_, symbol)| **symbol == NONE) {
+                *symbol = spec.characters.get(&char::from(byte)).copied().unwrap_or(NONE);
+            }
+        }
         // Bytes that UTF-8 has not may lack a token.
         let in_text = |byte: usize| spec.kind == Kind::SentencePiece || !matches!(byte, 0xc0 | 0xc1 | 0xf5..);
         if let Some(byte) = (0..256).find(|&byte| spec.bytes[byte] == NONE && in_text(byte)) {

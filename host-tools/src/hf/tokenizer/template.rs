@@ -279,7 +279,10 @@ mod tests {
             assert!(message.contains("changes the message") && !message.contains("refused"), "{change}: {message}");
         }
         for (content, found) in [
-            ("m.content | length ~ ':' ~ m.content", "found \"<s>[5: \\n\\u{1}\\n ]\", where \"<s>[1: \\n\\u{1}\\n ]\" was expected"),
+            (
+                "m.content | length ~ ':' ~ m.content",
+                "found \"<s>[5: \\n\\u{1}\\n ]\", where \"<s>[1: \\n\\u{1}\\n ]\" was expected",
+            ),
             ("m.content ~ ('?' if 'world' in m.content else '')", "llo, world! 123?]"),
             ("('long' if m.content | length > 4000 else 'short') ~ m.content", "found \"<s>[longa long"),
         ] {

@@ -11,8 +11,8 @@ use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan};
 use jamlet::matrix::QMatrix;
 use jamlet::model::FfnWeights;
 use jamlet::state::snapshot;
-use jamlet::tokenizer::{Decoder, Encoder};
 use jamlet::summary::{Memory, Style};
+use jamlet::tokenizer::{Decoder, Encoder};
 use jamlet::{
     Beams, Eviction, Grounding, Model, Options, Plan, PromptEncoder, RewindPoints, Sampler, SamplerOptions, Session,
     StateWidth, Summarizer, SummaryOptions,
