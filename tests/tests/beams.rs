@@ -1,35 +1,51 @@
 //! Beam search finds what a search finds that reads everything again for every beam.
 
 use jamlet::beams::MAX_SUMMARY;
+use jamlet::summary::{Examined, Listener, Memory, Way};
 use jamlet::tokenizer::Encoder;
-use jamlet::{Beams, Grounding, Model, Options, Sampler, SamplerOptions, Session, SessionError};
+use jamlet::{
+    Beams, Grounding, Model, Options, Sampler, SamplerOptions, Session, SessionError, Summarizer, SummaryOptions,
+};
 use jamlet_tests::fixtures;
 use jamlet_tests::images::{AlignedBytes, last_logits, memories, pack, workspace};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 const LIMIT: usize = 12;
 
+/// What a search says after a step: the answer as it looks now, and how many tokens of it are settled.
+type Looks = Vec<(Vec<u32>, usize)>;
+
 /// All steps of a search, and that what is settled stays.
 fn search<const B: usize>(session: &mut Session<'_, '_>, text: Option<&Grounding>, limit: usize) -> Vec<u32> {
+    let looks = search_by_steps::<B>(session, text, limit);
+    looks.into_iter().last().expect("a step").0
+}
+
+fn search_by_steps<const B: usize>(session: &mut Session<'_, '_>, text: Option<&Grounding>, limit: usize) -> Looks {
     let mut beams = Beams::<B>::new(limit);
-    let (mut settled, mut steps) = (Vec::new(), 0);
-    while beams.step(session, text).expect("something was fed") {
-        steps += 1;
+    let (mut looks, mut settled) = (Looks::new(), Vec::new());
+    loop {
+        let more = beams.step(session, text).expect("something was fed");
         let now: Vec<u32> = beams.settled().collect();
         assert!(now.starts_with(&settled), "{now:?} after {settled:?} was settled");
+        let tokens: Vec<u32> = beams.tokens().collect();
+        assert!(tokens.starts_with(&now) && tokens.len() <= limit);
+        looks.push((tokens, now.len()));
         settled = now;
+        if !more {
+            assert!(beams.settled().eq(beams.tokens()) && looks.len() <= limit + 1);
+            return looks;
+        }
     }
-    let tokens: Vec<u32> = beams.tokens().collect();
-    assert!(tokens.starts_with(&settled) && beams.settled().eq(tokens.iter().copied()));
-    assert!(steps <= limit && tokens.len() <= limit);
-    tokens
 }
 
 /// The same in f64, from the logits of a session that reads everything, for every beam and step.
-fn naive(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> Vec<u32> {
+fn naive(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> Looks {
     let mean = |score: f64, tokens: usize| score / tokens as f64;
     let mut beams = vec![(Vec::new(), 0.0)];
     let mut ended: Vec<(Vec<u32>, f64)> = Vec::new();
+    let mut looks = Looks::new();
     loop {
         let mut ways = Vec::new();
         for (tokens, score) in &beams {
@@ -52,8 +68,17 @@ fn naive(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> V
         let hope =
             next.iter().any(|(tokens, score)| ended.first().is_none_or(|best| mean(*score, tokens.len()) > best.1));
         if !hope || ended.len() >= width || beams[0].0.len() == LIMIT {
-            return ended.first().map_or(&next[0].0[..LIMIT.min(next[0].0.len() - 1)], |best| &best.0).to_vec();
+            let answer = ended.first().map_or(&next[0].0[..LIMIT.min(next[0].0.len() - 1)], |best| &best.0).to_vec();
+            let settled = answer.len();
+            looks.push((answer, settled));
+            return looks;
         }
+        // The beginnings that go on, without the tokens that they go on with.
+        let beginning = |next: &(Vec<u32>, f64)| next.0[..next.0.len() - 1].to_vec();
+        let answer = ended.first().map_or_else(|| beginning(&next[0]), |best| best.0.clone());
+        let agree = |other: Vec<u32>| answer.iter().zip(&other).take_while(|(a, b)| a == b).count();
+        let settled = next.iter().map(|next| agree(beginning(next))).min().expect("a beam");
+        looks.push((answer, settled));
         beams = next;
     }
 }
@@ -75,14 +100,15 @@ fn as_if_every_beam_were_read_alone() {
                     let mut session = Session::new(&model, options, memory.get_mut()).expect(name);
                     session.feed(prompt).expect("tokens");
                     // The options say how many take part.
-                    search::<4>(&mut session, None, LIMIT)
+                    search_by_steps::<4>(&mut session, None, LIMIT)
                 };
                 for width in 1..=4 {
                     let right = naive(&model, options, prompt, width as usize);
                     assert_eq!(found(width), right, "{name}, {options:?}, {length} tokens, {width} beams");
                     searches += 1;
-                    ends += usize::from(right.len() < LIMIT);
-                    greedy += usize::from(width > 1 && right == found(1));
+                    let answer = |looks: &Looks| looks.last().map(|look| look.0.clone());
+                    ends += usize::from(answer(&right).is_some_and(|tokens| tokens.len() < LIMIT));
+                    greedy += usize::from(width > 1 && answer(&right) == answer(&found(1)));
                 }
             }
         }
@@ -166,4 +192,92 @@ fn a_search_needs_a_text_and_begins_where_the_session_stands() {
         while beams.step(&mut session, None).expect("tokens") {}
         assert!(beams.tokens().eq(right.iter().copied()));
     }
+}
+
+/// What a summarizer tells of its rewrite.
+#[derive(Default)]
+struct Rewrite {
+    tokens: Vec<u32>,
+    log_probability: f32,
+    cost: f32,
+}
+
+impl Listener for Rewrite {
+    fn text(&mut self, _piece: &str) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn examined(&mut self, what: &Examined<'_>) {
+        match *what {
+            Examined::Token(token) => self.tokens.push(token),
+            Examined::Rewrite { log_probability, cost } => {
+                (self.log_probability, self.cost) = (log_probability, cost);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The rewrite of a text, and what the summary's line is.
+fn rewrite(model: &Model<'_>, options: SummaryOptions, text: &str) -> (Rewrite, Option<Way>) {
+    let plan = Options::window(64).beams(2);
+    let mut memory = workspace(model.image().bytes(), plan);
+    let session = Session::new(model, plan, memory.get_mut()).expect("a session");
+    let mut parts = Box::new(Memory::<2, 256>::new());
+    // What was asked for last counts.
+    let mut summarizer = Summarizer::new(session, &mut parts, SummaryOptions::new().limit(1)).expect("a tokenizer");
+    summarizer.set_options(options.lines(1));
+    let mut rewrite = Rewrite::default();
+    summarizer.feed(text.as_bytes(), &mut rewrite).expect("nobody interrupts");
+    let answer = summarizer.finish(&mut rewrite).expect("nobody interrupts");
+    (rewrite, answer.first.map(|line| line.way))
+}
+
+#[test]
+fn a_rewrite_knows_its_probability_and_its_end() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host-tools/models/nano.jamlet");
+    let image = AlignedBytes::new(&std::fs::read(path).expect("the model"));
+    let model = Model::parse(image.get()).expect("a model");
+    let tokenizer = model.tokenizer().expect("a tokenizer");
+    let all = SummaryOptions::new().examine(true);
+    let mut costs = 0.0;
+    for text in [
+        "This package contains a tool that reads the log files of web servers and writes a report about them.",
+        "dusk shows the largest files of a disk as a tree. It is written in Rust.",
+    ] {
+        let (found, _) = rewrite(&model, all, text);
+        let mut fed: Vec<u32> = model.opening().collect();
+        let mut encoder = Encoder::<256>::new(tokenizer);
+        encoder.feed(text.as_bytes(), |token| fed.push(token));
+        encoder.finish(|token| fed.push(token));
+        fed.extend(model.prompt().suffix());
+        let end = model.prompt().stops().next().expect("a stop");
+        let mut sum = 0.0;
+        for &token in found.tokens.iter().chain([&end]) {
+            let logits = last_logits(&model, Options::window(64), &fed);
+            let total = logits.iter().map(|&logit| f64::from(logit).exp()).sum::<f64>().ln();
+            sum += f64::from(logits[token as usize]) - total;
+            fed.push(token);
+        }
+        let mean = sum / (found.tokens.len() + 1) as f64;
+        assert!(
+            (f64::from(found.log_probability) - mean).abs() < 1e-3,
+            "{} of {text:?}: {mean}",
+            found.log_probability
+        );
+        assert!(found.cost >= 0.0 && found.tokens.len() > 3, "{} of {text:?}", found.cost);
+        costs += found.cost;
+        // What was cut off is never taken, however sure the model is.
+        let most = found.tokens.len() - 1;
+        let (cut, way) = rewrite(&model, all.limit(most), text);
+        assert_eq!((cut.tokens.len(), way), (most, Some(Way::Quote)), "{text:?}");
+    }
+    assert!(costs > 0.0, "no word costs anything");
+    let (_, way) = rewrite(
+        &model,
+        all,
+        "This package contains a tool that reads the log files of web servers and writes a report about them. \
+        It runs on machines with little memory.",
+    );
+    assert_eq!(way, Some(Way::Rewrite));
 }

@@ -1,5 +1,5 @@
-//! The committed corpus: one compressed tar file a target, `tests/fuzz/corpus/TARGET.tar.gz`, so that a checkout has nine
-//! files in place of thousands.
+//! The committed corpus: one compressed tar file a target, `tests/fuzz/corpus/TARGET.tar.gz`, so that a checkout has a
+//! few files in place of thousands.
 
 use anyhow::{Context, Result};
 use flate2::Compression;
