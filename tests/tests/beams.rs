@@ -273,11 +273,12 @@ fn a_rewrite_knows_its_probability_and_its_end() {
         assert_eq!((cut.tokens.len(), way), (most, Some(Way::Quote)), "{text:?}");
     }
     assert!(costs > 0.0, "no word costs anything");
-    let (_, way) = rewrite(
-        &model,
-        all,
-        "This package contains a tool that reads the log files of web servers and writes a report about them. \
-        It runs on machines with little memory.",
-    );
+    // The same with a text whose rewrite is taken otherwise.
+    let text = "This package contains a tool that reads the log files of web servers and writes a report about them. \
+                It runs on machines with little memory.";
+    let (found, way) = rewrite(&model, all, text);
     assert_eq!(way, Some(Way::Rewrite));
+    for most in 6..found.tokens.len() {
+        assert_eq!(rewrite(&model, all.limit(most), text).1, Some(Way::Quote), "cut off after {most} tokens");
+    }
 }

@@ -123,7 +123,7 @@ impl ChatTemplate {
             if message.trim().is_empty() {
                 around.empty_differs = true;
             } else {
-                return Err(refused(&rendered, &message));
+                return Err(refused(&rendered, kept));
             }
         }
         around.date = asked.take();
