@@ -206,7 +206,7 @@ fn prompt(model: &Model<'_>) -> Prompt {
     let tokenizer = model.tokenizer();
     // With the texts of special tokens.
     let text = |ids: Vec<u32>| -> Option<String> {
-        let bytes: Vec<u8> = ids.iter().filter_map(|&id| tokenizer?.piece(id)).flatten().collect();
+        let bytes: Vec<u8> = ids.iter().filter_map(|&id| tokenizer.as_ref()?.piece(id)).flatten().collect();
         tokenizer.is_some().then(|| lossy(&bytes))
     };
     Prompt {
