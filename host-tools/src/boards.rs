@@ -7,8 +7,6 @@ use serde::Serialize;
 
 /// Flash that the firmware needs beside the image: engine, application and drivers, rounded up from the largest measured.
 pub const FIRMWARE_FLASH: u64 = 160 << 10;
-/// RAM that the firmware needs beside the workspace: stack, serial buffers, logging, rounded up from the largest measured.
-pub const FIRMWARE_RAM: u64 = 34 << 10;
 
 /// What a board's firmware is built with unless told otherwise.
 pub fn options(board: &Board) -> Options {
@@ -31,7 +29,7 @@ pub fn fit(board: &Board, image: u64, workspace: u64) -> Fit {
     let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let flash_left = board.flash().map(|flash| signed(flash) - signed(image) - signed(FIRMWARE_FLASH));
     let in_ram = if board.flash().is_none() { image } else { 0 };
-    let ram_left = signed(board.ram()) - signed(FIRMWARE_RAM) - signed(in_ram) - signed(workspace);
+    let ram_left = signed(board.ram_beside_stack()) - signed(board.statics) - signed(in_ram) - signed(workspace);
     Fit { flash_left, ram_left, fits: flash_left.is_none_or(|left| left >= 0) && ram_left >= 0 }
 }
 
@@ -49,7 +47,7 @@ mod tests {
     fn a_byte_too_many_does_not_fit() {
         let pico2 = named("pico2");
         let flash = (4 << 20) - FIRMWARE_FLASH;
-        let ram = (520 << 10) - FIRMWARE_RAM;
+        let ram = (504 << 10) - pico2.statics;
         assert!(fit(pico2, flash, ram).fits);
         assert_eq!(fit(pico2, flash + 1, ram).flash_left, Some(-1));
         assert!(!fit(pico2, flash + 1, ram).fits);

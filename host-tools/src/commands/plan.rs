@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use jamlet::state::MAX_BEAMS;
 use jamlet::{Model, Options, Plan};
-use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, FIRMWARE_RAM, Fit, fit};
+use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, Fit, fit};
 use jamlet_tools::estimate::{self, Estimate, Work};
 use jamlet_tools::numbers::one_to;
 use jamlet_tools::pack::kind;
@@ -47,7 +47,6 @@ struct Report {
     ram: u64,
     ram_by_part: BTreeMap<&'static str, u64>,
     firmware_flash: u64,
-    firmware_ram: u64,
     boards: Vec<OnBoard>,
 }
 
@@ -59,6 +58,7 @@ struct OnBoard {
     core: &'static str,
     flash: Option<u64>,
     ram: u64,
+    firmware_ram: u64,
     window: u32,
     beams: u32,
     workspace: u64,
@@ -100,7 +100,6 @@ impl PlanCommand {
                 ("scratch", parts.scratch as u64),
             ]),
             firmware_flash: FIRMWARE_FLASH,
-            firmware_ram: FIRMWARE_RAM,
             boards: BOARDS.iter().map(|board| self.on_board(&model, board)).collect::<Result<_>>()?,
         };
         if self.json { print_json(&report) } else { report.print() }
@@ -108,7 +107,7 @@ impl PlanCommand {
 
     fn on_board(&self, model: &Model<'_>, board: &Board) -> Result<OnBoard> {
         let beams = self.beams.unwrap_or(board.beams);
-        let options = self.plan.options_for(board.window)?.beams(beams).heads_at_once(board.cores);
+        let options = self.plan.options_for(board.window)?.beams(beams).chunk(board.chunk).heads_at_once(board.cores);
         let image = model.image().bytes();
         let workspace = Plan::new(image, options)?.bytes() as u64;
         Ok(OnBoard {
@@ -117,6 +116,7 @@ impl PlanCommand {
             core: board.core.name(),
             flash: board.flash(),
             ram: board.ram(),
+            firmware_ram: board.statics,
             window: options.window,
             beams,
             workspace,
@@ -173,9 +173,8 @@ impl Report {
         }
         writeln!(
             out,
-            "\nboards, with {} of flash and {} of RAM for the firmware",
-            size(self.firmware_flash),
-            size(self.firmware_ram)
+            "\nboards, with {} of flash for the firmware, and RAM for its statics",
+            size(self.firmware_flash)
         )?;
         for board in &self.boards {
             let OnBoard { name, description, core, beams, fit, estimate, .. } = board;

@@ -71,7 +71,15 @@ pub fn run(args: &Args) -> Result<()> {
         let flat = program.flat()?;
         let image = layout::model(&flat)?;
         let options = options(target);
-        let parts = Plan::new(image, options).map_err(anyhow::Error::msg)?.parts();
+        let plan = Plan::new(image, options).map_err(anyhow::Error::msg)?;
+        let parts = plan.parts();
+        let statics = sizes.statics.saturating_sub(plan.bytes() as u64);
+        ensure!(
+            statics <= target.statics,
+            "{}: {statics} bytes of statics beside the workspace; at most {} would be right by the table of boards",
+            target.name,
+            target.statics
+        );
         let (mut stack, mut bound, mut instructions) = (None, None, None);
         let others = panics::inspect(&path).with_context(|| target.name.to_owned())?;
         if let Flashing::Emulator = target.flashing {
