@@ -116,6 +116,7 @@ pub const MAX_SIGNALS: usize = 96;
 
 impl Ranking<'_> {
     /// How much the sentence with these signals says.
+    #[expect(clippy::manual_clamp, reason = "a NaN becomes -5 everywhere")]
     pub fn score(&self, signals: &[f32]) -> f32 {
         let mut z = [0.0; MAX_SIGNALS];
         let scales = self.mean.iter().zip(self.inverse);

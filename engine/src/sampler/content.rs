@@ -65,7 +65,7 @@ impl Part {
         }
         let begins =
             |word: &&str| word.as_bytes().get(..text.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(text));
-        if FUNCTION_WORDS.iter().any(|word| begins(&word)) {
+        if FUNCTION_WORDS.iter().any(begins) {
             return true;
         }
         let (stem, rest) = text.split_at_checked(usize::from(self.known)).unwrap_or((&[], text));
