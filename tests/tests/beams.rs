@@ -7,7 +7,7 @@ use jamlet::{
     Beams, Grounding, Model, Options, Sampler, SamplerOptions, Session, SessionError, Summarizer, SummaryOptions,
 };
 use jamlet_tests::fixtures;
-use jamlet_tests::images::{AlignedBytes, last_logits, memories, pack, workspace};
+use jamlet_tests::images::{AlignedBytes, last_logits, memories, pack, pack_with_many_stops, workspace};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -114,6 +114,31 @@ fn as_if_every_beam_were_read_alone() {
         }
     }
     assert!(ends > 0 && greedy < searches / 2, "{searches} searches: {ends} ended, {greedy} as without beams");
+}
+
+#[test]
+fn a_search_is_over_when_as_many_ended_as_there_are_beams() {
+    let mut over = 0;
+    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only"] {
+        let fixture = fixtures::load(name);
+        let image = pack_with_many_stops(&fixture.dir, 32);
+        let model = Model::parse(image.get()).expect(name);
+        for length in 3..40 {
+            let (prompt, width) = (&fixture.tokens[..length], 2 + length as u32 % 3);
+            let options = Options::window(14).sinks(2).chunk(4).beams(width);
+            let mut memory = workspace(image.get(), options);
+            let mut session = Session::new(&model, options, memory.get_mut()).expect(name);
+            session.feed(prompt).expect("tokens");
+            let right = naive(&model, options, prompt, width as usize);
+            over += usize::from(right.len() > 2 && right.len() < LIMIT);
+            assert_eq!(
+                search_by_steps::<4>(&mut session, None, LIMIT),
+                right,
+                "{name}, {length} tokens, {width} beams"
+            );
+        }
+    }
+    assert!(over > 20, "{over}");
 }
 
 #[test]
