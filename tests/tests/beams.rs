@@ -119,6 +119,7 @@ fn as_if_every_beam_were_read_alone() {
 #[test]
 fn a_search_is_over_when_as_many_ended_as_there_are_beams() {
     let mut over = 0;
+    let mut reused = Beams::<4>::new(LIMIT);
     for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only"] {
         let fixture = fixtures::load(name);
         let image = pack_with_many_stops(&fixture.dir, 32);
@@ -136,6 +137,13 @@ fn a_search_is_over_when_as_many_ended_as_there_are_beams() {
                 right,
                 "{name}, {length} tokens, {width} beams"
             );
+            // And what a search has forgotten says nothing.
+            reused.reset();
+            assert_eq!(reused.tokens().count(), 0);
+            session.reset();
+            session.feed(prompt).expect("tokens");
+            while reused.step(&mut session, None).expect("tokens") {}
+            assert_eq!(Some(reused.tokens().collect()), right.last().map(|look| look.0.clone()), "{name}, {length}");
         }
     }
     assert!(over > 20, "{over}");
