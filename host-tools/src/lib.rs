@@ -5,6 +5,7 @@ pub mod aligned;
 pub mod bake;
 pub mod bench;
 pub mod boards;
+pub mod c_source;
 pub mod cores;
 pub mod destination;
 pub mod endless;

@@ -7,6 +7,7 @@ use clap::Args;
 use jamlet::state::MAX_BEAMS;
 use jamlet::{Model, Options, Plan};
 use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, Fit, fit};
+use jamlet_tools::c_source;
 use jamlet_tools::estimate::{self, Estimate, Work};
 use jamlet_tools::numbers::one_to;
 use jamlet_tools::pack::kind;
@@ -14,7 +15,7 @@ use jamlet_tools::tokenizer_facts::TokenizerFacts;
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 /// Shows the flash and RAM that a model takes, and which boards it fits
 #[derive(Args, Debug)]
@@ -29,6 +30,12 @@ pub struct PlanCommand {
     /// Print as JSON
     #[arg(long)]
     json: bool,
+    /// Print a header for programs in C instead: the sizes of workspaces as macros
+    #[arg(long, conflicts_with = "json")]
+    c_header: bool,
+    /// As --c-header, with the image as an array `jamlet_image`, for systems without another way to embed a file
+    #[arg(long, conflicts_with_all = ["json", "c_header"])]
+    c_array: bool,
 }
 
 #[derive(Serialize)]
@@ -74,6 +81,9 @@ impl PlanCommand {
         let file = self.image.open()?;
         let model = file.model()?;
         let options = self.plan.options()?.beams(self.beams.unwrap_or(self.plan.beams()));
+        if self.c_header || self.c_array {
+            return self.print_for_c(file.name(), file.bytes(), options);
+        }
         let plan = Plan::new(file.bytes(), options)?;
         let parts = plan.parts();
         let mut kinds = BTreeMap::new();
@@ -103,6 +113,15 @@ impl PlanCommand {
             boards: BOARDS.iter().map(|board| self.on_board(&model, board)).collect::<Result<_>>()?,
         };
         if self.json { print_json(&report) } else { report.print() }
+    }
+
+    fn print_for_c(&self, name: &str, image: &[u8], options: Options) -> Result<()> {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        c_source::header(name, image, options, &mut out)?;
+        if self.c_array {
+            c_source::array(image, &mut out)?;
+        }
+        Ok(out.flush()?)
     }
 
     fn on_board(&self, model: &Model<'_>, board: &Board) -> Result<OnBoard> {

@@ -4,6 +4,7 @@
 mod benchmarks;
 mod binaries;
 mod boards;
+mod c_door;
 mod checks;
 mod models;
 mod repository;
@@ -12,6 +13,7 @@ mod test;
 
 use benchmarks::{family, host_instructions, instructions, llama_cpp, quantization, recall};
 use binaries::{panics, sizes, stack_bound};
+use c_door::{header, packages};
 use checks::{
     attacks, conformance, endless, example, faults, fuzz, host_examples, memory_safety, raspberry_pi_os, runners,
     saved_states, serial, soak,
@@ -88,6 +90,12 @@ enum Task {
     Examples,
     /// Writes what a board's users flash: as `jamlet firmware`, which needs less building.
     Firmware(jamlet_tools::firmware::Args),
+    /// Compares targets/c/include/jamlet.h with the crate that it is made from, or writes it.
+    CHeader(header::Args),
+    /// Builds the packages for users of C: header, libraries and examples; Arduino, Zephyr, ESP-IDF.
+    CPackages(packages::Args),
+    /// Builds C programs, misuses the interface, and compares what is computed in QEMU with this machine and the goldens.
+    C(c_door::check::Args),
     /// Builds what users download: the command, firmware and images, with checksums.
     Release(release::Args),
     /// Types a text at an emulated board, and draws the picture in the README.
@@ -124,6 +132,9 @@ fn main() -> anyhow::Result<()> {
         Task::States(args) => saved_states::run(&args),
         Task::Examples => host_examples::check().and_then(|()| example::check()).and_then(|()| runners::check()),
         Task::Firmware(args) => jamlet_tools::firmware::run(args),
+        Task::CHeader(args) => header::run(&args),
+        Task::CPackages(args) => packages::run(&args),
+        Task::C(args) => c_door::check::run(&args),
         Task::Release(args) => release::run(&args),
         Task::Session(args) => session::run(&args),
     }

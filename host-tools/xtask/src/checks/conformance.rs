@@ -56,13 +56,13 @@ pub const WINDOW: u32 = 48;
 
 /// What a model must compute: the same for every target and chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Golden {
+pub struct Golden {
     /// What was prefilled.
-    prompt: Vec<u32>,
+    pub prompt: Vec<u32>,
     /// What was decoded.
-    ids: Vec<u32>,
+    pub ids: Vec<u32>,
     /// FNV-1a of the bits of all logits.
-    hash: String,
+    pub hash: String,
 }
 
 /// What one run found.
@@ -202,8 +202,7 @@ pub fn suite(board: &Emulated, program: &Path, names: &[&str]) -> Result<usize> 
 fn golden(args: &Args, name: &str, image: &[u8]) -> Result<Golden> {
     let path = targets_folder().join(format!("../tests/goldens/{name}.json"));
     if !args.bless && path.exists() {
-        let golden = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        return serde_json::from_str(&golden).with_context(|| path.display().to_string());
+        return committed(name);
     }
     let golden = on_this_machine(name, image)?;
     let own = args.image.as_ref().is_some_and(|image| image.file_stem().is_some_and(|stem| stem == name));
@@ -212,6 +211,16 @@ fn golden(args: &Args, name: &str, image: &[u8]) -> Result<Golden> {
         fs::write(&path, serde_json::to_string(&golden)? + "\n").with_context(|| path.display().to_string())?;
     }
     Ok(golden)
+}
+
+/// The committed golden of this name.
+///
+/// # Errors
+/// When there is none.
+pub fn committed(name: &str) -> Result<Golden> {
+    let path = targets_folder().join(format!("../tests/goldens/{name}.json"));
+    let golden = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&golden).with_context(|| path.display().to_string())
 }
 
 fn on_this_machine(name: &str, image: &[u8]) -> Result<Golden> {

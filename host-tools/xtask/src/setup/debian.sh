@@ -29,7 +29,8 @@ if ! grep -rqs bookworm-backports /etc/apt/sources.list /etc/apt/sources.list.d;
 fi
 rust=
 if [ $# -gt 0 ]; then rust="rustc-web cargo-web rust-web-src rust-web-clippy"; fi
-stable=$(missing $rust gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross libcapstone4 valgrind)
+stable=$(missing $rust gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross libcapstone4 valgrind g++ make
+  gcc-arm-none-eabi libnewlib-arm-none-eabi)
 newer=$(missing qemu-system-arm)
 if [ -n "$stable$newer" ] || [ ! -x "$tools/qemu-aarch64" ]; then say "reading package lists"; apt update; fi
 if [ -n "$stable" ]; then say "installing" $stable; apt install -y --no-install-recommends $stable > /dev/null; fi

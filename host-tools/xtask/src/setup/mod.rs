@@ -23,13 +23,14 @@ const PLUGIN: &str = include_str!("insncount.c");
 pub fn run() -> Result<()> {
     let missing: Vec<&str> = TARGETS.into_iter().filter(|target| toolchain_for(target).is_err()).collect();
     let tools = tools_folder();
-    if missing.is_empty() && emulators().is_ok() && (has_valgrind() || !is_debian()) {
+    let complete = has_valgrind() && has_gcc_for_arm() || !is_debian();
+    if missing.is_empty() && emulators().is_ok() && complete {
         plugins(&tools)?;
         eprintln!("setup: targets and emulators are there");
         return Ok(());
     }
     let by_rustup = missing.is_empty() || add_by_rustup(&missing);
-    if !by_rustup || emulators().is_err() || !has_valgrind() && is_debian() {
+    if !by_rustup || emulators().is_err() || !complete {
         by_debian(&tools, by_rustup)?;
     }
     for target in TARGETS {
@@ -110,6 +111,13 @@ fn is_debian() -> bool {
 /// Whether valgrind is here. Elsewhere than on Debian its checks are left out where it isn't.
 pub fn has_valgrind() -> bool {
     output(Command::new("valgrind").arg("--version")).is_ok()
+}
+
+/// Whether C programs for Arm boards can be built. Elsewhere than on Debian their checks are left out where they can't.
+pub fn has_gcc_for_arm() -> bool {
+    let newlib = Command::new("arm-none-eabi-gcc").arg("-print-file-name=libc_nano.a").output();
+    let found = newlib.is_ok_and(|found| String::from_utf8_lossy(&found.stdout).contains('/'));
+    found && output(Command::new("make").arg("--version")).is_ok()
 }
 
 fn version(program: &str) -> Result<u32> {
