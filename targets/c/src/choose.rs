@@ -68,6 +68,9 @@ impl Run {
     /// probabilities of the branches that were taken.
     fn choose(&mut self, texts: &[&[u8]]) -> Result<(usize, f32), JamletError> {
         self.feed_text(&[], true)?;
+        if self.session.position() == 0 {
+            return Err(JamletError::NothingFed);
+        }
         let mut alive = [true; JAMLET_MOST_CHOICES];
         let mut probability = 1.0;
         for depth in 0.. {

@@ -1,5 +1,6 @@
 // Random calls with random arguments, under AddressSanitizer: nothing may crash, read or write where it must not. Buffers have the
 // exact sizes that were said.
+#define _POSIX_C_SOURCE 200112L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,9 @@ struct bytes {
 };
 
 static struct bytes exact(const unsigned char *from, size_t length) {
-    struct bytes made = {aligned_alloc(16, length), length};
-    if (made.at == NULL) exit(3);
+    void *at;
+    if (posix_memalign(&at, JAMLET_ALIGN, length) != 0) exit(3);
+    const struct bytes made = {at, length};
     if (from != NULL) memcpy(made.at, from, length);
     return made;
 }
@@ -146,7 +148,7 @@ static void run(jamlet_session *session, struct bytes snapshot) {
             jamlet_session_logits(session, take_logits, NULL);
             break;
         case 9:
-            if (jamlet_session_choose(session, choices, below(8), &chosen, below(2) ? &probability : NULL) == JAMLET_ERROR_OK &&
+            if (jamlet_session_choose(session, choices, below(7), &chosen, below(2) ? &probability : NULL) == JAMLET_ERROR_OK &&
                 chosen > 5)
                 exit(5);
             break;

@@ -4,4 +4,3 @@
     .global jamlet_image
 jamlet_image:
     .incbin IMAGE
-    .section .note.GNU-stack, "", %progbits
