@@ -1,6 +1,7 @@
 //! All checks, as continuous integration runs them.
 
 use crate::binaries::{panics, sizes};
+use crate::c_door;
 use crate::checks::{
     attacks, conformance, endless, example, faults, host_examples, kernels, memory_safety, raspberry_pi_os, runners,
     saved_states, serial, soak,
@@ -44,6 +45,7 @@ pub fn run() -> Result<()> {
     step("panics: none is reachable", &panics::check)?;
     step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
     step("the program to copy", &example::check)?;
+    step("programs in C", &|| c_door::check::run(&c_door::check::Args::default()))?;
     step("cargo run in every board's folder", &runners::check)?;
     eprintln!("\n== passed in {:.0} s", start.elapsed().as_secs_f64());
     for (name, time) in times {

@@ -131,6 +131,7 @@ fn arduino(output: &Path) -> Result<PathBuf> {
 fn model(file: &Path) -> Result<()> {
     let image = crate::models::read(&models_folder().join("nano.jamlet"))?;
     let mut text = Vec::new();
+    // With one beam, for boards whose RAM is short.
     let options = jamlet::Options::window(jamlet_boards::WINDOW);
     c_source::header("nano", &image, options, &mut text)?;
     c_source::array(&image, &mut text)?;

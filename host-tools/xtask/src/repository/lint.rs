@@ -32,6 +32,7 @@ pub fn run(args: &Args) -> Result<()> {
     for triple in ENGINE {
         cargo(&root, &["clippy", "--package", "jamlet", "--lib", "--target", triple, "--", "-D", "warnings"])?;
     }
+    cargo(&targets, &["clippy", "--package", "jamlet-c", "--target", ENGINE[2], "--", "-D", "warnings"])?;
     for board in programs() {
         // In a board's folder, whose configuration has its flags.
         let folder = targets.join(board.folder.unwrap_or(board.name));
