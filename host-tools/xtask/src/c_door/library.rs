@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use jamlet_tools::firmware::build::targets_folder;
 use jamlet_tools::firmware::toolchain::toolchain_for;
 use jamlet_tools::process;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -97,6 +97,29 @@ const LIMIT: Duration = Duration::from_secs(1800);
 /// The compiler's, or that the target isn't set up.
 pub fn build(core: &Core) -> Result<PathBuf> {
     build_with(core, "", None)
+}
+
+/// Takes from a library what only debuggers and Rust's own linker look at, and what C's linker warns about beside objects of GCC:
+/// most of its bytes. Where the toolchain has no tool for that, the library stays as it is.
+///
+/// # Errors
+/// The tool's.
+pub fn strip(core: &Core, library: &Path) -> Result<()> {
+    let mut rustc = Command::new("rustc");
+    rustc.env_remove("RUSTUP_TOOLCHAIN").args(["--print", "sysroot"]);
+    if let Some(toolchain) = toolchain_for(core.triple)? {
+        rustc.env("RUSTUP_TOOLCHAIN", toolchain);
+    }
+    let libraries = Path::new(process::output(&mut rustc)?.trim()).join("lib");
+    let tool = libraries.join("rustlib").join(HOST.triple).join("bin/rust-objcopy");
+    if !tool.exists() {
+        return Ok(());
+    }
+    let sections = [".note.GNU-stack", ".llvmbc", ".llvmcmd"].map(|section| format!("--remove-section={section}"));
+    let mut objcopy = Command::new(tool);
+    // Its own libraries lie where rustc's do.
+    objcopy.env("LD_LIBRARY_PATH", &libraries).arg("--strip-debug").args(sections).arg(library);
+    process::output(&mut objcopy).map(|_| ())
 }
 
 /// As [`build`], with more flags for the Rust compiler, which need a folder of their own, and unstable ones.

@@ -107,7 +107,7 @@ fn place(core: &Core, into: &Path) -> Result<()> {
     fs::create_dir_all(into).with_context(|| into.display().to_string())?;
     let library = into.join("libjamlet.a");
     fs::copy(library::build(core)?, &library).with_context(|| library.display().to_string())?;
-    Ok(())
+    library::strip(core, &library)
 }
 
 fn arduino(output: &Path) -> Result<PathBuf> {
