@@ -84,7 +84,8 @@ fn places(text: &str) -> Vec<Place> {
             let whole = !before.is_some_and(|c| c.is_alphanumeric() || c == '_');
             let opens =
                 after.starts_with('{') || ["impl ", "extern ", "fn "].iter().any(|kind| after.starts_with(kind));
-            (whole && opens).then_some(after)
+            let kind_of_function = after.starts_with("extern ") && after.contains("fn(");
+            (whole && opens && !kind_of_function).then_some(after)
         });
         for after in opened {
             // Before the statement; a function says what it asks of callers, not why it is sound.
@@ -109,6 +110,7 @@ mod tests {
         assert_eq!(found.iter().map(|place| place.line).collect::<Vec<_>>(), [2, 5]);
         assert!(found.iter().all(|place| place.explained));
         assert_eq!(places("fn c() {\n    unsafe { d() }\n}\n"), [Place { line: 2, explained: false }]);
-        assert!(places("type F = unsafe fn(u8);\n").is_empty());
+        assert!(places("type F = unsafe fn(u8);\ntype G = unsafe extern \"C\" fn(u8);\n").is_empty());
+        assert_eq!(places("pub unsafe extern \"C\" fn h() {}\n").len(), 1);
     }
 }
