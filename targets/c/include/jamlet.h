@@ -4,9 +4,9 @@
 //
 // Memory. Everything lies in a workspace of the caller: JAMLET_ALIGN-aligned bytes, of which `jamlet plan IMAGE --c-header` writes
 // the number as a macro, and jamlet_plan says it at run time. Nothing is allocated, and nothing has to be freed: a workspace that is
-// done with is memory like any other. The stack needs 8 KiB on a Cortex-M, those of callbacks and interrupts on top.
+// done with is memory like any other. The stack needs 14 KiB on a Cortex-M while a handle is made, those of callbacks and interrupts on top.
 //
-// Errors. Functions return JAMLET_OK or why not, and jamlet_error_text has a sentence about each. A null pointer, a workspace that is
+// Errors. Functions return JAMLET_ERROR_OK or why not, and jamlet_error_text has a sentence about each. A null pointer, a workspace that is
 // too short or misaligned, and an image, a saved state or a text that is damaged are errors, never undefined. What can't be checked is
 // the caller's to get right: a pointer that isn't null points to as many bytes as the call says, workspaces don't overlap anything
 // else and are left alone, images stay as they are while they are used.

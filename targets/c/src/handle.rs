@@ -6,6 +6,7 @@ use core::ffi::c_void;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use core::slice;
+use jamlet::{Model, Options, Session};
 
 /// What lies at the front of every workspace of a kind.
 pub(crate) struct Head {
@@ -100,10 +101,7 @@ impl<H: Handle> DerefMut for Entered<'_, H> {
 ///
 /// # Safety
 /// `workspace` is null or points to `length` bytes that nobody else uses as long as the handle.
-pub(crate) unsafe fn divide<H: Handle>(
-    workspace: *mut c_void,
-    length: usize,
-) -> Result<(*mut H, &'static mut [u8]), JamletError> {
+unsafe fn divide<H: Handle>(workspace: *mut c_void, length: usize) -> Result<(*mut H, &'static mut [u8]), JamletError> {
     if workspace.is_null() {
         return Err(JamletError::Null);
     }
@@ -123,6 +121,23 @@ pub(crate) unsafe fn divide<H: Handle>(
         slice::from_raw_parts_mut(behind, rest)
     };
     Ok((handle, session))
+}
+
+/// Checks an image and makes a session for it in a workspace, behind a handle. Not inlined, so that what it needs of the stack is
+/// free again afterwards.
+///
+/// # Safety
+/// As [`divide`].
+#[inline(never)]
+pub(crate) unsafe fn open<H: Handle>(
+    (workspace, length): (*mut c_void, usize),
+    image: &'static [u8],
+    options: Options,
+) -> Result<(*mut H, Session<'static, 'static>), JamletError> {
+    let model = Model::parse(image)?;
+    // SAFETY: the caller's promise.
+    let (handle, rest) = unsafe { divide::<H>(workspace, length)? };
+    Ok((handle, Session::new(&model, options, rest)?))
 }
 
 /// Bytes of a caller; none where there are none, whatever the pointer.

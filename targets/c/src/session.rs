@@ -1,14 +1,14 @@
 //! Tokens in, logits and tokens out.
 
 use crate::error::{JamletError, code};
-use crate::handle::{Entered, Handle, Head, bytes, divide, write};
+use crate::handle::{Entered, Handle, Head, bytes, open, write};
 use crate::options::JamletOptions;
 use crate::summarizer::buffer_of;
 use core::ffi::{c_char, c_void};
 use core::mem::MaybeUninit;
 use core::slice;
 use jamlet::tokenizer::{Decoder, Encoder};
-use jamlet::{Model, Sampler, SamplerOptions, Session};
+use jamlet::{Sampler, SamplerOptions, Session};
 
 /// Symbols of a word that are merged together.
 const WORD: usize = 256;
@@ -112,23 +112,12 @@ unsafe fn new(
     options: *const JamletOptions,
     session: *mut *mut JamletSession,
 ) -> Result<(), JamletError> {
-    // SAFETY: the caller's promises about pointers.
-    let options = unsafe {
-        write(session, core::ptr::null_mut())?;
-        JamletOptions::read(options)?
-    };
-    // SAFETY: as above; the image stays.
-    let model = Model::parse(unsafe { bytes(image.0, image.1)? })?;
-    // SAFETY: as above; the workspace is nobody else's.
-    let (handle, rest) = unsafe { divide::<JamletSession>(workspace.0, workspace.1)? };
-    let made = Session::new(&model, options, rest)?;
-    let text = model
-        .tokenizer()
-        .map(|tokenizer| Text { encoder: Encoder::new(tokenizer), decoder: Decoder::resume(tokenizer, true) });
-    // SAFETY: the handle lies in the workspace, which is nobody else's, and its parts are written before they are read.
+    // SAFETY: the caller's promises about pointers, about an image that stays and a workspace that is nobody else's.
     unsafe {
-        let run = Run { session: made, text, sampler: Sampler::greedy() };
-        (&raw mut (*handle).inner).write(MaybeUninit::new(run));
+        write(session, core::ptr::null_mut())?;
+        let options = JamletOptions::read(options)?;
+        let (handle, made) = open::<JamletSession>(workspace, bytes(image.0, image.1)?, options)?;
+        Run::write(&raw mut (*handle).inner, made);
         (&raw mut (*handle).head).write(Head::of::<JamletSession>());
         write(session, handle)
     }
@@ -319,6 +308,20 @@ pub unsafe extern "C" fn jamlet_session_restore(
 }
 
 impl Run {
+    /// Makes a run where it stays. Not inlined, so that what it needs of the stack is free again afterwards.
+    ///
+    /// # Safety
+    /// `to` is a place for it.
+    #[inline(never)]
+    unsafe fn write(to: *mut MaybeUninit<Self>, session: Session<'static, 'static>) {
+        let text = session
+            .model()
+            .tokenizer()
+            .map(|tokenizer| Text { encoder: Encoder::new(tokenizer), decoder: Decoder::resume(tokenizer, true) });
+        // SAFETY: the caller's promise.
+        unsafe { to.write(MaybeUninit::new(Self { session, text, sampler: Sampler::greedy() })) }
+    }
+
     fn reset(&mut self) {
         self.session.reset();
         self.sampler.reset();

@@ -1,14 +1,14 @@
 //! Texts in, summaries out.
 
 use crate::error::{JamletError, code};
-use crate::handle::{Entered, Handle, Head, bytes, divide, write};
+use crate::handle::{Entered, Handle, Head, bytes, open, write};
 use crate::options::{JAMLET_MOST_BEAMS, JamletOptions};
 use core::ffi::{c_char, c_void};
 use core::mem::MaybeUninit;
 use core::ops::ControlFlow;
 use core::slice;
 use jamlet::summary::{Answer, Line, Listener, MOST_LINES, Memory, Style, TextKind, Way};
-use jamlet::{Model, Session, Summarizer, SummaryOptions};
+use jamlet::{Options, Summarizer, SummaryOptions};
 
 /// Symbols of a word that are merged together.
 const WORD: usize = 256;
@@ -211,16 +211,28 @@ unsafe fn new(
     options: *const JamletOptions,
     summarizer: *mut *mut JamletSummarizer,
 ) -> Result<(), JamletError> {
-    // SAFETY: the caller's promises about pointers.
-    let options = unsafe {
+    // SAFETY: the caller's promises about pointers, about an image that stays and a workspace that is nobody else's.
+    unsafe {
         write(summarizer, core::ptr::null_mut())?;
-        JamletOptions::read(options)?
-    };
-    // SAFETY: as above; the image stays.
-    let model = Model::parse(unsafe { bytes(image.0, image.1)? })?;
-    // SAFETY: as above; the workspace is nobody else's.
-    let (handle, rest) = unsafe { divide::<JamletSummarizer>(workspace.0, workspace.1)? };
-    let session = Session::new(&model, options, rest)?;
+        let options = JamletOptions::read(options)?;
+        let handle = assemble(workspace, bytes(image.0, image.1)?, options)?;
+        write(summarizer, handle)
+    }
+}
+
+/// Makes the handle. What this needs of the stack must not be there while the parts are made that need much of it themselves, so
+/// the session is made by a function of its own.
+///
+/// # Safety
+/// `workspace` is null or points to bytes that nobody else uses as long as the handle.
+#[inline(never)]
+unsafe fn assemble(
+    workspace: (*mut c_void, usize),
+    image: &'static [u8],
+    options: Options,
+) -> Result<*mut JamletSummarizer, JamletError> {
+    // SAFETY: the caller's promise.
+    let (handle, session) = unsafe { open::<JamletSummarizer>(workspace, image, options)? };
     // SAFETY: the handle lies in the workspace, which is nobody else's, and its parts are written before they are read.
     unsafe {
         let memory = (&raw mut (*handle).memory).cast::<Memory<'static, JAMLET_MOST_BEAMS, WORD>>();
@@ -228,8 +240,8 @@ unsafe fn new(
         let made = Summarizer::new(session, &mut *memory, SummaryOptions::new())?;
         (&raw mut (*handle).inner).write(MaybeUninit::new(made));
         (&raw mut (*handle).head).write(Head::of::<JamletSummarizer>());
-        write(summarizer, handle)
     }
+    Ok(handle)
 }
 
 /// Makes summaries in another way, from the next text on; null for the way of the beginning.
