@@ -59,3 +59,40 @@ pub fn array(image: &[u8], out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "}};")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aligned::Aligned;
+    use crate::firmware::build::models_folder;
+    use jamlet::StateWidth;
+
+    #[test]
+    fn a_header_says_what_the_plan_says_and_an_array_holds_the_image() {
+        let image = std::fs::read(models_folder().join("nano.jamlet")).unwrap();
+        let image = Aligned::copy(&image);
+        let options = Options::window(100).beams(2);
+        let mut text = Vec::new();
+        header("nano", image.bytes(), options, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let plan = Plan::new(image.bytes(), options).unwrap();
+        assert!(text.contains(&format!("WORKSPACE (JAMLET_SUMMARIZER_BYTES + {})\n", plan.bytes())), "{text}");
+        assert!(text.contains("JAMLET_PLAN_OPTIONS {100, 4, 8, 2}\n"), "{text}");
+        assert!(text.contains(&format!("IMAGE_BYTES {}\n", image.bytes().len())), "{text}");
+        let mut array = Vec::new();
+        super::array(image.bytes(), &mut array).unwrap();
+        let array = String::from_utf8(array).unwrap();
+        let numbers = array.split('{').nth(1).unwrap().split('}').next().unwrap();
+        let bytes: Vec<u8> = numbers.split(',').filter_map(|number| number.trim().parse().ok()).collect();
+        assert!(bytes == image.bytes());
+    }
+
+    #[test]
+    fn what_the_library_for_c_lacks_is_refused() {
+        let image = std::fs::read(models_folder().join("nano.jamlet")).unwrap();
+        let image = Aligned::copy(&image);
+        for options in [Options::window(9).state(StateWidth::F16), Options::window(9).beams(3), Options::window(0)] {
+            assert!(header("nano", image.bytes(), options, &mut Vec::new()).is_err(), "{options:?}");
+        }
+    }
+}

@@ -57,8 +57,13 @@ impl Default for Args {
 /// # Errors
 /// The first thing that differs.
 pub fn run(args: &Args) -> Result<()> {
+    if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        eprintln!("PROGRAMS IN C ARE NOT CHECKED: that needs x86-64 Linux");
+        return Ok(());
+    }
     let scratch = tempfile::tempdir()?;
     headers(scratch.path())?;
+    examples(scratch.path())?;
     misuse(scratch.path(), args.rounds)?;
     if !setup::has_gcc_for_arm() {
         eprintln!("C IN QEMU IS NOT CHECKED: arm-none-eabi-gcc, make and newlib are not installed");
@@ -110,6 +115,31 @@ fn headers(scratch: &Path) -> Result<()> {
         process::output(command.args(["-fsyntax-only"]).arg(&file)).with_context(|| format!("as {standard}"))?;
     }
     println!("jamlet.h, jamlet.hpp: no warning as C99, C11 and C++17");
+    Ok(())
+}
+
+/// The examples of packages compile without a warning, with stand-ins for what they use of other people's SDKs.
+fn examples(scratch: &Path) -> Result<()> {
+    let image = random_text_model::image()?;
+    let model = scratch.join("model");
+    fs::create_dir_all(&model)?;
+    let mut text = Vec::new();
+    c_source::header("random", Aligned::copy(&image).bytes(), Options::window(WINDOW), &mut text)?;
+    fs::write(model.join("plan.h"), &text)?;
+    c_source::array(&image, &mut text)?;
+    fs::write(model.join("model.h"), text)?;
+    for (compiler, flags, source) in [
+        ("g++", &["-std=c++17", "-x", "c++", "-include", "Arduino.h"][..], "arduino/examples/Summarize/Summarize.ino"),
+        ("gcc", &["-std=c11"], "esp-idf/examples/summarize/main/main.c"),
+        ("gcc", &["-std=c11"], "examples/zephyr/src/main.c"),
+        ("gcc", &["-std=c11"], "examples/pico-sdk/main.c"),
+    ] {
+        let mut command = Command::new(compiler);
+        command.args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]).arg(folder().join("include"));
+        command.arg("-I").arg(folder().join("tests/stand-ins")).arg("-I").arg(&model).args(flags);
+        process::output(command.arg(folder().join(source)))?;
+    }
+    println!("examples for Arduino, ESP-IDF, Zephyr and the Pico SDK: no warning, with stand-ins for these");
     Ok(())
 }
 
