@@ -32,8 +32,11 @@ fn main() {
             println!("cargo::rustc-cfg=dsp_optional");
         }
     }
-    // Left out where every processor has DSP instructions: nothing would call it, and flash is scarce.
-    if !dsp || env::var_os("CARGO_FEATURE_PORTABLE").is_some() {
+    // A module for WebAssembly has vectors or is for where there are none.
+    let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    let simd128 = features.split(',').any(|feature| feature == "simd128");
+    // Left out where others are certain to run: nothing would call it, and flash and downloads are scarce.
+    if !(dsp || simd128) || env::var_os("CARGO_FEATURE_PORTABLE").is_some() {
         println!("cargo::rustc-cfg=portable");
     }
 }

@@ -12,6 +12,8 @@ use super::int8_state;
 use super::operands::{Quantized, S4dScan, Scan, StateScalar, StateWidth, WeightedHead};
 #[cfg(any(portable, feature = "heavy-hitters"))]
 use super::portable;
+#[cfg(target_feature = "simd128")]
+use super::wasm::simd128;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{avx2, avx512};
 use crate::matrix::{QMatrix, TILE_ROWS};
@@ -22,7 +24,7 @@ use core::num::NonZeroUsize;
 /// The instruction sets for which there are kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Isa {
-    // Left out where every processor has DSP instructions: nothing would call it, and flash is scarce.
+    // Left out where others are certain to run: nothing would call it, and flash and downloads are scarce.
     #[cfg(portable)]
     Portable,
     #[cfg(target_arch = "x86_64")]
@@ -37,6 +39,8 @@ pub(super) enum Isa {
     I8mm,
     #[cfg(dsp)]
     Dsp,
+    #[cfg(target_feature = "simd128")]
+    Simd128,
 }
 
 /// Calls a kernel of the processor's instruction set.
@@ -62,6 +66,8 @@ macro_rules! call {
             Isa::I8mm => unsafe { i8mm::$kernel($($argument),*) },
             #[cfg(dsp)]
             Isa::Dsp => dsp::$kernel($($argument),*),
+            #[cfg(target_feature = "simd128")]
+            Isa::Simd128 => simd128::$kernel($($argument),*),
         }
     };
 }
@@ -90,7 +96,8 @@ impl<'e> Kernels<'e> {
         Self { isa, executor: &OneCore }
     }
 
-    /// The portable kernels, which define all others. Not there where the others are certain, on Cortex-M with DSP.
+    /// The portable kernels, which define all others. Not there where others are certain, on Cortex-M with DSP and in WebAssembly
+    /// with simd128.
     #[cfg(portable)]
     pub const fn portable() -> Self {
         Self::on(Isa::Portable)
@@ -100,7 +107,9 @@ impl<'e> Kernels<'e> {
     pub fn detect() -> Self {
         #[cfg(dsp)]
         return Self::on(Isa::Dsp);
-        #[cfg(not(dsp))]
+        #[cfg(target_feature = "simd128")]
+        return Self::on(Isa::Simd128);
+        #[cfg(not(any(dsp, target_feature = "simd128")))]
         Self::all().last().unwrap_or(Self::portable())
     }
 
@@ -121,6 +130,8 @@ impl<'e> Kernels<'e> {
             i8mm::available().then_some(Isa::I8mm),
             #[cfg(dsp)]
             Some(Isa::Dsp),
+            #[cfg(target_feature = "simd128")]
+            Some(Isa::Simd128),
         ];
         all.into_iter().flatten().map(Self::on)
     }
@@ -147,6 +158,8 @@ impl<'e> Kernels<'e> {
             Isa::I8mm => "i8mm",
             #[cfg(dsp)]
             Isa::Dsp => "dsp",
+            #[cfg(target_feature = "simd128")]
+            Isa::Simd128 => "simd128",
         }
     }
 

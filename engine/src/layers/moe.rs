@@ -42,7 +42,9 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
         let mut count = 0;
         let mut places = gathered.iter_mut().zip(shared.iter_mut());
         for (token, (chosen, (values, scales))) in chosen.chunks_exact(top_k.max(1)).zip(input.rows()).enumerate() {
-            if chosen.contains(&expert)
+            #[expect(clippy::manual_contains, reason = "LLVM can't compile `contains` for WebAssembly with vectors")]
+            let serves = chosen.iter().any(|&chosen| chosen == expert);
+            if serves
                 && let Some((place, (to, to_scales))) = places.next()
             {
                 *place = token as u16;

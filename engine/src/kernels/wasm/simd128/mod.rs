@@ -1,0 +1,15 @@
+//! WebAssembly's vectors of 128 bits. All of its floating point is exact IEEE 754, subnormals included, and so is this.
+
+mod attention;
+mod matmul;
+mod rows;
+mod scan;
+mod vector;
+
+pub(in crate::kernels) use attention::{scores, softmax, weighted_values};
+pub(in crate::kernels) use matmul::matmul;
+pub(in crate::kernels) use rows::{conv_silu, quantize, quantize_head, quantize_query, softplus_bias, swiglu};
+pub(in crate::kernels) use scan::scan;
+
+// What the compiler vectorises by itself, since the whole module may use vectors.
+pub(in crate::kernels) use crate::kernels::portable::{dot, rms_norm, rms_norm_in_place, s4d_scan};
