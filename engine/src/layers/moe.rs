@@ -44,9 +44,7 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
         for (token, (chosen, (values, scales))) in chosen.chunks_exact(top_k.max(1)).zip(input.rows()).enumerate() {
             #[expect(clippy::manual_contains, reason = "LLVM can't compile `contains` for WebAssembly with vectors")]
             let serves = chosen.iter().any(|&chosen| chosen == expert);
-            if serves
-                && let Some((place, (to, to_scales))) = places.next()
-            {
+            if serves && let Some((place, (to, to_scales))) = places.next() {
                 *place = token as u16;
                 to.iter_mut().zip(values).for_each(|(to, value)| *to = *value);
                 to_scales.iter_mut().zip(scales).for_each(|(to, scale)| *to = *scale);

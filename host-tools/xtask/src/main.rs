@@ -10,6 +10,7 @@ mod models;
 mod repository;
 mod setup;
 mod test;
+mod web;
 
 use benchmarks::{family, host_instructions, instructions, llama_cpp, quantization, recall};
 use binaries::{panics, sizes, stack_bound};
@@ -96,6 +97,8 @@ enum Task {
     CPackages(packages::Args),
     /// Builds C programs, misuses the interface, and compares what is computed in QEMU with this machine and the goldens.
     C(c_door::check::Args),
+    /// Builds the page that summarizes in a browser, and the npm package.
+    Web(web::Args),
     /// Builds what users download: the command, firmware and images, with checksums.
     Release(release::Args),
     /// Types a text at an emulated board, and draws the picture in the README.
@@ -135,6 +138,7 @@ fn main() -> anyhow::Result<()> {
         Task::CHeader(args) => header::run(&args),
         Task::CPackages(args) => packages::run(&args),
         Task::C(args) => c_door::check::run(&args),
+        Task::Web(args) => web::run(&args),
         Task::Release(args) => release::run(&args),
         Task::Session(args) => session::run(&args),
     }

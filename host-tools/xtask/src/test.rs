@@ -8,6 +8,7 @@ use crate::checks::{
 };
 use crate::repository::deny;
 use crate::setup;
+use crate::web;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -44,6 +45,7 @@ pub fn run() -> Result<()> {
     step("kernels between guard pages, in valgrind and on aarch64", &memory_safety::check)?;
     step("panics: none is reachable", &panics::check)?;
     step("firmware of every board: layout, limits, sizes", &|| sizes::run(&sizes::Args::default()))?;
+    step("the module and the page in Node and Chromium", &web::check::check)?;
     step("the program to copy", &example::check)?;
     step("programs in C", &|| c_door::check::run(&c_door::check::Args::default()))?;
     step("cargo run in every board's folder", &runners::check)?;

@@ -2,6 +2,8 @@
 
 use crate::boards::case_file;
 use crate::setup;
+use crate::web::check;
+use crate::web::module::{self, Flavor};
 use anyhow::{Context, Result, bail};
 use jamlet_boards::{BOARDS, Board, Emulator, Region};
 use jamlet_tools::firmware::build::Build;
@@ -22,6 +24,8 @@ pub enum Machine {
         /// QEMU's name of the CPU.
         cpu: &'static str,
     },
+    /// A WebAssembly module in Node.
+    Wasm(Flavor),
     /// A Cortex-M board in qemu-system-arm.
     Cortex {
         /// QEMU's name of the board.
@@ -59,12 +63,16 @@ pub static ALL: LazyLock<Vec<Emulated>> = LazyLock::new(|| {
         triple: "aarch64-unknown-linux-gnu",
         machine: Machine::Linux { cpu },
     };
+    let wasm =
+        |name, flavor| Emulated { name, folder: "checks/wasm", triple: module::TRIPLE, machine: Machine::Wasm(flavor) };
     let mut all = vec![
         Emulated { name: "host", folder: "", triple: "", machine: Machine::Host },
         linux("linux-a53", "cortex-a53"),
         linux("linux-a72", "cortex-a72"),
         linux("linux-a76", "cortex-a76"),
         linux("linux-max", "max"),
+        wasm("wasm32", Flavor::Scalar),
+        wasm("wasm32-simd", Flavor::Simd128),
     ];
     all.extend(BOARDS.iter().filter_map(Emulated::of));
     all
@@ -98,7 +106,7 @@ impl Emulated {
             Machine::Cortex { case: room, workspace: most, .. } => {
                 case as u64 <= room.bytes && workspace as u64 <= most
             }
-            Machine::Host | Machine::Linux { .. } | Machine::Pi { .. } => true,
+            Machine::Host | Machine::Linux { .. } | Machine::Wasm(_) | Machine::Pi { .. } => true,
         }
     }
 
@@ -107,6 +115,9 @@ impl Emulated {
     /// # Errors
     /// The compiler's, or that the target isn't set up.
     pub fn build(&self, binary: &str, model: Option<&Path>) -> Result<PathBuf> {
+        if let Machine::Wasm(flavor) = self.machine {
+            return module::build("wasm-checks", flavor);
+        }
         Build { emulated: true, model, ..Build::new(self.folder, self.triple, binary) }.run()
     }
 
@@ -128,6 +139,9 @@ impl Emulated {
         if let Machine::Cortex { case: room, .. } = self.machine {
             fs::write(case, case_file::wrap(&fs::read(case)?, room.start as u32))?;
         }
+        if let Machine::Wasm(_) = self.machine {
+            return check::run_case(program, case, limit);
+        }
         self.emulate(program, Some(case), counts, limit)
     }
 
@@ -142,6 +156,7 @@ impl Emulated {
     fn emulate(&self, program: &Path, case: Option<&Path>, counts: Option<&Path>, limit: Duration) -> Result<Run> {
         let (qemu, mut arguments): (_, Vec<String>) = match self.machine {
             Machine::Host => bail!("the host runs cases in this process"),
+            Machine::Wasm(_) => bail!("modules run nothing but cases"),
             Machine::Linux { cpu } => ("qemu-aarch64", vec!["-cpu".into(), cpu.into()]),
             Machine::Cortex { machine, .. } => ("qemu-system-arm", emulation(machine, "", case)),
             Machine::Pi { machine } => {
@@ -168,7 +183,7 @@ impl Emulated {
         let (qemu, machine) = match self.machine {
             Machine::Cortex { machine, .. } => ("qemu-system-arm", machine),
             Machine::Pi { machine } => ("qemu-system-aarch64", machine),
-            Machine::Host | Machine::Linux { .. } => panic!("{} has no serial port", self.name),
+            Machine::Host | Machine::Linux { .. } | Machine::Wasm(_) => panic!("{} has no serial port", self.name),
         };
         let mut command = Command::new(setup::qemu(qemu));
         command.args(["-machine", machine, "-display", "none", "-monitor", "none"]);

@@ -139,7 +139,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (mut wrong, mut runs) = (0, 0);
     if !args.json {
         println!(
-            "{:<10} {:<14} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7}  result",
+            "{:<11} {:<14} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7}  result",
             "target", "model", "chunk", "workspace", "stack", "insns/prefill", "insns/decode", "seconds"
         );
     }
@@ -154,7 +154,7 @@ pub fn run(args: &Args) -> Result<()> {
                 let run = Run { board, program: &program, name, image, golden: &goldens[name], chunk };
                 let Some(finding) = run_one(&run, limit, scratch.path())? else {
                     if !args.json {
-                        println!("{:<10} {name:<14} {chunk:>5} does not fit", board.name);
+                        println!("{:<11} {name:<14} {chunk:>5} does not fit", board.name);
                     }
                     continue;
                 };
@@ -196,6 +196,39 @@ pub fn suite(board: &Emulated, program: &Path, names: &[&str]) -> Result<usize> 
         }
     }
     Ok(runs)
+}
+
+/// A case, and what its report must have.
+pub struct GoldenCase {
+    /// Of model and chunk.
+    pub name: String,
+    /// For the target.
+    pub blob: Vec<u8>,
+    /// Lines of the report.
+    pub golden: String,
+}
+
+/// All cases of the fixtures and of the smallest model that boards embed, with the goldens' tokens and hash.
+///
+/// # Errors
+/// When a golden can't be read.
+pub fn cases() -> Result<Vec<GoldenCase>> {
+    let mut models = fixtures();
+    let [smallest, ..] = MODELS;
+    models.push((smallest.into(), crate::models::read(&models_folder().join(smallest).with_extension("jamlet"))?));
+    let mut cases = Vec::new();
+    for (name, image) in &models {
+        let golden = golden(&Args::default(), name, image)?;
+        let ids: Vec<String> = golden.ids.iter().map(u32::to_string).collect();
+        for &chunk in chunks(name) {
+            cases.push(GoldenCase {
+                name: format!("{name}-{chunk}"),
+                blob: blob(image, &golden.prompt, options(name, chunk), 0),
+                golden: format!("ids {}\nhash {}\n", ids.join(" "), golden.hash),
+            });
+        }
+    }
+    Ok(cases)
 }
 
 /// The committed golden of a fixture; of an image from outside, what the host computes.
@@ -392,7 +425,7 @@ fn run_one(run: &Run<'_>, limit: Duration, scratch: &Path) -> Result<Option<Find
     };
     let (prefill, decode) = match board.machine {
         // On a Raspberry Pi, what core 0 counts depends on what the others do.
-        Machine::Host | Machine::Pi { .. } => (None, None),
+        Machine::Host | Machine::Wasm(_) | Machine::Pi { .. } => (None, None),
         _ => (region(&counts, 0, golden.prompt.len() as u64), region(&counts, 1, u64::from(DECODE - 1))),
     };
     Ok(Some(Finding {
@@ -469,7 +502,7 @@ fn show(args: &Args, finding: &Finding) -> Result<()> {
     }
     let number = |n: Option<u64>| n.map_or("-".into(), |n| n.to_string());
     println!(
-        "{:<10} {:<14} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7.2}  {}",
+        "{:<11} {:<14} {:>5} {:>9} {:>6} {:>14} {:>13} {:>7.2}  {}",
         finding.board,
         finding.model,
         finding.chunk,

@@ -30,7 +30,10 @@ fi
 rust=
 if [ $# -gt 0 ]; then rust="rustc-web cargo-web rust-web-src rust-web-clippy"; fi
 stable=$(missing $rust gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross libcapstone4 valgrind g++ make
-  gcc-arm-none-eabi libnewlib-arm-none-eabi)
+  gcc-arm-none-eabi libnewlib-arm-none-eabi chromium)
+# Node may be there from elsewhere, with its npm.
+if ! command -v node > /dev/null; then stable+=" nodejs"; fi
+if ! command -v npm > /dev/null; then stable+=" npm"; fi
 newer=$(missing qemu-system-arm)
 if [ -n "$stable$newer" ] || [ ! -x "$tools/qemu-aarch64" ]; then say "reading package lists"; apt update; fi
 if [ -n "$stable" ]; then say "installing" $stable; apt install -y --no-install-recommends $stable > /dev/null; fi
@@ -63,7 +66,7 @@ if [ ! -x "$lld" ]; then
   ln -sfn "$found" "$lld"
 fi
 
-# ---- core and alloc for the bare-metal targets
+# ---- core and alloc for the bare-metal targets and WebAssembly
 source=$(readlink -f "$libraries/src/rust")
 workspace=$scratch/sysroot
 mkdir -p "$workspace/src" "$workspace/cc/src"
@@ -102,7 +105,7 @@ build() {
   touch "$into/.built-by-$commit"
 }
 for target in "$@"; do
-  case $target in *-none*) [ -e "$libraries/$target/lib/.built-by-$commit" ] || build "$target" ;; esac
+  case $target in *-none* | wasm32-*) [ -e "$libraries/$target/lib/.built-by-$commit" ] || build "$target" ;; esac
 done
 
 # ---- std for aarch64 Linux: Debian builds it itself, for arm64. Its package is unpacked, not installed, through package

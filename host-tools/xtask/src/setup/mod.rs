@@ -8,9 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Every target that firmware or the Linux binary is built for.
-pub const TARGETS: [&str; 4] =
-    ["thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf", "aarch64-unknown-none", "aarch64-unknown-linux-gnu"];
+/// Every target that firmware, the Linux binary or the page is built for.
+pub const TARGETS: [&str; 5] = [
+    "thumbv7em-none-eabihf",
+    "thumbv8m.main-none-eabihf",
+    "aarch64-unknown-none",
+    "aarch64-unknown-linux-gnu",
+    "wasm32-unknown-unknown",
+];
 /// The first QEMU with the Raspberry Pi 4.
 const QEMU: u32 = 9;
 const DEBIAN_SCRIPT: &str = include_str!("debian.sh");
@@ -23,7 +28,7 @@ const PLUGIN: &str = include_str!("insncount.c");
 pub fn run() -> Result<()> {
     let missing: Vec<&str> = TARGETS.into_iter().filter(|target| toolchain_for(target).is_err()).collect();
     let tools = tools_folder();
-    let complete = has_valgrind() && has_gcc_for_arm() || !is_debian();
+    let complete = has_extras() || !is_debian();
     if missing.is_empty() && emulators().is_ok() && complete {
         plugins(&tools)?;
         eprintln!("setup: targets and emulators are there");
@@ -110,7 +115,33 @@ fn is_debian() -> bool {
 
 /// Whether valgrind is here. Elsewhere than on Debian its checks are left out where it isn't.
 pub fn has_valgrind() -> bool {
-    output(Command::new("valgrind").arg("--version")).is_ok()
+    has("valgrind")
+}
+
+/// Whether valgrind, what C programs are built with, and what the page is tested with, are here.
+fn has_extras() -> bool {
+    has_valgrind() && has_gcc_for_arm() && browser().is_ok() && has("node") && has("npm")
+}
+
+fn has(program: &str) -> bool {
+    output(Command::new(program).arg("--version")).is_ok()
+}
+
+/// What to do where there is no Node.
+pub const NO_NODE: &str =
+    "Node 20 or later runs WebAssembly here; `cargo xtask setup` installs it on Debian 12 (amd64) as root";
+
+/// The browser that the page is tested in.
+///
+/// # Errors
+/// Where there is none; the message says how to get it.
+pub fn browser() -> Result<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let folders: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    let found =
+        names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|file| file.exists());
+    found.context("no Chromium for the page's tests; `cargo xtask setup` installs it on Debian 12 (amd64) as root")
 }
 
 /// Whether C programs for Arm boards can be built. Elsewhere than on Debian their checks are left out where they can't.
