@@ -17,7 +17,9 @@ const TURN = 30;
 export const hasSimd = () => WebAssembly.validate(NEEDS_SIMD);
 
 /** The build that runs here. */
-export const moduleUrl = (build = hasSimd() ? "simd128" : "scalar") => new URL(`./${build}.wasm`, import.meta.url);
+export const moduleUrl = (build = hasSimd() ? "simd128" : "scalar") =>
+  // In full, so that bundlers see both.
+  build === "simd128" ? new URL("./simd128.wasm", import.meta.url) : new URL("./scalar.wasm", import.meta.url);
 
 async function bytes(source) {
   if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return source;

@@ -8,6 +8,9 @@ const words = (text) =>
     end: index + word.length,
   }));
 
+/** The text that was searched last, and its words: a summary has several lines. */
+let last = { text: "", words: [] };
+
 /** The most words between the first and the last of a shortened quote, for each that it kept. */
 const SPREAD = 6;
 
@@ -16,7 +19,8 @@ const SPREAD = 6;
  * where they don't all follow each other.
  */
 export function find(text, line) {
-  const all = words(text);
+  if (last.text !== text) last = { text, words: words(text) };
+  const all = last.words;
   const wanted = words(line).map(({ word }) => word);
   if (wanted.length === 0) return [];
   const most = wanted.length * SPREAD;
@@ -41,5 +45,7 @@ export function find(text, line) {
     else places.push({ start: all[at].start, end: all[at].end });
     before = at;
   }
+  // A sentence ends with its full stop.
+  places.at(-1).end += text.slice(places.at(-1).end).match(/^[.!?…]*["'”’)]*/u)[0].length;
   return places;
 }

@@ -112,7 +112,7 @@ class Line {
     if (confidence !== undefined) {
       const share = `${Math.round(confidence * 100)} %`;
       const title = "How probable it is that this line says what the text says, by the model's own estimate";
-      this.#about.append(create("span", { textContent: `${share} sure`, title }));
+      this.#about.append(create("span", { textContent: `confidence ${share}`, title }));
     }
     if (places.length > 0) {
       const button = create("button", { type: "button", textContent: "Show in the text" });
@@ -216,6 +216,10 @@ function drawSpeed(reads, writes) {
 
 function setRunning(running) {
   $("stop").hidden = !running;
+  if (!running) {
+    $("count").textContent = "";
+    $("summary").removeAttribute("aria-busy");
+  }
 }
 
 function summarizeHere() {
@@ -225,6 +229,8 @@ function summarizeHere() {
   $("summary").replaceChildren();
   run = { id: ++runs, line: null, lines: [], start: performance.now() };
   say($("status"), "Reading…");
+  // Read out once it is complete.
+  $("summary").setAttribute("aria-busy", "true");
   advance($("progress"), 0);
   setRunning(true);
   worker.postMessage({
@@ -237,7 +243,8 @@ function summaryHeard({ progress, line, piece, answer, memory, stopped, error })
     const share = progress.of > 0 ? progress.bytes / progress.of : 1;
     const speed = progress.read / ((performance.now() - run.start) / 1000);
     advance($("progress"), share < 1 ? share : undefined);
-    say($("status"), share < 1 ? `Reading: ${number(progress.read)} tokens…` : "Writing…");
+    if (share === 1) say($("status"), "Writing…");
+    $("count").textContent = `${number(progress.read)} tokens read`;
     drawSpeed(speed, 0);
   } else if (line) {
     endLine();
@@ -448,7 +455,6 @@ if (!("serial" in navigator)) {
 showMarks();
 startWorker();
 openModel("pico");
-navigator.serviceWorker?.register("sw.js").catch(() => {
-  // Over plain HTTP there is none: the page works, but not offline.
-  $("offline").textContent = "";
-});
+// Over plain HTTP there is none: the page works, but not offline.
+if (!navigator.serviceWorker) $("offline").textContent = "";
+navigator.serviceWorker?.register("sw.js").catch(() => ($("offline").textContent = ""));

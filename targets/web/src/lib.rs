@@ -32,7 +32,7 @@ use jamlet::summary::{Answer, Memory, Style, SummaryOptions, TextKind};
 use jamlet::{Model, Options, Session, Summarizer};
 use listener::Caller;
 use memory::Bytes;
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
@@ -53,6 +53,11 @@ struct Door {
 
 static DOOR: Mutex<Door> = Mutex::new(Door { placed: Bytes::NONE, summarizer: None, said: String::new() });
 
+/// The door. After a call that was cut short it stays shut: a trap is better than to wait for ever.
+fn door() -> MutexGuard<'static, Door> {
+    DOOR.try_lock().unwrap_or_else(|| wasm32::unreachable())
+}
+
 impl Door {
     /// What is returned of a result, whose text or error waits to be asked for.
     fn say<E: Display>(&mut self, result: Result<String, E>) -> u32 {
@@ -65,7 +70,7 @@ impl Door {
 /// Room for an image or a piece of text; null where memory doesn't suffice.
 #[unsafe(no_mangle)]
 extern "C" fn place(bytes: usize) -> *mut u8 {
-    let door = &mut *DOOR.lock();
+    let door = &mut *door();
     // The old one goes first.
     door.placed = Bytes::NONE;
     match Bytes::zeroed(bytes) {
@@ -80,7 +85,7 @@ extern "C" fn place(bytes: usize) -> *mut u8 {
 /// Takes what was placed as the image, which stays; says its plan.
 #[unsafe(no_mangle)]
 extern "C" fn open(window: u32) -> u32 {
-    let door = &mut *DOOR.lock();
+    let door = &mut *door();
     let image = core::mem::replace(&mut door.placed, Bytes::NONE).leak();
     let opened = summarizer(image, window).map(|summarizer| {
         let plan = plan(image.len(), &summarizer);
@@ -128,7 +133,7 @@ extern "C" fn choose(style: u32, lines: usize) {
         3 => Style::Rewrite,
         _ => Style::Auto,
     };
-    if let Some(summarizer) = &mut DOOR.lock().summarizer {
+    if let Some(summarizer) = &mut door().summarizer {
         summarizer.set_options(SummaryOptions::new().style(style).lines(lines));
     }
 }
@@ -136,7 +141,7 @@ extern "C" fn choose(style: u32, lines: usize) {
 /// Reads what was placed as the next piece of the text.
 #[unsafe(no_mangle)]
 extern "C" fn feed() -> u32 {
-    let door = &mut *DOOR.lock();
+    let door = &mut *door();
     let placed = core::mem::replace(&mut door.placed, Bytes::NONE);
     let fed = match &mut door.summarizer {
         Some(summarizer) => summarizer.feed(placed.as_slice(), &mut Caller).map_err(|error| error.to_string()),
@@ -148,7 +153,7 @@ extern "C" fn feed() -> u32 {
 /// Ends the text and writes its summary; says what that took.
 #[unsafe(no_mangle)]
 extern "C" fn finish() -> u32 {
-    let door = &mut *DOOR.lock();
+    let door = &mut *door();
     let answer = match &mut door.summarizer {
         Some(summarizer) => {
             let answer = summarizer.finish(&mut Caller).map_err(|error| error.to_string());
@@ -177,7 +182,7 @@ fn found(answer: Answer) -> String {
 /// Forgets the text.
 #[unsafe(no_mangle)]
 extern "C" fn reset() {
-    if let Some(summarizer) = &mut DOOR.lock().summarizer {
+    if let Some(summarizer) = &mut door().summarizer {
         summarizer.reset();
     }
 }
@@ -185,13 +190,13 @@ extern "C" fn reset() {
 /// What was said last.
 #[unsafe(no_mangle)]
 extern "C" fn said() -> *const u8 {
-    DOOR.lock().said.as_ptr()
+    door().said.as_ptr()
 }
 
 /// How many bytes that are.
 #[unsafe(no_mangle)]
 extern "C" fn said_bytes() -> usize {
-    DOOR.lock().said.len()
+    door().said.len()
 }
 
 /// Nothing in the engine panics: what does is memory that ran out.
