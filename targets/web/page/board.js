@@ -9,7 +9,7 @@ const PIECE = 32;
 /** Milliseconds for a board to answer a command. */
 const PATIENCE = 5000;
 const READ = /\r\n\[(\d+) tokens read, ([\d.]+)\/s\]\r\n/;
-const WRITTEN = /(\^C)?\r\n\[(\d+) tokens written, ([\d.]+)\/s; ((?:[^[\]]*; )?)workspace (\d+) bytes(?:, stack (\d+) bytes)?\]\r\n> /;
+const WRITTEN = /(\^C)?\r\n\[(\d+) tokens written, ([\d.]+)\/s; ((?:[^[\]]*; )?)workspace (\d+) bytes(?:, stack (\d+))?\]\r\n> /;
 /** What may be the beginning of what follows a summary. */
 const MAYBE_END = /(\^C?)?(\r(\n(\[[^\]]*(\](\r(\n>?)?)?)?)?)?)?$/;
 

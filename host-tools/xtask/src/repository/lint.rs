@@ -1,6 +1,7 @@
 //! Format and lints, which depend on the toolchain's version and so are no part of the tests.
 
 use super::unsafe_count;
+use crate::web::module;
 use anyhow::{Context, Result, ensure};
 use jamlet_boards::programs;
 use std::path::Path;
@@ -17,6 +18,8 @@ pub struct Args {
 /// The engine has code of its own for each of these.
 const ENGINE: [&str; 4] =
     ["aarch64-unknown-linux-gnu", "aarch64-unknown-none", "thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
+/// What runs in browsers and Node.
+const MODULES: [&str; 2] = ["web", "wasm-checks"];
 
 /// Checks the format of all code, and runs clippy on the host's, on the engine for the targets, and on the firmware.
 ///
@@ -33,6 +36,12 @@ pub fn run(args: &Args) -> Result<()> {
         cargo(&root, &["clippy", "--package", "jamlet", "--lib", "--target", triple, "--", "-D", "warnings"])?;
     }
     cargo(&targets, &["clippy", "--package", "jamlet-c", "--target", ENGINE[2], "--", "-D", "warnings"])?;
+    for flags in ["", "-Ctarget-feature=+simd128"] {
+        for package in MODULES {
+            let arguments = ["clippy", "--package", package, "--target", module::TRIPLE, "--", "-D", "warnings"];
+            cargo_with(flags, &targets, &arguments)?;
+        }
+    }
     for board in programs() {
         // In a board's folder, whose configuration has its flags.
         let folder = targets.join(board.folder.unwrap_or(board.name));
@@ -42,7 +51,16 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn cargo(folder: &Path, arguments: &[&str]) -> Result<()> {
-    let status = Command::new("cargo").args(arguments).current_dir(folder).status().context("starting cargo")?;
+    succeed(&mut Command::new("cargo"), folder, arguments)
+}
+
+/// With flags for the compiler.
+fn cargo_with(flags: &str, folder: &Path, arguments: &[&str]) -> Result<()> {
+    succeed(Command::new("cargo").env("RUSTFLAGS", flags), folder, arguments)
+}
+
+fn succeed(cargo: &mut Command, folder: &Path, arguments: &[&str]) -> Result<()> {
+    let status = cargo.args(arguments).current_dir(folder).status().context("starting cargo")?;
     ensure!(status.success(), "cargo {} failed in {}", arguments.join(" "), folder.display());
     Ok(())
 }

@@ -28,13 +28,17 @@ pub struct Folders {
 pub fn build(output: &Path) -> Result<Folders> {
     let folders = Folders { page: output.join("page"), npm: output.join("npm") };
     let (source, root) = (targets_folder().join("web"), targets_folder().join(".."));
+    let mut modules = Vec::new();
+    for flavor in Flavor::ALL {
+        modules.push((flavor, module::build("web", flavor)?));
+    }
     for folder in [&folders.page, &folders.npm] {
         // Nothing of an earlier build stays.
         if folder.join("jamlet.js").exists() {
             fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        for flavor in Flavor::ALL {
-            copy(&module::build("web", flavor)?, &folder.join(flavor.name()).with_extension("wasm"))?;
+        for (flavor, module) in &modules {
+            copy(module, &folder.join(flavor.name()).with_extension("wasm"))?;
         }
         copy(&models_folder().join(MODEL), &folder.join(MODEL))?;
         copy(&source.join("package/jamlet.js"), &folder.join("jamlet.js"))?;
