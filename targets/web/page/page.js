@@ -130,6 +130,17 @@ let ready = false;
 let wanted = false;
 let run = null;
 let runs = 0;
+let offline = false;
+
+/** The page shall work without a network. Not before the model is there: that is what people wait for. */
+function serveOffline() {
+  if (offline) return;
+  offline = true;
+  // Over plain HTTP there is none: the page works, but not offline.
+  const without = () => ($("offline").textContent = "");
+  if (navigator.serviceWorker) navigator.serviceWorker.register("sw.js").catch(without);
+  else without();
+}
 
 function startWorker() {
   worker = new Worker("worker.js", { type: "module" });
@@ -167,6 +178,7 @@ function opened(name, plan, memory) {
   drawPlan(plan);
   drawMemory(memory);
   if (wanted) summarizeHere();
+  serveOffline();
 }
 
 function drawPlan(plan) {
@@ -455,6 +467,3 @@ if (!("serial" in navigator)) {
 showMarks();
 startWorker();
 openModel("pico");
-// Over plain HTTP there is none: the page works, but not offline.
-if (!navigator.serviceWorker) $("offline").textContent = "";
-navigator.serviceWorker?.register("sw.js").catch(() => ($("offline").textContent = ""));

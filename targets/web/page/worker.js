@@ -4,35 +4,47 @@ import { load, moduleUrl } from "./jamlet.js";
 let jamlet = null;
 let running = null;
 
-/** A file's bytes, from the cache that also serves offline, or from the server and into that cache. */
+/** A file's bytes, from the cache that also serves offline or from the server, and what is to be done when there is time. */
 async function stored(url, cacheName, onProgress) {
   // No caches where the page came over plain HTTP: then it just doesn't work offline.
   const cache = globalThis.caches && (await caches.open(cacheName));
-  const response = (await cache?.match(url)) ?? (await fetch(url));
+  const kept = await cache?.match(url);
+  const response = kept ?? (await fetch(url));
   if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
-  const total = Number(response.headers.get("content-length"));
-  const pieces = [];
-  let bytes = 0;
-  const reader = response.clone().body.getReader();
-  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
-    pieces.push(value);
-    bytes += value.length;
-    if (total > 0) onProgress?.(Math.min(1, bytes / total));
-  }
+  const bytes = await all(response, onProgress);
   // Without room to keep it the page works all the same.
-  await cache?.put(url, response).catch(() => {});
-  return new Uint8Array(await new Blob(pieces).arrayBuffer());
+  const keep = async () => {
+    if (cache && !kept) await cache.put(url, new Response(bytes, { headers: response.headers })).catch(() => {});
+  };
+  return { bytes, keep };
+}
+
+/** A response's bytes. */
+async function all(response, onProgress) {
+  const total = Number(response.headers.get("content-length"));
+  // Compressed on its way, or of a length that isn't told.
+  if (!total || response.headers.has("content-encoding")) return new Uint8Array(await response.arrayBuffer());
+  const bytes = new Uint8Array(total);
+  const reader = response.body.getReader();
+  let at = 0;
+  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+    bytes.set(value, at);
+    at += value.length;
+    onProgress?.(at / total);
+  }
+  return bytes;
 }
 
 async function open({ name, image, url, cache }) {
   const loading = (share) => postMessage({ loading: share });
   const [module, model] = await Promise.all([
     stored(moduleUrl().href, cache),
-    image ? new Uint8Array(image) : stored(new URL(url, import.meta.url).href, cache, loading),
+    image ? { bytes: new Uint8Array(image) } : stored(new URL(url, import.meta.url).href, cache, loading),
   ]);
   // The one before goes on serving where this one is refused.
-  jamlet = await load({ module, image: model });
+  jamlet = await load({ module: module.bytes, image: model.bytes });
   postMessage({ opened: name, plan: jamlet.plan, memory: jamlet.memory });
+  await Promise.all([module.keep(), model.keep?.()]);
 }
 
 async function summarize({ id, text, style, lines }) {
