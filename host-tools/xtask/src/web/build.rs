@@ -102,6 +102,13 @@ mod tests {
     }
 
     #[test]
+    fn the_package_has_the_version_of_everything() {
+        let package = fs::read_to_string(targets_folder().join("web/package/package.json")).unwrap();
+        let package: serde_json::Value = serde_json::from_str(&package).unwrap();
+        assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
     fn the_service_worker_keeps_every_file_but_those_that_the_page_keeps() {
         let source = targets_folder().join("web/page");
         let worker = fs::read_to_string(source.join("sw.js")).unwrap();
