@@ -223,7 +223,7 @@ pub fn cases() -> Result<Vec<GoldenCase>> {
         for &chunk in chunks(name) {
             cases.push(GoldenCase {
                 name: format!("{name}-{chunk}"),
-                blob: blob(image, &golden.prompt, options(name, chunk), 0),
+                blob: blob(image, &golden.prompt, options(name, chunk), 0)?,
                 golden: format!("ids {}\nhash {}\n", ids.join(" "), golden.hash),
             });
         }
