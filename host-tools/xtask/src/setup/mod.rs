@@ -123,13 +123,14 @@ fn has_extras() -> bool {
     has_valgrind() && has_gcc_for_arm() && browser().is_ok() && has("node") && has("npm")
 }
 
-fn has(program: &str) -> bool {
+/// Whether a program is here.
+pub fn has(program: &str) -> bool {
     output(Command::new(program).arg("--version")).is_ok()
 }
 
 /// What to do where there is no Node.
 pub const NO_NODE: &str =
-    "Node 20 or later runs WebAssembly here; `cargo xtask setup` installs it on Debian 12 (amd64) as root";
+    "Node 18 or later runs WebAssembly here; `cargo xtask setup` installs it on Debian 12 (amd64) as root";
 
 /// The browser that the page is tested in.
 ///

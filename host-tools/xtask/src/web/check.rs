@@ -58,17 +58,26 @@ struct Case {
     golden: String,
 }
 
-/// Runs everything.
+/// Builds and tests everything.
 ///
 /// # Errors
 /// What a test found; what is missing on this machine.
 pub fn check() -> Result<()> {
+    all(&build::build(&module::folder())?, None)
+}
+
+/// Tests the kernels and the page.
+///
+/// # Errors
+/// As [`check`].
+pub fn all(folders: &Folders, screenshots: Option<&Path>) -> Result<()> {
+    ensure!(setup::has("node"), setup::NO_NODE);
     for flavor in Flavor::ALL {
         let module = module::build("wasm-checks", flavor)?;
         let names = output(node("node.js").arg(&module))?;
         println!("{}: {}", flavor.name(), names.trim().replace('\n', ", "));
     }
-    page(&build::build(&module::folder())?, None)
+    page(folders, screenshots)
 }
 
 /// A script of the tests, in Node.
@@ -101,10 +110,7 @@ pub fn measure(folders: &Folders) -> Result<()> {
 }
 
 /// Tests the page.
-///
-/// # Errors
-/// What a test found; what is missing on this machine.
-pub fn page(folders: &Folders, screenshots: Option<&Path>) -> Result<()> {
+fn page(folders: &Folders, screenshots: Option<&Path>) -> Result<()> {
     let chromium = setup::browser()?;
     let mut npm = Command::new("npm");
     npm.current_dir(tests()).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
