@@ -4,7 +4,7 @@
 //
 // Memory. Everything lies in a workspace of the caller: JAMLET_ALIGN-aligned bytes, of which `jamlet plan IMAGE --c-header` writes
 // the number as a macro, and jamlet_plan says it at run time. Nothing is allocated, and nothing has to be freed: a workspace that is
-// done with is memory like any other. The stack needs 14 KiB on a Cortex-M while a handle is made, those of callbacks and interrupts on top.
+// done with is memory like any other. The stack needs 8 KiB on a Cortex-M, those of callbacks and interrupts on top.
 //
 // Errors. Functions return JAMLET_ERROR_OK or why not, and jamlet_error_text has a sentence about each. A null pointer, a workspace that is
 // too short or misaligned, and an image, a saved state or a text that is damaged are errors, never undefined. What can't be checked is
@@ -50,22 +50,22 @@
 
 #if defined(JAMLET_32_BIT)
 // What a summarizer takes of its workspace, beside what `jamlet plan` says for the image.
-#define JAMLET_SUMMARIZER_BYTES 24832
+#define JAMLET_SUMMARIZER_BYTES 25344
 #endif
 
 #if defined(JAMLET_64_BIT)
 // What a summarizer takes of its workspace, beside what `jamlet plan` says for the image.
-#define JAMLET_SUMMARIZER_BYTES 26112
+#define JAMLET_SUMMARIZER_BYTES 26624
 #endif
 
 #if defined(JAMLET_32_BIT)
 // What a session takes of its workspace, beside what `jamlet plan` says for the image.
-#define JAMLET_SESSION_BYTES 5376
+#define JAMLET_SESSION_BYTES 5632
 #endif
 
 #if defined(JAMLET_64_BIT)
 // What a session takes of its workspace, beside what `jamlet plan` says for the image.
-#define JAMLET_SESSION_BYTES 6400
+#define JAMLET_SESSION_BYTES 6656
 #endif
 
 // The most texts to choose from.

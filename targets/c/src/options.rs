@@ -13,16 +13,16 @@ pub const JAMLET_MOST_BEAMS: usize = 2;
 pub const JAMLET_ALIGN: usize = 16;
 /// What a summarizer takes of its workspace, beside what `jamlet plan` says for the image.
 #[cfg(target_pointer_width = "32")]
-pub const JAMLET_SUMMARIZER_BYTES: usize = 24832;
+pub const JAMLET_SUMMARIZER_BYTES: usize = 25344;
 /// What a summarizer takes of its workspace, beside what `jamlet plan` says for the image.
 #[cfg(target_pointer_width = "64")]
-pub const JAMLET_SUMMARIZER_BYTES: usize = 26112;
+pub const JAMLET_SUMMARIZER_BYTES: usize = 26624;
 /// What a session takes of its workspace, beside what `jamlet plan` says for the image.
 #[cfg(target_pointer_width = "32")]
-pub const JAMLET_SESSION_BYTES: usize = 5376;
+pub const JAMLET_SESSION_BYTES: usize = 5632;
 /// What a session takes of its workspace, beside what `jamlet plan` says for the image.
 #[cfg(target_pointer_width = "64")]
-pub const JAMLET_SESSION_BYTES: usize = 6400;
+pub const JAMLET_SESSION_BYTES: usize = 6656;
 
 /// How a model runs. Where a pointer to it is null, `JAMLET_OPTIONS` is meant.
 #[repr(C)]
