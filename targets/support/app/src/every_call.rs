@@ -96,7 +96,10 @@ fn text(model: &Model<'_>, session: &mut Session<'_, '_>, text: &mut [u8]) {
     encoder.finish(|id| _ = black_box(session.feed(&[id])));
     let mut encoder = PromptEncoder::<256>::new(model, tokenizer);
     encoder.feed(text, |id| _ = black_box(session.feed(&[id])));
-    encoder.flush(|id| _ = black_box(session.feed(&[id])));
+    encoder.end_word();
+    while let Some(id) = encoder.pop() {
+        _ = black_box(session.feed(&[id]));
+    }
     encoder.resumed();
     encoder.finish(|id| _ = black_box(session.feed(&[id])));
     encoder.reset();
