@@ -196,7 +196,7 @@ fn build(header: Header, layers: &[LayerKind]) -> Vec<u8> {
         }
         false => Vec::new(),
     };
-    let blobs = Blobs { tokenizer, prompt, template, sampling, provenance: b"{}".to_vec(), ..Blobs::default() };
+    let blobs = Blobs { tokenizer, prompt, template, sampling, provenance: b"{}".to_vec() };
     let (mut image, mut weights) = (Vec::new(), Weights(Random(layers.len() as u64)));
     pack::write(header, layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");
     image

@@ -376,10 +376,10 @@ impl Kernels<'_> {
         values: &[i8],
         value_scales: &[f32],
     ) {
-        let mut heads = heads.into_iter();
-        while let Some(head) = heads.next() {
-            #[cfg(target_arch = "x86_64")]
-            if self.reads_values_for_two() {
+        #[cfg(target_arch = "x86_64")]
+        if self.reads_values_for_two() {
+            let mut heads = heads.into_iter();
+            while let Some(head) = heads.next() {
                 // SAFETY: `Kernels` holds this only where the processor was seen to have what it takes, as in `call`.
                 unsafe {
                     match heads.next() {
@@ -387,8 +387,10 @@ impl Kernels<'_> {
                         None => avx512::weighted_values_of([head], values, value_scales),
                     }
                 }
-                continue;
             }
+            return;
+        }
+        for head in heads {
             self.weighted_values(head.weights, head.sum, values, value_scales, head.out);
         }
     }

@@ -19,6 +19,7 @@
 //! `bounded-memory.md` has figures.
 
 use crate::kernels::Kernels;
+#[cfg(feature = "heavy-hitters")]
 use crate::planned::planned;
 
 /// Keys and values of all attention layers.

@@ -118,7 +118,7 @@ fn stamp(text: &[u8]) -> usize {
         let digits = bare.iter().filter(|byte| byte.is_ascii_digit()).count();
         let signs = bare.iter().filter(|byte| matches!(byte, b':' | b'-' | b'/')).count();
         let numeric = bare.iter().all(|byte| byte.is_ascii_digit() || b"-:/.,TZ+".contains(byte));
-        if !(at == 0 && among(word, MONTHS)) && !(digits > 0 && numeric) {
+        if !(at == 0 && among(word, MONTHS) || digits > 0 && numeric) {
             break;
         }
         sure |= digits >= 4 && signs >= 1 && bare.len() >= 5;

@@ -1,5 +1,6 @@
 //! What tells how much a sentence says: numbers that need no model, and the model's mark.
 
+// `quotes` ranks by signals, and a sentence's signals are about the others that wait: each needs the other.
 use super::quotes::Quotes;
 use super::words::{
     ANAPHORS, CONNECTIVES, CONTRAST, CUES, DOCUMENTS, IMPERATIVES, Keys, OUTCOMES, RESULTS, SMALL_TALK, TROUBLE, WHEN,

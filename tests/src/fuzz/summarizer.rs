@@ -63,7 +63,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "2026-11-02 03:12:44 abc WARN cab\n2026-11-02 03:13:01 abc ERROR bca\n".into(),
         (sentence.repeat(12) + "\n\n").repeat(2),
     ];
-    let choices = (0..64u8).step_by(5).map(|choice| [choice, 0x30 | choice / 16, choice.wrapping_mul(7)]);
+    let choices = (0..64u8).step_by(5).map(|choice| [choice, 0x30 | (choice / 16), choice.wrapping_mul(7)]);
     choices.flat_map(|head| texts.iter().map(move |text| [&head, text.as_bytes()].concat())).collect()
 }
 

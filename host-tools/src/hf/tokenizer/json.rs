@@ -9,6 +9,8 @@ use jamlet::tokenizer::{Kind, NONE, Prefix, Strip};
 use serde_json::{Map, Value};
 
 use super::build::{Added, Merge, Spec};
+use super::bytes::{byte_of, byte_token};
+use super::fields::Json;
 use super::pre_tokenizer::Steps;
 use super::{ImportError, TokenizerError};
 use crate::hf::files;
@@ -78,22 +80,6 @@ fn text(kind: Kind, string: &str) -> Vec<u8> {
     }
 }
 
-/// The byte of a token such as `<0x0A>`.
-pub(super) fn byte_token(string: &str) -> Option<u8> {
-    let hex = string.strip_prefix("<0x")?.strip_suffix('>')?;
-    let upper = |c: u8| c.is_ascii_digit() || (b'A'..=b'F').contains(&c);
-    (hex.len() == 2 && hex.bytes().all(upper)).then(|| u8::from_str_radix(hex, 16).ok())?
-}
-
-/// GPT-2's alphabet of bytes: printable Latin-1 stands for itself, the other bytes in turn for the characters from U+0100.
-pub(super) fn byte_of(c: char) -> Option<u8> {
-    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    match u32::from(c) {
-        code @ 0..=0xff => u8::try_from(code).ok().filter(|&byte| printable(byte)),
-        code => (0..=u8::MAX).filter(|&byte| !printable(byte)).nth((code - 0x100) as usize),
-    }
-}
-
 /// What the normalizer does.
 struct Normalizer {
     prepend: bool,
@@ -101,30 +87,7 @@ struct Normalizer {
     nfc: bool,
 }
 
-/// Reads values and names them when they are wrong.
-pub(super) struct Json<'a> {
-    file: &'a Path,
-}
-
 impl Json<'_> {
-    pub(super) fn wrong(&self, field: &str, found: impl ToString, expected: &str) -> TokenizerError {
-        ImportError::field(self.file, field, found, expected)
-    }
-
-    pub(super) fn object<'v>(&self, value: &'v Value, field: &str) -> Result<&'v Map<String, Value>, TokenizerError> {
-        value.as_object().ok_or_else(|| self.wrong(field, value, "an object"))
-    }
-
-    /// A switch; `field` is its path, whose last part is its key in `map`.
-    pub(super) fn flag(&self, map: &Map<String, Value>, field: &str, default: bool) -> Result<bool, TokenizerError> {
-        let key = field.rsplit('.').next().unwrap_or(field);
-        match map.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(other) => Err(self.wrong(field, other, "true or false")),
-        }
-    }
-
     fn check_model(&self, model: &Map<String, Value>) -> Result<(), TokenizerError> {
         let kind = model.get("type").unwrap_or(&Value::Null);
         // Old files leave the type out; only BPE has merges.
@@ -243,17 +206,6 @@ impl Json<'_> {
             }
         }
         Ok(normalizer)
-    }
-
-    /// The steps of a `Sequence`, which lie under `key`, or the one step, or none.
-    pub(super) fn sequence<'v>(&self, value: &'v Value, key: &str) -> &'v [Value] {
-        match value {
-            Value::Null => &[],
-            Value::Object(map) if map.get("type").is_some_and(|kind| kind == "Sequence") => {
-                map.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-            }
-            step => std::slice::from_ref(step),
-        }
     }
 
     /// Where a space is put before a text. Only one of normalizer and pre-tokenizer may say so.

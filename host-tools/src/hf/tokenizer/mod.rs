@@ -5,6 +5,8 @@
 
 mod automaton;
 mod build;
+mod bytes;
+mod fields;
 mod json;
 mod marks;
 mod nfc;

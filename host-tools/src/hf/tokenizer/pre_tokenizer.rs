@@ -5,7 +5,7 @@ use regex_syntax::hir::ClassUnicode;
 use serde_json::{Map, Value};
 
 use super::TokenizerError;
-use super::json::Json;
+use super::fields::Json;
 use super::pattern::{Node, literal, not, parse, set};
 use super::program::Stage;
 

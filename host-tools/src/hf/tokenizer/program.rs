@@ -1,7 +1,7 @@
 //! How texts are cut into words, as the engine reads it.
 
 use super::automaton::{Classes, Places, table};
-use super::json::byte_of;
+use super::bytes::byte_of;
 use super::pattern::{Node, set};
 
 use jamlet::tokenizer::MAX_STAGES;

@@ -9,7 +9,7 @@ use std::path::Path;
 use jamlet::tokenizer::{Kind, MAX_TEXT, NONE, Prefix, Strip};
 
 use super::build::{Added, Merge, Spec};
-use super::json::byte_token;
+use super::bytes::byte_token;
 use super::protobuf::{Field, fields};
 use super::{ImportError, TokenizerError};
 use crate::hf::files;
