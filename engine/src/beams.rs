@@ -128,9 +128,8 @@ impl<const B: usize> Beams<B> {
         let mut found = Found::new();
         match self.start {
             None => {
+                // Feeds a sampled token that waits.
                 let start = session.position_after_sampled();
-                // A sampled token that waits is fed.
-                session.feed(&[])?;
                 if let Some(first) = self.beams.first_mut() {
                     *first = Beam::NEW;
                 }
