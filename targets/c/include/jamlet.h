@@ -83,7 +83,7 @@ enum jamlet_error
     JAMLET_ERROR_NULL = 1,
     // Not a handle of this kind, or its workspace was overwritten.
     JAMLET_ERROR_HANDLE = 2,
-    // The handle is in use: a function was called from one of its callbacks, or from another thread.
+    // The handle is in use: a function was called from one of its callbacks.
     JAMLET_ERROR_BUSY = 3,
     // The workspace is smaller than `jamlet_plan` says.
     JAMLET_ERROR_WORKSPACE_TOO_SMALL = 4,

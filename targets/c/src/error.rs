@@ -16,7 +16,7 @@ pub enum JamletError {
     Null = 1,
     /// Not a handle of this kind, or its workspace was overwritten.
     Handle = 2,
-    /// The handle is in use: a function was called from one of its callbacks, or from another thread.
+    /// The handle is in use: a function was called from one of its callbacks.
     Busy = 3,
     /// The workspace is smaller than `jamlet_plan` says.
     WorkspaceTooSmall = 4,

@@ -2,9 +2,9 @@
 //!
 //! A function takes what its instructions subtract from the stack pointer, and what the deepest of its callees takes. A
 //! call of a computed address is a closure's or a trait object's: closures lie in frames further up, so it may lead to
-//! the functions whose address was taken by somebody from whom the caller is reached. What a pointer in a structure leads to is
-//! unknown, and said so. Functions that may call each other count
-//! once each: a bound that is sound, and far above what is used where closures call closures.
+//! the functions whose address was taken by somebody from whom the caller is reached. What a function pointer in a structure
+//! leads to may be unknown: such a caller is printed, and its callee isn't in the bound. Functions that may call each other
+//! count once each.
 
 use crate::binaries::callgraph::CallGraph;
 use crate::boards::emulated::named;
