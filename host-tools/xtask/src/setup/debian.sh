@@ -29,7 +29,7 @@ if ! grep -rqs bookworm-backports /etc/apt/sources.list /etc/apt/sources.list.d;
 fi
 rust=
 if [ $# -gt 0 ]; then rust="rustc-web cargo-web rust-web-src rust-web-clippy"; fi
-stable=$(missing $rust gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross libcapstone4 valgrind g++ make
+stable=$(missing $rust gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross libcapstone4 valgrind g++ make \
   gcc-arm-none-eabi libnewlib-arm-none-eabi chromium)
 # Node may be there from elsewhere, with its npm.
 if ! command -v node > /dev/null; then stable+=" nodejs"; fi
