@@ -47,6 +47,10 @@ pub struct Tuning {
     pub out: Vec<f32>,
     /// Weights of the hidden state behind the prompt.
     pub probe: Vec<f32>,
+    /// Weights of words, to be multiplied by `word_scale`.
+    pub words: Vec<i8>,
+    /// What a weight of 1 in `words` is.
+    pub word_scale: f32,
 }
 
 /// [`Costs`] as JSON.
@@ -96,6 +100,8 @@ impl Tuning {
             bias: ranking.bias.to_vec(),
             out: ranking.out.to_vec(),
             probe: parameters.probe.to_vec(),
+            words: ranking.words.to_vec(),
+            word_scale: ranking.word_scale,
         }
     }
 
@@ -117,7 +123,7 @@ impl Tuning {
             let found = weights.len();
             ensure!(found == signals, "weights[{row}] has {found} elements; {signals} would be right");
         }
-        let words = [
+        let header = [
             VERSION,
             self.mark.unwrap_or(NONE_U32),
             signals as u32,
@@ -131,8 +137,14 @@ impl Tuning {
         let costs = [word, cut, follow, again, lead, end];
         let fixed = costs.iter().chain(&self.likelihood).chain(&self.confidence).chain(&self.gate);
         let ranking = self.mean.iter().chain(&self.inverse).chain(&self.linear).chain(self.weights.iter().flatten());
-        let numbers = fixed.chain(ranking).chain(&self.bias).chain(&self.out).chain(&self.probe);
-        Ok(words.iter().flat_map(|word| word.to_le_bytes()).chain(numbers.flat_map(|x| x.to_le_bytes())).collect())
+        let numbers = ranking.chain(&self.bias).chain(&self.out).chain(&self.probe);
+        let mut section: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+        section.extend(fixed.flat_map(|x| x.to_le_bytes()));
+        section.extend((self.words.len() as u32).to_le_bytes());
+        section.extend(self.word_scale.to_le_bytes());
+        section.extend(numbers.flat_map(|x| x.to_le_bytes()));
+        section.extend(self.words.iter().map(|weight| weight.cast_unsigned()));
+        Ok(section)
     }
 }
 

@@ -8,12 +8,15 @@
 | rank-val.jsonl | its score: the validation splits of all kinds whose summaries are sentences |
 | gate-train.jsonl | what needs the model: its mark and likelihood, and when it rewrites |
 | gate-val.jsonl | their score |
+| everyday-train.jsonl | ranking sentences: everyday texts, whose good sentences are known |
+| everyday-val.jsonl | its score |
 
 People's letters begin with greetings, and what matters comes later. The pairs have few letters, so that some texts are put into
 one; and few whose first sentence isn't the best, so that some lose it.
 """
 
 import json
+import lzma
 import random
 import sys
 from collections import defaultdict
@@ -23,9 +26,9 @@ from sentences import spans
 
 # How many texts of a kind are taken at most, by the style of their summaries.
 RANKED = {"sentence": 1000, "title": 150}
-GATED = {"sentence": 18, "title": 4}
-GATED_PACKAGES, GATED_PAPERS, GATED_REST = 220, 70, 25
-VALIDATED, VALIDATED_PACKAGES, VALIDATED_PAPERS = 12, 110, 50
+GATED = {"sentence": 60, "title": 8}
+GATED_PACKAGES, GATED_PAPERS, GATED_REST, GATED_EVERYDAY = 1200, 200, 60, 200
+VALIDATED, VALIDATED_PACKAGES, VALIDATED_PAPERS = 30, 350, 60
 # Shares of texts that are there once more, within a letter and without their first sentence.
 LETTERS, BEHEADED = 0.18, 0.35
 SHORTEST = 150  # characters without the first sentence
@@ -101,8 +104,31 @@ def varied(rows: list[dict], rng: random.Random) -> list[dict]:
     return out
 
 
+def everyday(split: str) -> list[dict]:
+    """Made-up texts; a good sentence of theirs is a right summary, too."""
+    with lzma.open(Path(__file__).parent / "pairs/everyday.jsonl.xz", "rt", encoding="utf-8") as file:
+        rows = [row for row in map(json.loads, file) if row["split"] == split]
+    return [
+        {**row, "kind": "everyday", "topic": row["kind"], "style": "sentence", "summaries": row["summaries"] + row["good"]} for row in rows
+    ]  # fmt: skip
+
+
+def shortened(row: dict, rng: random.Random) -> list[dict]:
+    """The text twice more, with a good sentence and few others, in their order: people's texts are often short."""
+    found = [row["text"][start:end].strip() for start, end in spans(row["text"])]
+    good = [at for at, sentence in enumerate(found) if any(sentence in right or right in sentence for right in row["good"])]
+    out = []
+    for _ in range(2 if good and len(found) > 7 else 0):
+        others = [at for at in range(len(found)) if at not in good]
+        kept = {rng.choice(good), *rng.sample(others, min(rng.randint(3, 6), len(others)))}
+        # Most begin as the text does.
+        kept |= {0} if rng.random() < 0.7 else set()
+        out.append({**row, "text": " ".join(found[at] for at in sorted(kept)), "form": "short"})
+    return out
+
+
 def write(path: Path, rows: list[dict]) -> None:
-    keys = ("kind", "topic", "style", "form", "text", "summaries")
+    keys = ("kind", "topic", "style", "form", "text", "summaries", "good", "partly")
     with open(path, "w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps({key: row[key] for key in keys if key in row}, ensure_ascii=False) + "\n")
@@ -127,10 +153,13 @@ def main() -> None:
 
     write(out / "rank-train.jsonl", varied(sampled(general + papers + rest, RANKED), rng))
     write(out / "rank-val.jsonl", sentences + science)
+    texts = everyday("train")
+    write(out / "everyday-train.jsonl", texts + [short for text in texts for short in shortened(text, rng)])
+    write(out / "everyday-val.jsonl", everyday("val"))
     gated = sampled(general, GATED) + packages[:GATED_PACKAGES] + papers[:GATED_PAPERS] + rest[:GATED_REST]
-    write(out / "gate-train.jsonl", gated)
+    write(out / "gate-train.jsonl", gated + everyday("train")[:GATED_EVERYDAY])
     validated = sampled(sentences, {"sentence": VALIDATED})
-    write(out / "gate-val.jsonl", validated + debian[:VALIDATED_PACKAGES] + science[:VALIDATED_PAPERS])
+    write(out / "gate-val.jsonl", validated + debian[:VALIDATED_PACKAGES] + science[:VALIDATED_PAPERS] + everyday("val"))
 
 
 if __name__ == "__main__":

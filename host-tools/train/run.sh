@@ -6,9 +6,9 @@
 # WORK holds everything that is made: a virtual environment, apt's lists, the pairs, the models. MINUTES is the training
 # time of the models, at the same time (default 120); then each is refined for half as long with two seeds, at the same
 # time; pico learns advisories and proposals for half as long again, and to do these and all else for as long once more; then
-# both learn general English and to mark sentences for three quarters of it. What is there already is not made again, so an
-# interrupted run goes on.
-# Needs python3 with venv, a C++ compiler, apt-get, git, 8 GB of memory (24 without libtcmalloc), and disk: 8 GB, and what the clones
+# both learn general English and to mark sentences for three quarters of it. At last it fits what their summaries are chosen by, and
+# packs WORK/models/pico.jamlet and nano.jamlet. What is there already is not made again, so an interrupted run goes on.
+# Needs python3 with venv, Rust, a C++ compiler, apt-get, git, 8 GB of memory (24 without libtcmalloc), and disk: 8 GB, and what the clones
 # take whose pairs are general English (collect_clones.py --list names them).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -103,4 +103,26 @@ for model in pico nano; do
 done
 for pairs in debian-val debian-newer scitldr-val advisories-val; do
     "$python" "$here/evaluate.py" "$work/data/$pairs.jsonl" --train "$work/data/train.jsonl" --count 0
+done
+
+# ---- what summaries are chosen by
+jamlet() { cargo run --quiet --release --manifest-path "$here/../Cargo.toml" -- "$@"; }
+texts="$work/quotes"
+if ! [ -e "$work/ranking.json" ]; then
+    "$python" "$here/quote_pairs.py" "$work/data" "$texts"
+    for name in rank-train rank-val everyday-train everyday-val; do
+        jamlet score pico --pairs "$texts/$name.jsonl" --signals "$texts/$name.signals" --cheap
+    done
+    "$python" "$here/rank.py" "$texts" "$work/ranking.json"
+fi
+for model in pico nano; do
+    [ -e "$work/models/$model.jamlet" ] && continue
+    echo '{"mark": 0}' > "$work/marked.json"
+    jamlet pack "$work/models/$model" -o "$work/$model-plain.jamlet"
+    jamlet tune "$work/$model-plain.jamlet" -p "$work/marked.json" -o "$work/$model-marked.jamlet"
+    for name in gate-train gate-val; do
+        jamlet score "$work/$model-marked.jamlet" --pairs "$texts/$name.jsonl" --signals "$texts/$name.signals"
+    done
+    "$python" "$here/quote_fit.py" "$texts" "$work/$model.json" --ranking "$work/ranking.json" --mark 0
+    jamlet tune "$work/$model-plain.jamlet" -p "$work/$model.json" -o "$work/models/$model.jamlet"
 done

@@ -105,7 +105,8 @@ class Image:
 
     def config(self) -> Config:
         attention = [layer for layer, mixer in enumerate(self.mixers) if mixer == 2]
-        period = attention[1] - attention[0] if len(attention) > 1 else self.layers
+        # With one such layer the image doesn't tell: the least that goes with it, or what models have here.
+        period = attention[1] - attention[0] if len(attention) > 1 else max(Config.attn_period, self.layers - attention[0])
         return Config(
             vocab=self.vocab, hidden=self.hidden, ffn=self.ffn, layers=self.layers, heads=self.heads, kv_heads=self.kv_heads,
             attn_period=period, attn_offset=attention[0], d_conv=self.d_conv, d_state=self.d_state,

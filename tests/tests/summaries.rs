@@ -256,6 +256,7 @@ fn parameters_are_read_as_they_were_written_and_checked() {
     tuning.weights = vec![vec![0.25; tuning.mean.len()]; 3];
     (tuning.bias, tuning.out) = (vec![0.5; 3], vec![-1.0; 3]);
     tuning.probe = (0..hidden).map(|at| at as f32).collect();
+    (tuning.words, tuning.word_scale) = (vec![-128, 127, 0, 1, 2, 3, -1, -2], 0.25);
     let section = tuning.section().expect("lengths agree");
     let written = AlignedBytes::new(&with_section(&model, &section));
     let read = Model::parse_with(written.get(), crc32fast::hash).expect("a model");
@@ -269,7 +270,8 @@ fn parameters_are_read_as_they_were_written_and_checked() {
     let vocab = model.header().vocab;
     for ((at, bytes), field) in [
         (word(0, 0), "version"),
-        (word(0, 2), "version"),
+        (word(0, 1), "version"),
+        (word(0, 3), "version"),
         (word(4, vocab), "mark"),
         (word(8, 0), "number of signals"),
         (word(8, 97), "number of signals"),
@@ -283,10 +285,16 @@ fn parameters_are_read_as_they_were_written_and_checked() {
         (word(28, 2), "flags"),
         (number(32, f32::NAN), "a number"),
         (number(56, f32::INFINITY), "a number"),
+        (word(120, 6), "number of weights of words"),
+        (word(120, 2), "number of weights of words"),
+        (word(120, 1 << 17), "number of weights of words"),
+        (word(120, 4), "length"),
+        (word(120, 0), "length"),
+        (number(124, f32::NAN), "a number"),
         (number(FIXED_BYTES, 1e7), "a number"),
         (number(FIXED_BYTES + 4 * signals, 0.0), "a deviation"),
         (number(FIXED_BYTES + 4 * signals, -1.0), "a deviation"),
-        (number(section.len() - 4, f32::NEG_INFINITY), "a number"),
+        (number(section.len() - tuning.words.len() - 4, f32::NEG_INFINITY), "a number"),
     ] {
         let mut wrong = section.clone();
         wrong[at..at + 4].copy_from_slice(&bytes);

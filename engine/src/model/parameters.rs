@@ -1,12 +1,12 @@
 //! How summaries are chosen: weights and thresholds that were fitted to a model, on texts whose right summaries are known.
 //!
-//! # The section, version 1
+//! # The section, version 2
 //!
 //! All numbers are little-endian; floats are finite.
 //!
 //! | offset | type | field |
 //! |---|---|---|
-//! | 0 | u32 | version, 1 |
+//! | 0 | u32 | version, 2 |
 //! | 4 | u32 | token that marks important sentences: its logit at a sentence's end says how important; or `FFFFFFFF` |
 //! | 8 | u32 | N: signals of a sentence, 1 to 96 |
 //! | 12 | u32 | H: hidden units of the ranking, 0 to 256 |
@@ -18,16 +18,21 @@
 //! | 56 | f32 × 2 | weights of a sentence's likelihood: of the mean of its tokens, of its end |
 //! | 64 | f32 × 2 | confidence in a quote: `1 / (1 + e^−(a + b · score))` |
 //! | 72 | f32 × 12 | [`Gate`]: weights of what tells whether a rewrite is better than a quote |
-//! | 120 | f32 × N | mean of each signal |
+//! | 120 | u32 | W: weights of words, 0 or a power of two from 4 to 65536 |
+//! | 124 | f32 | scale of these weights |
+//! | 128 | f32 × N | mean of each signal |
 //! | | f32 × N | 1 / its standard deviation, above 0 |
 //! | | f32 × N | its weight |
 //! | | f32 × H × N | weights of the hidden units |
 //! | | f32 × H | their biases |
 //! | | f32 × H | their weights |
 //! | | f32 × P | probe: weights of the hidden state behind the prompt |
+//! | | i8 × W | weights of words |
 //!
 //! With `z = clamp((signal − mean) / deviation, −5, 5)`, the score of a sentence is `Σ weight·z + Σ weight·max(0, bias + Σ
-//! weight·z)`, added in the order of the section.
+//! weight·z)`, added in the order of the section, `+ scale · S / √(n + 2)`: S is the sum of the weights of its n words, those left
+//! out that begin with a digit. Words share weights: a word has the one at the remainder by W of its key, which is FNV-1a (Fowler,
+//! Noll, Vo) of its first six bytes as small letters, the upper half XORed into the lower 16 bits.
 //!
 //! What an image has that carries no such section is [`Parameters::USUAL`]: sentences are quoted by a few signals that need no
 //! model.
@@ -36,11 +41,11 @@ use crate::image::{Header, NONE_U32};
 use crate::sampler::grounding::Costs;
 
 /// The section's version that this crate reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// What a gate looks at, and its bias.
 pub const GATE: usize = 12;
 /// Bytes before the arrays.
-pub const FIXED_BYTES: usize = 120;
+pub const FIXED_BYTES: usize = 128;
 /// Flag: a quote is compressed.
 pub const COMPRESS: u32 = 1;
 
@@ -94,7 +99,7 @@ impl Gate {
     }
 }
 
-/// A linear function of a sentence's signals and a small network beside it.
+/// A linear function of a sentence's signals, a small network beside it, and weights of words.
 #[derive(Clone, Copy, Debug)]
 pub struct Ranking<'m> {
     /// `(N)`.
@@ -109,15 +114,33 @@ pub struct Ranking<'m> {
     pub bias: &'m [f32],
     /// `(H)`.
     pub out: &'m [f32],
+    /// `(W)`, to be multiplied by `word_scale`.
+    pub words: &'m [i8],
+    /// What a weight of 1 in `words` is.
+    pub word_scale: f32,
 }
 
 /// Signals that a ranking can look at.
 pub const MAX_SIGNALS: usize = 96;
 
 impl Ranking<'_> {
-    /// How much the sentence with these signals says.
+    /// How much a sentence says that has these signals, and words with these keys: all but those that begin with a digit.
+    pub fn score(&self, signals: &[f32], keys: impl Iterator<Item = u16>) -> f32 {
+        self.of_signals(signals) + self.of_words(keys)
+    }
+
+    fn of_words(&self, keys: impl Iterator<Item = u16>) -> f32 {
+        let Some(mask) = self.words.len().checked_sub(1) else { return 0.0 };
+        let (mut sum, mut count) = (0i32, 0u32);
+        for key in keys {
+            sum += self.words.get(usize::from(key) & mask).map_or(0, |&weight| i32::from(weight));
+            count += 1;
+        }
+        self.word_scale * sum as f32 / libm::sqrtf((count + 2) as f32)
+    }
+
     #[expect(clippy::manual_clamp, reason = "a NaN becomes -5 everywhere")]
-    pub fn score(&self, signals: &[f32]) -> f32 {
+    fn of_signals(&self, signals: &[f32]) -> f32 {
         let mut z = [0.0; MAX_SIGNALS];
         let scales = self.mean.iter().zip(self.inverse);
         for ((z, signal), (mean, inverse)) in z.iter_mut().zip(signals).zip(scales) {
@@ -163,6 +186,8 @@ impl<'m> Parameters<'m> {
             weights: &[],
             bias: &[],
             out: &[],
+            words: &[],
+            word_scale: 0.0,
         },
         probe: &[],
     };
@@ -193,6 +218,13 @@ impl<'m> Parameters<'m> {
                 return Err(field);
             }
         }
+        let (floats, [weights, scale]) = floats.split_last_chunk::<2>().ok_or("length")?;
+        let (weights, word_scale) = (u32::from_le_bytes(*weights), f32::from_le_bytes(*scale));
+        if weights != 0 && !(weights.is_power_of_two() && (4..=1 << 16).contains(&weights)) {
+            return Err("number of weights of words");
+        }
+        let floats_end = arrays.len().checked_sub(weights as usize).ok_or("length")?;
+        let (arrays, weights) = arrays.split_at_checked(floats_end).ok_or("length")?;
         let numbers: &[f32] = bytemuck::try_cast_slice(arrays).map_err(|_| "length")?;
         let (n, h) = (signals as usize, hidden as usize);
         let mut numbers_left = numbers;
@@ -208,17 +240,19 @@ impl<'m> Parameters<'m> {
             weights: take(h * n)?,
             bias: take(h)?,
             out: take(h)?,
+            words: bytemuck::cast_slice(weights),
+            word_scale,
         };
         let probe = take(probe as usize)?;
         if !numbers_left.is_empty() {
             return Err("length");
         }
-        let mut fixed = [0.0; (FIXED_BYTES - 32) / 4];
+        let mut fixed = [0.0; (FIXED_BYTES - 40) / 4];
         for (number, word) in fixed.iter_mut().zip(floats) {
             *number = f32::from_le_bytes(*word);
         }
         let sane = |numbers: &[f32]| numbers.iter().all(|number| number.abs() <= LARGEST);
-        if !sane(&fixed) || !sane(numbers) {
+        if !sane(&fixed) || !sane(numbers) || !sane(&[word_scale]) {
             return Err("a number");
         }
         if ranking.inverse.iter().any(|&inverse| inverse <= 0.0) {
@@ -253,3 +287,19 @@ const USUAL_WEIGHTS: [f32; 42] = {
     weights[41] = 0.3;
     weights
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `scale · S / √(n + 2)`, by hand; keys share weights by their lower bits.
+    #[test]
+    fn words_count_by_their_weights_and_number() {
+        let words = [10, -20, 0, 127];
+        let ranking = Ranking { words: &words, word_scale: 0.5, ..Parameters::USUAL.ranking };
+        assert_eq!(ranking.of_words([].into_iter()), 0.0);
+        assert_eq!(ranking.of_words([4, 0xFFFF].into_iter()), 0.5 * 137.0 / 2.0);
+        assert_eq!(ranking.of_words([1, 1, 2, 2, 2, 2, 2].into_iter()), -20.0 / 3.0);
+        assert_eq!(Parameters::USUAL.ranking.of_words([7].into_iter()), 0.0);
+    }
+}

@@ -48,6 +48,11 @@ impl Kept {
         has_likelihood: false,
     };
 
+    fn score_by(&self, ranking: &Ranking<'_>, signals: &[f32]) -> f32 {
+        let telling = words(self.sentence.text()).filter(|word| !word.first().is_some_and(u8::is_ascii_digit));
+        ranking.score(signals, telling.map(key))
+    }
+
     /// Writes its text as it is quoted, or compressed. What is too long for the buffer ends in an ellipsis.
     pub fn write(&self, way: Way, sink: &mut Sink<'_>) {
         let whole = self.sentence.text();
@@ -240,7 +245,7 @@ impl Quotes {
         let context = Context::of(self);
         for at in 0..self.len() {
             let signals = signals(self, at, &context);
-            let score = ranking.score(&signals);
+            let score = self.get(at).map_or(0.0, |kept| kept.score_by(ranking, &signals));
             if let Some(kept) = self.get_mut(at) {
                 kept.score = score;
                 look(kept, &signals);
@@ -253,7 +258,8 @@ impl Quotes {
         let context = Context::of(self);
         let mut worst = (f32::INFINITY, 0);
         for at in 0..self.len() {
-            let score = ranking.score(&signals(self, at, &context));
+            let signals = signals(self, at, &context);
+            let score = self.get(at).map_or(0.0, |kept| kept.score_by(ranking, &signals));
             if score < worst.0 {
                 worst = (score, at);
             }

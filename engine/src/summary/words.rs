@@ -437,3 +437,17 @@ pub(super) fn is_formal(text: &[u8]) -> bool {
     let first = words(text).next().unwrap_or(&[]);
     (among(first, GREETINGS) && words(text).nth(7).is_none()) || (label(text).is_some() && among(first, META))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::key;
+
+    /// Weights of words are fitted by `host-tools/train/dumps.py`, whose `bucket` has the lower bits of these.
+    #[test]
+    fn keys_are_what_weights_were_fitted_to() {
+        assert_eq!(key(b"decided"), 0xfd36);
+        assert_eq!(key(b"Decide"), 0xfd36);
+        assert_eq!(key("caf\u{e9}".as_bytes()), 0xf862);
+        assert_eq!(key(b"a"), 0xcd20);
+    }
+}
