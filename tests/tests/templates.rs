@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use jamlet::Model;
 use jamlet_tests::images::AlignedBytes;
 use jamlet_tests::tiny;
+use jamlet_tests::tokenizers::{vocabulary, write_folder};
 use jamlet_tools::frame::Frame;
 use jamlet_tools::hf::JambaConfig;
 use jamlet_tools::hf::tokenizer::{load, prompt};
@@ -49,31 +50,8 @@ fn open(file: &Path) -> Cases {
 
 /// Writes the folder of a case.
 fn write(case: &Case, folder: &Path) {
-    let source = fixtures().join("tokenizers").join(case.tokenizer.as_ref().expect("a tokenizer"));
-    match &case.added {
-        Some(added) => {
-            let mut json: Value =
-                serde_json::from_slice(&fs::read(source.join("tokenizer.json")).expect("a tokenizer")).expect("JSON");
-            json["added_tokens"] = added.clone();
-            fs::write(folder.join("tokenizer.json"), json.to_string()).expect("a file");
-        }
-        None => {
-            fs::copy(source.join("tokenizer.model"), folder.join("tokenizer.model")).expect("a file");
-        }
-    }
-    fs::write(folder.join("tokenizer_config.json"), case.settings.to_string()).expect("a file");
-    if let Some(template) = &case.template {
-        fs::write(folder.join("chat_template.jinja"), template).expect("a file");
-    }
-}
-
-/// Ids that the folder's tokenizer has, at most.
-fn vocabulary(folder: &Path) -> u32 {
-    let Ok(json) = fs::read(folder.join("tokenizer.json")) else { return 4096 };
-    let json: Value = serde_json::from_slice(&json).expect("JSON");
-    let vocab = json["model"]["vocab"].as_object().expect("a vocabulary").values();
-    let added = json["added_tokens"].as_array().into_iter().flatten().map(|token| &token["id"]);
-    vocab.chain(added).filter_map(Value::as_u64).max().expect("ids") as u32 + 1
+    let tokenizer = case.tokenizer.as_ref().expect("a tokenizer");
+    write_folder(folder, tokenizer, case.added.as_ref(), &case.settings, case.template.as_deref());
 }
 
 /// What differs.

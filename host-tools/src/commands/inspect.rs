@@ -131,7 +131,12 @@ impl Inspect {
         let mut parts: Vec<(String, u64)> = report.bytes_by_kind.iter().map(|(k, b)| ((*k).into(), *b)).collect();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         super::print_bars(&parts)?;
-        writeln!(out, "\nprovenance  {}", report.provenance)?;
+        let mut provenance = report.provenance;
+        // The whole of it is in the JSON.
+        if let Some(map) = provenance.as_object_mut() {
+            map.remove("chat");
+        }
+        writeln!(out, "\nprovenance  {provenance}")?;
         Ok(())
     }
 }
@@ -179,6 +184,9 @@ impl Report {
         match stops {
             Some(texts) => line("stops at", format!("{texts:?} {:?}", self.stop_tokens))?,
             None => line("stops at", format!("{:?}", self.stop_tokens))?,
+        }
+        if let Some(template) = self.provenance["chat"]["template"].as_str() {
+            line("conversations", format!("by a chat template of {} bytes, on hosts", template.len()))?;
         }
         if (plain_start, plain_end) != (&self.prompt_prefix, &self.prompt_suffix) {
             line("without the template", format!("{plain_start:?} before and {plain_end:?} behind a text"))?;

@@ -126,12 +126,15 @@ impl Pack {
                 }
             }
         };
-        let provenance = serde_json::json!({
+        let mut provenance = serde_json::json!({
             "source": self.folder.canonicalize().ok().as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy()),
             "architecture": config.family.architecture(),
             "parameters": pack::parameters(weights),
             "packer": concat!("jamlet ", env!("CARGO_PKG_VERSION")),
         });
+        if let Some(chat) = &prompt.chat {
+            provenance["chat"] = serde_json::to_value(chat)?;
+        }
         let tokenizer = tokenizer.map_or_else(Vec::new, |tokenizer| tokenizer.bytes);
         let blobs = Blobs {
             tokenizer,

@@ -22,7 +22,7 @@ mod template;
 
 pub use nfc::tables as normal_forms;
 pub use program::Program;
-pub use prompt::{Prompt, PromptIds, TemplateParts, prompt};
+pub use prompt::{Prompt, PromptIds, SUMMARY, TemplateParts, prompt};
 
 use std::path::{Path, PathBuf};
 

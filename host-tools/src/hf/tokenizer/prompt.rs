@@ -7,9 +7,10 @@ use jamlet::model::{Sampling, Template};
 use jamlet::tokenizer::Tokenizer;
 use serde_json::Value;
 
-use super::split::{Parts, split};
-use super::template::{ChatTemplate, TemplateError};
+use super::split::{Parts, first_mark, split};
+use super::template::{ChatTemplate, TemplateError, after_answer};
 use super::{ImportError, PackedTokenizer, TokenizerError, load_for_prompts, marks};
+use crate::chat;
 use crate::hf::{Generation, JambaConfig, files};
 
 /// Token ids around a text.
@@ -58,20 +59,20 @@ pub struct Prompt {
     pub template: TemplateParts,
     /// How answers are drawn, if the folder says so.
     pub sampling: Option<Sampling>,
+    /// The chat template, for conversations on hosts.
+    pub chat: Option<chat::ChatTemplate>,
     /// What a user should know, a sentence each.
     pub warnings: Vec<String>,
 }
 
 /// The mark of models that were trained to summarize: it stands between a text and its summary.
-const SUMMARY: &str = "<|summary|>";
-/// Tokens that end a turn in chat templates.
-const TURN_ENDS: [&str; 2] = ["<|eom|>", "<|im_end|>"];
+pub const SUMMARY: &str = "<|summary|>";
 
 /// The prompt of a model's folder: its chat template around one message of the user, unless `use_template` is off; else what the tokenizer puts
 /// around a text, and behind it, where the vocabulary has `<|summary|>`, this token. A template that can't be used is a warning: that of a
 /// template whose text depends on the message is an error, since each message would need a prompt of its own.
 ///
-/// Stops are the ends of `generation_config.json` and the config, and a turn's end in the template.
+/// Stops are the ends of `generation_config.json` and the config, and the mark that the template puts behind an answer.
 ///
 /// # Errors
 /// If a file can't be read, or says what can't be, or the template's text depends on the message.
@@ -101,14 +102,21 @@ pub fn prompt(
     prompt.template.plain_end = marks.end;
 
     let template = ChatTemplate::open(dir, &settings)?.filter(|_| use_template);
+    if let Some(template) = &template {
+        let legacy = settings["legacy"] != false;
+        let with_marks = load_for_prompts(dir, tokenizer.vocab, legacy)?;
+        let all: Tokenizer<'_> = with_marks.as_ref().map_or(view, PackedTokenizer::view);
+        let stored = template.stored(&special, legacy);
+        prompt.ids.stops.extend(after_answer(&stored).find_map(|after| first_mark(all, &after)));
+        // What can't be rendered at all is none to talk with.
+        let hello = [chat::Message::new(chat::Role::User, "a")];
+        prompt.chat = stored.render(&hello, true).is_ok().then_some(stored);
+    }
     match template.map(|template| in_template(dir, tokenizer, &settings, &template, &special)) {
-        Some(Ok((parts, source, warnings))) => {
+        Some(Ok((parts, warnings))) => {
             (prompt.ids.prefix, prompt.ids.suffix) = (parts.prefix, parts.suffix);
             (prompt.template.before, prompt.template.after) = (parts.before, parts.after);
             (prompt.template.goes_on, prompt.template.trims) = (parts.goes_on, parts.trims);
-            for end in TURN_ENDS.iter().filter(|end| source.contains(**end)) {
-                prompt.ids.stops.extend(view.added_token(end));
-            }
             prompt.warnings = warnings;
         }
         Some(Err(TemplateError::Depends(error))) => return Err(error),
@@ -127,14 +135,14 @@ pub fn prompt(
     Ok(prompt)
 }
 
-/// The prompt of a template, its source, and what to warn of.
+/// The prompt of a template, and what to warn of.
 fn in_template<'s>(
     dir: &Path,
     tokenizer: &PackedTokenizer,
     settings: &Value,
     template: &ChatTemplate,
     special: &impl Fn(&str) -> Option<&'s str>,
-) -> Result<(Parts, String, Vec<String>), TemplateError> {
+) -> Result<(Parts, Vec<String>), TemplateError> {
     let around = template.around(special)?;
     let with_marks = load_for_prompts(dir, tokenizer.vocab, settings["legacy"] != false)?;
     let all: Tokenizer<'_> = with_marks.as_ref().map_or_else(|| tokenizer.view(), PackedTokenizer::view);
@@ -152,7 +160,7 @@ fn in_template<'s>(
         warnings
             .push(format!("{file}: an empty message gets the prompt of others, which the template gives another one"));
     }
-    Ok((parts, template.source.clone(), warnings))
+    Ok((parts, warnings))
 }
 
 /// A JSON file, if it exists.

@@ -67,6 +67,12 @@ pub(super) fn split(around: &Around, all: Tokenizer<'_>, own: Tokenizer<'_>) -> 
     None
 }
 
+/// The added token that a text has first.
+pub(super) fn first_mark(tokenizer: Tokenizer<'_>, text: &str) -> Option<u32> {
+    let (_, mark) = added_tokens(tokenizer, text).next()?;
+    tokenizer.added_token(&mark)
+}
+
 /// Added tokens that the ids of a text have, with their places in it.
 fn added_tokens(tokenizer: Tokenizer<'_>, text: &str) -> impl Iterator<Item = (usize, String)> {
     let mut from = 0;

@@ -1,6 +1,8 @@
 //! A chat template around one message of the user: the text before and after the message, and what becomes of the message.
 
 use super::ImportError;
+use crate::chat::jinja::{self, TOKENS};
+use crate::chat::{self, Message, Role};
 use crate::hf::files;
 use serde_json::Value;
 use std::cell::Cell;
@@ -8,8 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// Stands for the message: a control character that no template holds, no trimming removes and nothing merges with.
 pub(super) const MARK: &str = "\u{1}";
-/// Steps that a template may take: some thousand times what the longest known one takes.
-const STEPS: u64 = 1_000_000;
 
 /// Why there is no prompt of a template.
 #[derive(Debug)]
@@ -84,11 +84,13 @@ impl ChatTemplate {
     /// If the template can't be rendered, or doesn't have the message once and as it is.
     pub fn around<'s>(&self, special: &impl Fn(&str) -> Option<&'s str>) -> Result<Around, TemplateError> {
         let error = |problem: String| ImportError::file(&self.file, problem);
-        let source = without_generation_tags(&self.source);
+        let stored = self.stored(special, true);
         let asked = Cell::new(None);
         let render = |message: &str| {
-            render(&source, message, special, &asked)
-                .map_err(|problem| error(format!("the chat template can't be rendered: {problem}")))
+            let rendered = jinja::render(&self.source, &[Message::new(Role::User, message)], true, &stored.tokens)
+                .map_err(|problem| error(format!("the chat template can't be rendered: {problem}")))?;
+            asked.set(rendered.date.or_else(|| asked.take()));
+            Ok::<_, ImportError>(rendered.text)
         };
         let rendered = render(MARK)?;
         let parts: Vec<&str> = rendered.split(MARK).collect();
@@ -129,6 +131,24 @@ impl ChatTemplate {
         around.date = asked.take();
         Ok(around)
     }
+
+    /// As an image carries it.
+    pub fn stored<'s>(&self, special: &impl Fn(&str) -> Option<&'s str>, legacy: bool) -> chat::ChatTemplate {
+        let tokens = TOKENS.iter().filter_map(|name| Some(((*name).into(), special(name)?.into())));
+        chat::ChatTemplate { template: self.source.clone(), tokens: tokens.collect(), legacy }
+    }
+}
+
+/// What stands behind an answer that ends a conversation, and behind one after which it goes on: some templates write the mark
+/// only there.
+pub(super) fn after_answer(template: &chat::ChatTemplate) -> impl Iterator<Item = String> {
+    let user = || Message::new(Role::User, "a");
+    let last = vec![user(), Message::new(Role::Assistant, MARK)];
+    let goes_on = [&last[..], &[user()]].concat();
+    [(last, false), (goes_on, true)].into_iter().filter_map(move |(messages, answer)| {
+        let text = template.render(&messages, answer).ok()?;
+        text.rsplit_once(MARK).map(|(_, after)| after.to_owned())
+    })
 }
 
 /// What is wrong with a template that puts other text around this message than `around`.
@@ -175,78 +195,6 @@ fn probes() -> Vec<String> {
     let mut texts: Vec<String> = texts.map(String::from).into();
     texts.push("a long message, ".repeat(300));
     texts
-}
-
-/// The template without `{% generation %}` and `{% endgeneration %}`, which mark the answers to train on and mean nothing to a
-/// prompt: a condition that holds stands for them.
-fn without_generation_tags(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(at) = rest.find("{%") {
-        let (text, tag) = rest.split_at(at + 2);
-        out.push_str(text);
-        let end = tag.find("%}").unwrap_or(tag.len());
-        let inner = &tag[..end];
-        let name = inner.trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
-        match name {
-            "generation" => out.push_str(&inner.replace(name, " if true ")),
-            "endgeneration" => out.push_str(&inner.replace(name, " endif ")),
-            _ => out.push_str(inner),
-        }
-        rest = &tag[end..];
-    }
-    out + rest
-}
-
-/// Renders a template for one message of the user, as transformers does. `asked` gets the date if the template has it.
-fn render<'s>(
-    source: &str,
-    message: &str,
-    special: &impl Fn(&str) -> Option<&'s str>,
-    asked: &Cell<Option<String>>,
-) -> Result<String, minijinja::Error> {
-    use minijinja::{Error, ErrorKind, Value};
-    let date = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let mut jinja = minijinja::Environment::new();
-    // A template is a program, and a stranger's may go on for ever.
-    jinja.set_fuel(Some(STEPS));
-    jinja.set_trim_blocks(true);
-    jinja.set_lstrip_blocks(true);
-    // Templates call methods of Python's strings, lists and dictionaries.
-    jinja.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    jinja.add_function("raise_exception", |message: String| -> Result<String, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, message))
-    });
-    let seen = date.clone();
-    jinja.add_function("strftime_now", move |format: String| -> Result<String, Error> {
-        let now = jiff::Zoned::now();
-        let text = jiff::fmt::strtime::format(&format, &now);
-        let text = text.map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {error}")))?;
-        if let Ok(mut seen) = seen.lock() {
-            *seen = Some(text.clone());
-        }
-        Ok(text)
-    });
-    // Without the escapes of HTML that Jinja's own makes.
-    jinja.add_filter("tojson", |value: Value| -> Result<String, Error> {
-        serde_json::to_string(&value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
-    });
-    // In Python None isn't iterable.
-    jinja.add_test("iterable", |value: Value| !value.is_none() && value.try_iter().is_ok());
-    let mut context = std::collections::BTreeMap::from([
-        ("messages", Value::from(vec![minijinja::context! { role => "user", content => message }])),
-        ("add_generation_prompt", Value::from(true)),
-        ("tools", Value::from(())),
-        ("documents", Value::from(())),
-    ]);
-    for name in ["bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token"] {
-        context.extend(special(name).map(|text| (name, Value::from(text))));
-    }
-    let rendered = jinja.render_str(source, context)?;
-    if let Ok(mut date) = date.lock() {
-        asked.set(date.take().or_else(|| asked.take()));
-    }
-    Ok(rendered)
 }
 
 #[cfg(test)]
