@@ -25,6 +25,7 @@ enum Command {
     Tune(commands::tune::Tune),
     Plan(commands::plan::PlanCommand),
     Run(commands::run::Run),
+    Chat(commands::chat::Chat),
     Summarize(commands::summarize::Summarize),
     Tokenize(commands::tokenize::Tokenize),
     #[command(hide = true)]
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Tune(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Chat(command) => command.run(),
         Command::Summarize(command) => command.run(),
         Command::Tokenize(command) => command.run(),
         Command::Retokenize(command) => command.run(),

@@ -126,6 +126,20 @@ impl Output {
         }
     }
 
+    /// Whether escape sequences set how text looks: on a terminal that knows them, unless NO_COLOR asks for none.
+    pub fn is_styled(&self) -> bool {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        self.terminal && self.kept.is_none() && !plain && !dumb
+    }
+
+    /// Sets how text looks from here on, where that can be set.
+    pub fn style(&mut self, escape: &str) {
+        if self.is_styled() {
+            self.failed = self.failed.take().or_else(|| self.out.write_all(escape.as_bytes()).err());
+        }
+    }
+
     /// Ends the line. Returns what was kept.
     pub fn finish(mut self) -> Result<String> {
         if self.kept.is_none() && self.failed.is_none() {

@@ -1,7 +1,9 @@
 //! The commands of `jamlet`, one a file: arguments, and what is printed.
 
+pub mod ask;
 pub mod bake;
 pub mod bench;
+pub mod chat;
 pub mod eval;
 pub mod generate;
 pub mod image;
@@ -18,6 +20,7 @@ pub mod summarize;
 pub mod tokenize;
 pub mod tune;
 pub mod verify;
+pub mod voice;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -148,13 +151,16 @@ impl EvictionArgs {
     }
 }
 
+/// Tokens that attention sees in a conversation, where nothing else is asked for: a host has the memory.
+const CHAT_WINDOW: u32 = 4096;
+
 /// What a session remembers, and how much it computes at once.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PlanArgs {
     /// The window and the beams of this board's firmware, where they aren't named [default: those of most boards]
     #[arg(long, value_name = "NAME", value_parser = board)]
     board: Option<&'static Board>,
-    /// Tokens that attention sees, beside the sinks [default: 256, as on boards]
+    /// Tokens that attention sees, beside the sinks [default: 256, as on boards; 4096 with a chat template]
     #[arg(long, value_parser = whole::<u32>)]
     window: Option<u32>,
     /// First tokens that attention sees for ever (attention sinks)
@@ -190,6 +196,14 @@ impl PlanArgs {
         Ok(options.state(self.state.width()).eviction(eviction))
     }
 
+    /// As [`PlanArgs::options`], for conversations.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn options_for_chat(&self) -> Result<Options> {
+        self.options_for(self.board.map_or(CHAT_WINDOW, |board| board.window))
+    }
+
     /// The beams where no other number is asked for.
     pub fn beams(&self) -> u32 {
         self.board.map_or(DEFAULT_BEAMS, |board| board.beams)
@@ -216,6 +230,11 @@ pub struct BeamsArgs {
 }
 
 impl BeamsArgs {
+    /// Whether no number was asked for.
+    pub fn is_default(&self) -> bool {
+        self.beams.is_none()
+    }
+
     /// Their number for summaries of at most `max_tokens`, where tokens are chosen by `sampler` otherwise.
     pub fn count(&self, plan: &PlanArgs, sampler: &SamplerArgs, max_tokens: usize) -> Result<u32> {
         let single = !sampler.is_default()? || max_tokens > MAX_SUMMARY;

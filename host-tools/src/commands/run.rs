@@ -1,5 +1,6 @@
 //! `jamlet run`.
 
+use super::ask::Ask;
 use super::generate::{Answer, answer, write};
 use super::image::ModelArgs;
 use super::sampling::{Chosen, SamplerArgs};
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use jamlet::kernels::Kernels;
 use jamlet::{Model, RewindPoints, Sampler, Session};
+use jamlet_tools::chat::ChatTemplate;
 use jamlet_tools::cores::{heads_at_once, on_threads};
 use jamlet_tools::frame::Frame;
 use jamlet_tools::input::{Input, check_whole};
@@ -41,6 +43,15 @@ pub struct Run {
     /// Put the model's prompt template around the text
     #[arg(short, long)]
     template: bool,
+    /// Answer the text as a message of a conversation, by the model's chat template: see `jamlet chat`
+    #[arg(long, conflicts_with_all = ["interactive", "template", "bos", "no_bos"])]
+    chat: bool,
+    /// With --chat: what the model is told first
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
+    /// With --chat: don't show what the model thinks before it answers
+    #[arg(long, requires = "chat")]
+    hide_thinking: bool,
     /// Begin with the model's token for that [default: as its tokenizer or template does]
     #[arg(long, conflicts_with = "no_bos")]
     bos: bool,
@@ -66,6 +77,9 @@ impl Run {
     pub fn run(&self) -> Result<()> {
         let file = self.image.open()?;
         let model = file.model()?;
+        if self.chat {
+            return self.answer(&model, file.name());
+        }
         let mut workspace =
             HostWorkspace::new(&model, self.plan.options()?.heads_at_once(heads_at_once(self.threads.count())))?;
         let mut sampler = self.sampler.plain(&model)?;
@@ -83,6 +97,26 @@ impl Run {
                 false => Ok(()),
             }
         })
+    }
+
+    /// Answers a message.
+    fn answer(&self, model: &Model<'_>, name: &str) -> Result<()> {
+        let ask = Ask {
+            template: &ChatTemplate::of(model, name)?,
+            system: self.system.as_deref(),
+            options: self.plan.options_for_chat()?,
+            threads: self.threads.count(),
+            limit: self.max_tokens,
+            hide_thinking: self.hide_thinking,
+            quiet: self.json,
+        };
+        let mut sampler = self.sampler.plain(model)?;
+        let text = self.text()?.read_all()?;
+        let spoken = ask.ask(model, &mut sampler, &String::from_utf8_lossy(&text))?;
+        match self.json {
+            true => print_json(&Report { answer: spoken, sampling: self.sampler.values(model)? }),
+            false => Ok(()),
+        }
     }
 
     /// The text to continue.
@@ -147,9 +181,9 @@ impl Run {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report {
+struct Report<A> {
     #[serde(flatten)]
-    answer: Answer,
+    answer: A,
     /// How tokens were chosen.
     sampling: BTreeMap<&'static str, Chosen>,
 }

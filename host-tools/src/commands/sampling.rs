@@ -1,4 +1,4 @@
-//! How tokens are chosen: the options of `run`, `summarize` and `score`, each refused where it is out of range or does nothing.
+//! How tokens are chosen: the options of `run`, `chat`, `summarize` and `score`, each refused where it is out of range or does nothing.
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
@@ -12,22 +12,22 @@ use std::collections::BTreeMap;
 /// How tokens are chosen.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SamplerArgs {
-    /// 0 always takes the most probable token [default: in run what the image says, else 0]
+    /// 0 always takes the most probable token [default: in run and chat what the image says, else 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f32>,
-    /// Only the so many most probable tokens, at most 64; 0 for 64 [default: in run what the image says, else 0]
+    /// Only the so many most probable tokens, at most 64; 0 for 64 [default: in run and chat what the image says, else 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     top_k: Option<i64>,
-    /// Only the most probable tokens that together have this probability [default: in run what the image says, else 1]
+    /// Only the most probable tokens that together have this probability [default: in run and chat what the image says, else 1]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f32>,
-    /// Only tokens with at least this share of the best one's probability [default: in run what the image says, else 0]
+    /// Only tokens with at least this share of the best one's probability [default: in run and chat what the image says, else 0]
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     min_p: Option<f32>,
-    /// Makes tokens that were chosen before less probable; 1 is off [default: in run what the image says, else 1]
+    /// Makes tokens that were chosen before less probable; 1 is off [default: in run and chat what the image says, else 1]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     repetition_penalty: Option<f32>,
-    /// No sequence of so many tokens twice, at most 128; 0 is off [default: 0 in run, 2 in summarize]
+    /// No sequence of so many tokens twice, at most 128; 0 is off [default: 0 in run and chat, 2 in summarize]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     no_repeat_ngram: Option<i64>,
     /// The same seed gives the same tokens, on every board

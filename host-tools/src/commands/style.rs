@@ -2,7 +2,7 @@
 
 use super::positive;
 use super::sampling::SamplerArgs;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use jamlet::SummaryOptions;
 use jamlet::summary::Style;
@@ -13,9 +13,9 @@ pub struct StyleArgs {
     /// Quoted, compressed or rewritten
     #[arg(long, value_enum, default_value = "auto")]
     style: StyleArg,
-    /// Longest line that the model writes, in tokens
-    #[arg(short = 'n', long, default_value_t = 64, value_parser = positive)]
-    max_tokens: usize,
+    /// Longest line that the model writes, in tokens [default: 64; 512 where a chat model is asked, thinking included]
+    #[arg(short = 'n', long, value_parser = positive)]
+    max_tokens: Option<usize>,
     /// Rewrite without a preference for the text's words: names may be made up then
     #[arg(long)]
     ungrounded: bool,
@@ -34,7 +34,26 @@ enum StyleArg {
     Quote,
 }
 
+/// Tokens of a line where nothing else is asked for.
+const LINE: usize = 64;
+/// Tokens of a chat model's answer where nothing else is asked for.
+const ANSWER: usize = 512;
+
 impl StyleArgs {
+    /// Whether the model may write the summary in its own words.
+    pub fn may_write(&self) -> bool {
+        matches!(self.style, StyleArg::Auto | StyleArg::Rewrite)
+    }
+
+    /// Most tokens of a chat model's answer.
+    ///
+    /// # Errors
+    /// For an option that does nothing there.
+    pub fn answer(&self) -> Result<usize> {
+        ensure!(!self.ungrounded, "--ungrounded does nothing where a chat model is asked: its words are its own");
+        Ok(self.max_tokens.unwrap_or(ANSWER))
+    }
+
     /// As the engine has it. What only a rewrite can have asks for one: tokens that are chosen otherwise, or without the text.
     pub fn options(&self, sampler: &SamplerArgs) -> Result<SummaryOptions> {
         let only_rewritten = self.ungrounded || !sampler.is_default()?;
@@ -45,6 +64,6 @@ impl StyleArgs {
             StyleArg::Compress => Style::Compress,
             StyleArg::Quote => Style::Quote,
         };
-        Ok(SummaryOptions::new().style(style).limit(self.max_tokens).grounded(!self.ungrounded))
+        Ok(SummaryOptions::new().style(style).limit(self.max_tokens.unwrap_or(LINE)).grounded(!self.ungrounded))
     }
 }

@@ -1,24 +1,30 @@
 //! `jamlet summarize`.
 
+use super::ask::Ask;
 use super::generate::{Answer, Output};
 use super::image::ModelArgs;
 use super::sampling::SamplerArgs;
 use super::style::StyleArgs;
+use super::voice::Spoken;
 use super::{BeamsArgs, FormatArgs, PlanArgs, ThreadsArgs, print_json};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
+use jamlet::image::features;
 use jamlet::kernels::Kernels;
 use jamlet::summary::{Line, Listener, MOST_LINES, Step, SummaryError};
-use jamlet::{Session, Summarizer};
+use jamlet::{Model, Session, Summarizer};
+use jamlet_tools::chat::summary::{PROMPT, ask};
+use jamlet_tools::chat::{ChatTemplate, End};
 use jamlet_tools::cores::{heads_at_once, on_threads};
+use jamlet_tools::hf::tokenizer::SUMMARY;
 use jamlet_tools::numbers::one_to;
 use jamlet_tools::prose;
 use jamlet_tools::summary::How;
 use jamlet_tools::workspace::HostWorkspace;
 use jamlet_tools::{memory, progress, summary};
 use serde::Serialize;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -37,6 +43,9 @@ pub struct Summarize {
     /// Lines of the summary, at most 7 [default: 1 for a text of up to 1,500 bytes, up to 7 for longer ones]
     #[arg(long, value_name = "N", value_parser = one_to::<{ MOST_LINES as u32 }, u8>)]
     lines: Option<u8>,
+    /// What a chat model is asked, with {text} where the text stands [default: for a few sentences]
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
@@ -55,6 +64,18 @@ impl Summarize {
     pub fn run(&self) -> Result<()> {
         let file = self.image.open()?;
         let model = file.model()?;
+        if let Some(template) = self.chat_template(&model)? {
+            return self.ask(&model, &template);
+        }
+        ensure!(
+            self.prompt.is_none(),
+            "--prompt does nothing here: {} isn't asked, since {}",
+            file.name(),
+            match self.style.may_write() {
+                true => "it was made to summarize or has no chat template",
+                false => "--style says that its words aren't wanted",
+            }
+        );
         let asked = self.style.options(&self.sampler)?.lines(self.lines.unwrap_or(0).into());
         let beams = self.beams.count(&self.plan, &self.sampler, asked.limit)?;
         let options = self.plan.options()?.heads_at_once(heads_at_once(self.threads.count())).beams(beams);
@@ -70,6 +91,46 @@ impl Summarize {
             && let Some(note) = note(&answer)
         {
             eprintln!("{note}");
+        }
+        Ok(())
+    }
+
+    /// The template of a chat model that is to be asked: one that wasn't made to summarize.
+    fn chat_template(&self, model: &Model<'_>) -> Result<Option<ChatTemplate>> {
+        let summarizes = |model: &Model<'_>| {
+            model.header().has(features::SUMMARY)
+                || model.tokenizer().is_some_and(|tokenizer| tokenizer.added_token(SUMMARY).is_some())
+        };
+        match self.style.may_write() && !summarizes(model) {
+            true => ChatTemplate::find(model),
+            false => Ok(None),
+        }
+    }
+
+    /// Asks a chat model. It reads the text whole.
+    fn ask(&self, model: &Model<'_>, template: &ChatTemplate) -> Result<()> {
+        ensure!(self.lines.is_none(), "--lines does nothing where a chat model is asked; --prompt can say how long");
+        ensure!(self.beams.is_default(), "--beams does nothing where a chat model is asked: it writes one answer");
+        let limit = self.style.answer()?;
+        let question = Ask {
+            template,
+            system: None,
+            options: self.plan.options_for_chat()?,
+            threads: self.threads.count(),
+            limit,
+            hide_thinking: true,
+            quiet: self.json,
+        };
+        let mut sampler = self.sampler.plain(model)?;
+        let mut text = Vec::new();
+        prose::open(self.file.as_deref(), self.format.format())?.read_to_end(&mut text).context("reading the text")?;
+        let message = ask(self.prompt.as_deref().unwrap_or(PROMPT), String::from_utf8_lossy(&text).trim());
+        let spoken = question.ask(model, &mut sampler, &message)?;
+        if self.json {
+            return print_json(&Asked { way: "chat", spoken });
+        }
+        if spoken.end == End::Limit && spoken.answer.text.is_empty() {
+            bail!("after {limit} tokens the model still thinks; -n lets it write more");
         }
         Ok(())
     }
@@ -112,6 +173,15 @@ impl Summarize {
             },
         })
     }
+}
+
+/// A chat model's summary, for `--json`.
+#[derive(Serialize)]
+struct Asked {
+    /// How it was made.
+    way: &'static str,
+    #[serde(flatten)]
+    spoken: Spoken,
 }
 
 /// A summary, for `--json`.

@@ -1,5 +1,7 @@
 //! The `jamlet` command as it is run, and what the README says of it.
 
+mod chat;
+mod chat_model;
 mod commands;
 mod options;
 mod outputs;
