@@ -8,7 +8,7 @@
 mod random;
 
 use jamlet::kernels::{Columns, Kernels, Quantized, Scan, StateScalar};
-use jamlet::matrix::{QMatrix, groups, padded_cols, tile_bytes};
+use jamlet::matrix::{Bits, QMatrix, groups, padded_cols};
 use jamlet::{Model, Options, Plan, Sampler, Session, StateWidth};
 use random::Random;
 use region::{Allocation, Protection};
@@ -153,7 +153,10 @@ fn kernels(right: bool) {
         let (rows, cols, tokens) = (1 + random.below(40), 1 + random.below(200), 1 + random.below(18));
         let padded = padded_cols(cols);
         let mut length = |of: usize| if right { of } else { random.near(of) };
-        let weights = length(rows.div_ceil(8) * tile_bytes(cols, group));
+        // Half of the time in groups of 32, for which alone there are fast kernels with 4 bits.
+        let (wide, group) =
+            [(Bits::Eight, group), (Bits::Four, 32), (Bits::Eight, group), (Bits::Four, group)][tokens % 4];
+        let weights = length(rows.div_ceil(8) * wide.tile_bytes(cols, group));
         let (values, scales) = (length(tokens * padded), length(tokens * groups(cols, group)));
         let (out, x_cols, x_group) = (length(tokens * rows), length(padded), length(group));
         let weights: Vec<u8> = random.bytes(weights);
@@ -161,7 +164,7 @@ fn kernels(right: bool) {
         let scales = random.floats(scales);
         everywhere(
             |k, end| {
-                let w = QMatrix::new(p0.place(&weights, end), rows, cols, group);
+                let w = QMatrix::new(p0.place(&weights, end), wide, rows, cols, group);
                 let (values, scales) = (p1.place(&values, end), p2.place(&scales, end));
                 let out = p3.place(&vec![0.5f32; out], end);
                 k.matmul(&w, &Quantized { values, scales, cols: x_cols, group: x_group }, out);

@@ -3,7 +3,7 @@
 mod random;
 
 use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, StateScalar, WeightedHead};
-use jamlet::matrix::{QMatrix, encode, groups, padded_cols, tile_bytes};
+use jamlet::matrix::{Bits, NIBBLE_GROUP, QMatrix, decode_nibbles, encode, encode_nibbles, groups, padded_cols};
 use random::Random;
 
 /// What the tests draw.
@@ -76,7 +76,14 @@ fn same(right: &[f32], found: &[f32], what: &str) {
 }
 
 /// A matrix in tiles whose weights are drawn by `weight`.
-fn matrix(rows: usize, cols: usize, group: usize, random: &mut Random, weight: fn(&mut Random) -> i8) -> Vec<u8> {
+fn matrix(
+    bits: Bits,
+    rows: usize,
+    cols: usize,
+    group: usize,
+    random: &mut Random,
+    weight: fn(&mut Random) -> i8,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..rows.div_ceil(8) {
         for part in 0..groups(cols, group) {
@@ -91,12 +98,15 @@ fn matrix(rows: usize, cols: usize, group: usize, random: &mut Random, weight: f
                 bytes.extend(scale.to_le_bytes());
             }
             let width = group.min(padded_cols(cols) - part * group);
-            for _ in 0..width / 4 * 8 {
-                bytes.extend(encode([0; 4].map(|_: i8| weight(random))));
+            for _ in 0..width / bits.block_cols() * 8 {
+                bytes.extend(match bits {
+                    Bits::Eight => encode([0; 4].map(|_: i8| weight(random))),
+                    Bits::Four => encode_nibbles([0; 8].map(|_: i8| weight(random) >> 4)),
+                });
             }
         }
     }
-    assert_eq!(bytes.len(), rows.div_ceil(8) * tile_bytes(cols, group));
+    assert_eq!(bytes.len(), rows.div_ceil(8) * bits.tile_bytes(cols, group));
     bytes
 }
 
@@ -131,11 +141,18 @@ fn matmul() {
         // More tiles than eight tokens are taken through at once.
         (133, 96, 32),
     ];
-    for (rows, cols, group) in shapes {
-        for tokens in (1..=9).chain([15, 16, 17, 33]) {
+    // What 4 bits add: groups cut short by 8, 16 and 24 columns, and other groups than an image has.
+    let nibbles = [(8, 8), (1, 1), (9, 24), (23, 100), (40, 72), (8, 2048), (128, 256), (7, 40), (24, 88), (133, 96)];
+    let nibbles = nibbles.into_iter().chain([(24, 2088), (9, 1056), (9, 16_424)]);
+    let nibbles = nibbles.map(|(rows, cols)| (Bits::Four, rows, cols, NIBBLE_GROUP));
+    let nibbles = nibbles.chain([(Bits::Four, 9, 72, 16), (Bits::Four, 9, 264, 256)]);
+    let shapes = shapes.into_iter().map(|(rows, cols, group)| (Bits::Eight, rows, cols, group));
+    for (bits, rows, cols, group) in shapes.chain(nibbles) {
+        // Boards have no room for many wide tokens.
+        for tokens in (1..=9).chain([15, 16, 17, 33]).filter(|tokens| tokens * cols < 150_000) {
             let kind = random.below(weights.len());
-            let bytes = matrix(rows, cols, group, random, weights[kind]);
-            let w = QMatrix::new(&bytes, rows, cols, group);
+            let bytes = matrix(bits, rows, cols, group, random, weights[kind]);
+            let w = QMatrix::new(&bytes, bits, rows, cols, group);
             let padded = padded_cols(cols);
             let extreme = random.below(2) == 0;
             let values: Vec<i8> = (0..tokens * padded)
@@ -149,7 +166,7 @@ fn matmul() {
             for kernels in others() {
                 let mut found = vec![7.0; tokens * rows];
                 kernels.matmul(&w, &x, &mut found);
-                same(&right, &found, &format!("{kernels:?}: {tokens} x {rows} x {cols} in {group}"));
+                same(&right, &found, &format!("{kernels:?}: {bits:?}, {tokens} x {rows} x {cols} in {group}"));
             }
         }
     }
@@ -159,22 +176,35 @@ fn matmul() {
 fn matmul_is_what_it_says() {
     let random = &mut Random(2);
     let (rows, cols, group) = (11, 44, 32);
-    let bytes = matrix(rows, cols, group, random, |random| (random.below(255) as i32 - 127) as i8);
-    let w = QMatrix::new(&bytes, rows, cols, group);
-    let values: Vec<i8> = (0..padded_cols(cols)).map(|_| (random.below(255) as i32 - 127) as i8).collect();
-    let mut row = vec![0.0; padded_cols(cols)];
-    let mut y = vec![0.0; rows];
-    let x = Quantized { values: &values, scales: &[1.0, 0.5], cols: padded_cols(cols), group };
-    for kernels in Kernels::all() {
-        kernels.matmul(&w, &x, &mut y);
-        for (index, y) in y.iter().enumerate() {
-            w.dequantize_row(index, &mut row);
-            let terms = row.iter().zip(&values).enumerate();
-            let terms = terms.map(|(col, (w, x))| f64::from(*w) * f64::from(*x) * if col < group { 1.0 } else { 0.5 });
-            let (right, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
-            assert!((f64::from(*y) - right).abs() <= size * 1e-6, "{kernels:?}: {y} {right}");
+    for bits in [Bits::Eight, Bits::Four] {
+        let bytes = matrix(bits, rows, cols, group, random, |random| (random.below(255) as i32 - 127) as i8);
+        let w = QMatrix::new(&bytes, bits, rows, cols, group);
+        let values: Vec<i8> = (0..padded_cols(cols)).map(|_| (random.below(255) as i32 - 127) as i8).collect();
+        let mut row = vec![0.0; padded_cols(cols)];
+        let mut y = vec![0.0; rows];
+        let x = Quantized { values: &values, scales: &[1.0, 0.5], cols: padded_cols(cols), group };
+        for kernels in Kernels::all() {
+            kernels.matmul(&w, &x, &mut y);
+            for (index, y) in y.iter().enumerate() {
+                w.dequantize_row(index, &mut row);
+                let terms = row.iter().zip(&values).enumerate();
+                let terms =
+                    terms.map(|(col, (w, x))| f64::from(*w) * f64::from(*x) * if col < group { 1.0 } else { 0.5 });
+                let (right, size) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+                assert!((f64::from(*y) - right).abs() <= size * 1e-6, "{kernels:?}, {bits:?}: {y} {right}");
+            }
         }
     }
+}
+
+#[test]
+fn a_word_of_nibbles_holds_what_it_says() {
+    let weights = [-8, -1, 0, 7, 3, -5, 1, 6];
+    // u = q + 8, the first four columns in the lower halves.
+    let stored = encode_nibbles(weights);
+    assert_eq!(stored, [0xB0, 0x37, 0x98, 0xEF]);
+    assert_eq!(decode_nibbles(stored), weights);
+    assert_eq!(encode_nibbles([0; 8]), [0x88; 4]);
 }
 
 #[test]

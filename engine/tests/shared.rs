@@ -1,7 +1,7 @@
 //! Outputs that several cores write at once, each its own part: small enough for Miri, which sees every pointer.
 
 use jamlet::kernels::{Columns, Executor, Kernels, Quantized, Scan};
-use jamlet::matrix::QMatrix;
+use jamlet::matrix::{Bits, QMatrix};
 
 /// Three cores, as a thread each.
 struct Threads;
@@ -41,7 +41,7 @@ const COLS: usize = 64;
 fn a_matrix_product_on_three_cores() {
     let bytes: Vec<u8> =
         (0..ROWS.div_ceil(8) * jamlet::matrix::tile_bytes(COLS, COLS)).map(|i| (i % 61) as u8).collect();
-    let w = QMatrix::new(&bytes, ROWS, COLS, COLS);
+    let w = QMatrix::new(&bytes, Bits::Eight, ROWS, COLS, COLS);
     let values: Vec<i8> = (0..2 * COLS).map(|i| (i % 120) as i8).collect();
     let x = Quantized { values: &values, scales: &[0.5, 0.25], cols: COLS, group: COLS };
     let product = |kernels: Kernels<'_>| {

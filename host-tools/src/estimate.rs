@@ -15,7 +15,7 @@
 //! One core computes in this estimate, and computing and reading take turns. A second core, and caches that fetch ahead, make a board
 //! faster; waiting for RAM, which is not in it, slower. Nothing of this was measured on hardware.
 
-use jamlet::image::{Encoding, NONE_U16, Role, features};
+use jamlet::image::{NONE_U16, Role, features};
 use jamlet::{Model, Options};
 use jamlet_boards::{Board, Core};
 use serde::Serialize;
@@ -79,7 +79,7 @@ impl Work {
         let mut work = Self { layers: 0.0, head: 0.0, layers_bytes: 0.0, head_bytes: 0.0 };
         let share = f64::from(header.top_k) / f64::from(header.experts.max(1));
         for (spec, section) in model.image().sections() {
-            let (Encoding::Q8, Some((rows, cols))) = (spec.encoding, spec.shape) else { continue };
+            let (Some(_), Some((rows, cols))) = (spec.encoding.bits(), spec.shape) else { continue };
             let share = if spec.expert == NONE_U16 { 1.0 } else { share };
             let (macs, bytes) = (share * f64::from(rows) * f64::from(cols), share * section.bytes.len() as f64);
             match spec.role {

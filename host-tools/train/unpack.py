@@ -1,4 +1,4 @@
-"""Reads an image back to the Hugging Face folder that it was packed from, its weights rounded to what int8 has.
+"""Reads an image back to the Hugging Face folder that it was packed from, its weights rounded to what 8 or 4 bits have.
 
     unpack.py IMAGE.jamlet FOLDER
 
@@ -27,7 +27,7 @@ HEADER = struct.Struct("<8sIIQ15IfIf32x")
 SECTION = struct.Struct("<HHHHIIQQ")
 NO_LAYER = 0xFFFF
 TOKENIZER_VERSION, TOKENIZER_HEADER = 2, 48
-F32, Q8 = 1, 2
+F32, Q8, Q4 = 1, 2, 4
 TILE_ROWS, TILE_COLS = 8, 4
 EMBEDDING, FINAL_NORM, TOKENIZER_ROLE = 1, 2, 4
 IN_X, IN_Z, CONV, MAMBA_A = 17, 18, 20, 28
@@ -54,8 +54,8 @@ PARAMETERS = {
 }
 
 
-def dequantize(data: bytes, rows: int, cols: int, group: int) -> np.ndarray:
-    """A `Q8` section -> (rows, cols) f32."""
+def dequantize(data: bytes, encoding: int, rows: int, cols: int, group: int) -> np.ndarray:
+    """A `Q8` or `Q4` section -> (rows, cols) f32."""
     padded = -(-cols // 8) * 8
     out = np.empty((-(-rows // TILE_ROWS) * TILE_ROWS, padded), np.float32)
     at = 0
@@ -64,10 +64,15 @@ def dequantize(data: bytes, rows: int, cols: int, group: int) -> np.ndarray:
             width = min(group, padded - start)
             scales = np.frombuffer(data, "<f2", TILE_ROWS, at).astype(np.float32)
             at += 2 * TILE_ROWS
-            stored = np.frombuffer(data, np.uint8, TILE_ROWS * width, at).reshape(-1, TILE_ROWS, TILE_COLS).copy()
-            at += TILE_ROWS * width
-            stored[:, :, ::2] ^= 0x80
-            weights = stored.view(np.int8).astype(np.float32).transpose(1, 0, 2).reshape(TILE_ROWS, width)
+            size = TILE_ROWS * width if encoding == Q8 else TILE_ROWS * width // 2
+            stored = np.frombuffer(data, np.uint8, size, at).reshape(-1, TILE_ROWS, TILE_COLS).copy()
+            at += size
+            if encoding == Q8:
+                stored[:, :, ::2] ^= 0x80
+                weights = stored.view(np.int8)
+            else:
+                weights = np.concatenate([stored & 15, stored >> 4], axis=2).astype(np.int8) - 8
+            weights = weights.astype(np.float32).transpose(1, 0, 2).reshape(TILE_ROWS, width)
             out[tile : tile + TILE_ROWS, start : start + width] = weights * scales[:, None]
     return out[:rows, :cols]
 
@@ -97,8 +102,8 @@ class Image:
 
     def matrix(self, role: int, layer: int = NO_LAYER) -> torch.Tensor:
         encoding, rows, cols, data = self.sections[role, layer]
-        if encoding == Q8:
-            found = dequantize(data, rows, cols, self.group)
+        if encoding in (Q8, Q4):
+            found = dequantize(data, encoding, rows, cols, self.group)
         else:
             found = np.frombuffer(data, "<f4").reshape(rows, cols).copy()
         return torch.from_numpy(np.ascontiguousarray(found))

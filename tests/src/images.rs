@@ -6,7 +6,7 @@ use jamlet::kernels::Kernels;
 use jamlet::{Eviction, Model, Options, Plan, Session, StateWidth};
 use jamlet_tools::hf::Weights;
 use jamlet_tools::hf::tokenizer::PromptIds;
-use jamlet_tools::pack::{self, Blobs};
+use jamlet_tools::pack::{self, Blobs, Widths};
 
 /// Bytes that lie on a multiple of 16.
 #[derive(Clone, Debug)]
@@ -46,24 +46,34 @@ impl AlignedBytes {
 pub fn pack(dir: &Path, group: u32) -> AlignedBytes {
     let weights = Weights::open(dir).expect("a checkpoint");
     let stops = weights.config().eos_token_ids.clone();
-    pack_weights(&weights, stops, group)
+    pack_weights(&weights, stops, pack::Options { group, ..pack::Options::default() })
 }
 
-/// The same, where every fifth token ends an answer.
+/// The same with 4 bits a weight, where no matrix has a reason for more.
+///
+/// # Panics
+/// As [`pack`].
+pub fn pack_nibbles(dir: &Path) -> AlignedBytes {
+    let weights = Weights::open(dir).expect("a checkpoint");
+    let stops = weights.config().eos_token_ids.clone();
+    pack_weights(&weights, stops, pack::Options { bits: Widths::FOUR, ..pack::Options::default() })
+}
+
+/// The same in 8 bits, where every fifth token ends an answer.
 ///
 /// # Panics
 /// As [`pack`].
 pub fn pack_with_many_stops(dir: &Path, group: u32) -> AlignedBytes {
     let weights = Weights::open(dir).expect("a checkpoint");
     let stops = (0..weights.config().vocab_size as u32).step_by(5).collect();
-    pack_weights(&weights, stops, group)
+    pack_weights(&weights, stops, pack::Options { group, ..pack::Options::default() })
 }
 
-fn pack_weights(weights: &Weights, stops: Vec<u32>, group: u32) -> AlignedBytes {
+fn pack_weights(weights: &Weights, stops: Vec<u32>, options: pack::Options) -> AlignedBytes {
     let prompt = PromptIds { stops, ..PromptIds::default() }.section();
     let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let out = tempfile::NamedTempFile::new().expect("a temporary file");
-    pack::pack(weights, &blobs, pack::Options { group }, out.path(), |_, _| ()).expect("an image");
+    pack::pack(weights, &blobs, options, out.path(), |_, _| ()).expect("an image");
     AlignedBytes::new(&std::fs::read(out.path()).expect("the image"))
 }
 

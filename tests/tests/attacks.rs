@@ -64,6 +64,12 @@ fn import(dir: &Path, with_tokenizer: bool) -> Result<()> {
     let weights = Weights::open(dir)?;
     let prompt = PromptIds::default().section();
     let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
-    pack::pack(&weights, &blobs, pack::Options { group: 8 }, &dir.join("image"), |_, _| ())?;
+    pack::pack(
+        &weights,
+        &blobs,
+        pack::Options { group: 8, ..pack::Options::default() },
+        &dir.join("image"),
+        |_, _| (),
+    )?;
     Ok(())
 }

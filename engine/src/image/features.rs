@@ -25,5 +25,9 @@ pub const SAMPLING: u32 = 1 << 7;
 /// The image says how its summaries are chosen.
 pub const SUMMARY: u32 = 1 << 8;
 
+/// Some matrices have 4 bits a weight, see [`crate::image::Encoding::Q4`]; the group size is 32.
+pub const FOUR_BITS: u32 = 1 << 10;
+
 /// All bits that this version knows.
-pub const KNOWN: u32 = TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA | TEMPLATE | SAMPLING | SUMMARY;
+pub const KNOWN: u32 =
+    TIED | PROJ_BIAS | TOKENIZER | SIGNED | BAKED | PLAIN_MAMBA | TEMPLATE | SAMPLING | SUMMARY | FOUR_BITS;

@@ -1,6 +1,7 @@
 //! Header and layer table, readable in a `const fn`.
 
 use super::{ImageError, MAGIC, NONE_U32, VERSION, features, field};
+use crate::matrix::NIBBLE_GROUP;
 
 /// What mixes tokens in a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,6 +235,10 @@ impl Header {
         }
         if !self.group.is_multiple_of(8) {
             return Err(ImageError::Multiple { name: "group_size", found: self.group, of: 8 });
+        }
+        if self.has(features::FOUR_BITS) && self.group as usize != NIBBLE_GROUP {
+            let right = NIBBLE_GROUP as u64;
+            return Err(ImageError::Field { name: "group_size", found: self.group as u64, min: right, max: right });
         }
         if let Some(bos) = self.bos
             && bos >= self.vocab

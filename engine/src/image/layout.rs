@@ -1,8 +1,7 @@
 //! Which sections an image has, in which order and shape: implied by header and layer table.
 
 use super::roles::{Part, roles_of};
-use super::{Encoding, FeedForward, Header, LayerKind, Mixer, NONE_U16, Role};
-use crate::matrix::tile_bytes;
+use super::{Encoding, FeedForward, Header, LayerKind, Mixer, NONE_U16, Role, features};
 
 /// A section as header and layers imply it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +12,7 @@ pub struct SectionSpec {
     pub layer: u16,
     /// Its expert, or [`NONE_U16`].
     pub expert: u16,
-    /// How its numbers are stored.
+    /// How its numbers are stored: a matrix as `Q8` unless the image says otherwise, see [`SectionSpec::stored_as`].
     pub encoding: Encoding,
     /// Rows and columns, or `None` where the section decides: text of any length.
     pub shape: Option<(u32, u32)>,
@@ -25,9 +24,23 @@ impl SectionSpec {
         let (rows, cols) = self.shape?;
         Some(match self.encoding {
             Encoding::F32 => 4 * u64::from(rows) * u64::from(cols),
-            Encoding::Q8 => u64::from(rows.div_ceil(8)) * tile_bytes(cols as usize, header.group as usize) as u64,
+            Encoding::Q8 | Encoding::Q4 => {
+                let bits = self.encoding.bits().unwrap_or_default();
+                u64::from(rows.div_ceil(8)) * bits.tile_bytes(cols as usize, header.group as usize) as u64
+            }
             Encoding::Bytes => u64::from(cols),
         })
+    }
+
+    /// The same where a matrix is stored in another encoding than `Q8`; where the header leaves no choice, what it implies.
+    #[must_use]
+    pub fn stored_as(self, encoding: Option<Encoding>, header: &Header) -> Self {
+        match (self.encoding, encoding) {
+            (Encoding::Q8, Some(Encoding::Q4)) if header.has(features::FOUR_BITS) => {
+                Self { encoding: Encoding::Q4, ..self }
+            }
+            _ => self,
+        }
     }
 }
 

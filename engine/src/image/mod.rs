@@ -65,8 +65,9 @@
 //! | 16 | u64 | offset from the start of the file |
 //! | 24 | u64 | length in bytes |
 //!
-//! Which sections exist, their order and their shapes follow from header and layer table alone (see `image/roles.rs`);
-//! the table must say the same. Sections follow each other without holes: each begins at the first multiple of 64
+//! Which sections exist, their order, their shapes and their encodings follow from header and layer table alone (see
+//! `image/roles.rs`); the table must say the same. With [`features::FOUR_BITS`] it decides for each matrix whether it is `Q8` or
+//! `Q4`, and at least one is `Q4`. Sections follow each other without holes: each begins at the first multiple of 64
 //! after the end of the one before.
 //!
 //! ## Encodings
@@ -79,6 +80,11 @@
 //!   columns store q, even ones q + 128: their top bit is flipped. Then two neighbouring bytes, read as one 16-bit number,
 //!   are 256·q₁ + (q₀ + 128) without a borrow, which lets processors that multiply 16 bits at a time unpack half as
 //!   often; the others flip one bit of every other byte. Padding, like any weight of zero, is 80 00 80 00.
+//! * `Q4` (`matrix/tile.rs`): a matrix of 4 bits a weight, laid out as `Q8` is, in groups of 32, but for every 8 columns of a
+//!   group there are 4 bytes of each of the 8 rows. A weight is its row's scale times a number q from −8 to 7, stored as
+//!   u = q + 8; byte j of the four has column j's u in its lower half and column j + 4's in its upper half. So each half of such
+//!   a word is four neighbouring columns, one a byte, as processors that multiply bytes take them, and `x & 000F000F` of the
+//!   word shifted by 0, 4, 8 and 12 bits gives the weights two by two to those that multiply 16 bits. Padding is 88.
 //! * `Bytes`: 1 × length bytes with a format of their own.
 //!
 //! ## Prompt, template and sampling
@@ -119,6 +125,8 @@ pub use header::{FeedForward, Header, LayerKind, Mixer};
 pub(crate) use roles::EXPERT_SECTIONS;
 pub use roles::Role;
 pub use sections::{Image, Section, Signed};
+
+use crate::matrix::Bits;
 
 /// First eight bytes of every image.
 pub const MAGIC: [u8; 8] = *b"\x93JAMLET\n";
@@ -192,6 +200,30 @@ pub enum Encoding {
     Q8 = 2,
     /// Opaque bytes.
     Bytes = 3,
+    /// 4 bits a weight in row tiles with f16 scales per group of 32. An image with it has [`features::FOUR_BITS`].
+    Q4 = 4,
+}
+
+impl Encoding {
+    /// From the section table.
+    const fn read(number: u16) -> Option<Self> {
+        match number {
+            1 => Some(Self::F32),
+            2 => Some(Self::Q8),
+            3 => Some(Self::Bytes),
+            4 => Some(Self::Q4),
+            _ => None,
+        }
+    }
+
+    /// Bits of a weight, where it is that of a quantized matrix.
+    pub const fn bits(self) -> Option<Bits> {
+        match self {
+            Self::Q8 => Some(Bits::Eight),
+            Self::Q4 => Some(Bits::Four),
+            Self::F32 | Self::Bytes => None,
+        }
+    }
 }
 
 /// Why bytes are not an image that this crate can run.

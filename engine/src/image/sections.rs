@@ -2,7 +2,9 @@
 
 use super::header::{u16_at, u32_at, u64_at};
 use super::layout::{SectionSpec, layer_sections, model_sections};
-use super::{Encoding, Header, IMAGE_ALIGN, ImageError, LayerKind, Role, SECTION_ALIGN, SIGNATURE_BYTES, crc, field};
+use super::{
+    Encoding, Header, IMAGE_ALIGN, ImageError, LayerKind, Role, SECTION_ALIGN, SIGNATURE_BYTES, crc, features, field,
+};
 use core::ops::Range;
 
 /// An image whose structure was checked: header, layers, section table and padding.
@@ -28,13 +30,15 @@ pub struct Section<'m> {
     pub rows: usize,
     /// Columns.
     pub cols: usize,
-    /// What it holds, in the encoding that its role implies.
+    /// How its numbers are stored.
+    pub encoding: Encoding,
+    /// What it holds.
     pub bytes: &'m [u8],
 }
 
 impl Section<'_> {
     /// No rows and no bytes.
-    pub(crate) const EMPTY: Self = Self { rows: 0, cols: 0, bytes: &[] };
+    pub(crate) const EMPTY: Self = Self { rows: 0, cols: 0, encoding: Encoding::Bytes, bytes: &[] };
 }
 
 impl<'m> Image<'m> {
@@ -78,7 +82,15 @@ impl<'m> Image<'m> {
 
     /// Walks the sections that header and layers imply beside the section table.
     fn check_sections(&self, end: u64) -> Result<(), ImageError> {
-        let mut walk = Walk { image: self, index: 0, offset: self.header.tables_end() as u64, end };
+        let mut walk = Walk {
+            image: self,
+            index: 0,
+            offset: self.header.tables_end() as u64,
+            end,
+            features: self.header.features,
+        };
+        // Taken back by the first matrix that needs it.
+        walk.features &= !features::FOUR_BITS;
         for expected in model_sections(&self.header) {
             walk.check(&expected)?;
         }
@@ -140,6 +152,7 @@ impl<'m> Image<'m> {
         Section {
             rows: u32_at(entry, field::SECTION_ROWS) as usize,
             cols: u32_at(entry, field::SECTION_COLS) as usize,
+            encoding: Encoding::read(u16_at(entry, field::SECTION_ENCODING)).unwrap_or(Encoding::Bytes),
             bytes,
         }
     }
@@ -166,7 +179,10 @@ impl<'m> Image<'m> {
         let layers = (0..self.header.layers).filter_map(|index| Some((index, self.layer(index)?)));
         let layers = layers.flat_map(|(index, kind)| layer_sections(&self.header, index as u16, kind));
         let all = model_sections(&self.header).chain(layers);
-        all.enumerate().map(|(index, expected)| (expected, self.section(index as u32)))
+        all.enumerate().map(|(index, expected)| {
+            let section = self.section(index as u32);
+            (expected.stored_as(Some(section.encoding), &self.header), section)
+        })
     }
 
     /// Indices of a layer's sections; none past the last layer.
@@ -188,6 +204,8 @@ struct Walk<'a, 'm> {
     offset: u64,
     /// End of the content: where the checksum begins.
     end: u64,
+    /// Features that the header must have.
+    features: u32,
 }
 
 impl Walk<'_, '_> {
@@ -202,6 +220,11 @@ impl Walk<'_, '_> {
         let Some(entry) = self.image.bytes.get(at..at + field::SECTION_BYTES) else {
             return Err(ImageError::Truncated { needed: self.end, found: self.image.bytes.len() as u64 });
         };
+        let encoding = Encoding::read(u16_at(entry, field::SECTION_ENCODING));
+        let expected = &expected.stored_as(encoding, header);
+        if expected.encoding == Encoding::Q4 {
+            self.features |= features::FOUR_BITS;
+        }
         for (name, at, right) in [
             ("role", field::SECTION_ROLE, expected.role as u16),
             ("layer", field::SECTION_LAYER, expected.layer),
@@ -258,6 +281,10 @@ impl Walk<'_, '_> {
         let (found, right) = (u64::from(self.image.header.sections), u64::from(self.index));
         if found != right {
             return Err(ImageError::Field { name: "section count", found, min: right, max: right });
+        }
+        let (found, right) = (u64::from(self.image.header.features), u64::from(self.features));
+        if found != right {
+            return Err(ImageError::Field { name: "features", found, min: right, max: right });
         }
         // The last section may be followed by zeros up to a multiple of 4, which aligns the checksum.
         let end = self.offset.next_multiple_of(4);

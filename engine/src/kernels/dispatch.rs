@@ -16,7 +16,7 @@ use super::portable;
 use super::wasm::simd128;
 #[cfg(target_arch = "x86_64")]
 use super::x86::{avx2, avx512};
-use crate::matrix::{QMatrix, TILE_ROWS};
+use crate::matrix::{Bits, QMatrix, TILE_ROWS};
 use crate::planned::planned;
 use core::fmt;
 use core::num::NonZeroUsize;
@@ -210,7 +210,11 @@ impl Kernels<'_> {
             let (first, count) = (first * TILE_ROWS, count * TILE_ROWS);
             // SAFETY: no two shares have a row of the matrix, which is a column of the output, in common.
             let out = unsafe { out.part(first, count) };
-            call!(self.isa, matmul(&w.slice_rows(first, count), x, out));
+            let w = w.slice_rows(first, count);
+            match w.bits() {
+                Bits::Eight => call!(self.isa, matmul(&w, x, out)),
+                Bits::Four => call!(self.isa, matmul_q4(&w, x, out)),
+            }
         });
     }
 

@@ -5,8 +5,10 @@
 //!
 //! # The contract
 //!
-//! * **Integers are exact.** A stored weight is a byte that [`crate::matrix::decode`] turns into int8. Products of two int8 are summed in i32. The group size is at most 1,024, so a group's sum is
-//!   at most 1,024 · 127² < 2²⁴: it fits an i32 in any order of summation, and its conversion to f32 is exact.
+//! * **Integers are exact.** A stored weight is a byte that [`crate::matrix::decode`] turns into int8, or half a byte that
+//!   [`crate::matrix::decode_nibbles`] turns into −8 to 7. Products of two int8 are summed in i32. The group size is at most
+//!   1,024, so a group's sum is at most 1,024 · 127² < 2²⁴: it fits an i32 in any order of summation, and its conversion to
+//!   f32 is exact. A kernel may multiply weights of 4 bits as the u = q + 8 that are stored, and take `8·Σx` of the group off.
 //! * **Every f32 operation is named**, with its order: `+ − × ÷` and square root, each rounded to nearest even. Nothing is
 //!   contracted to a fused multiply-add, and nothing is reassociated. Subnormals are computed, not flushed.
 //! * **Sums over a vector** (of squares, of a dot product, of softmax) use eight lanes: lane `i` sums the
@@ -27,7 +29,7 @@
 //! | kernel | computes |
 //! |---|---|
 //! | `quantize` | per group: `scale = max\|x\| · (1/127)`, `q = round(x · (127 / max\|x\|))` |
-//! | `matmul` | `y = Σ_groups f32(Σ w·q) × (w_scale × q_scale)` |
+//! | `matmul`, `matmul_q4` | `y = Σ_groups f32(Σ w·q) × (w_scale × q_scale)`, w in 8 bits or in 4 |
 //! | `rms_norm` | `x · (1 / sqrt(Σx²/n + ε)) · w` (Zhang and Sennrich 2019) |
 //! | `conv_silu` | causal depthwise convolution, then SiLU |
 //! | `scan` | the selective scan (Gu and Dao 2023, algorithm 2), gated |

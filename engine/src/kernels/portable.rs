@@ -5,7 +5,7 @@
 use super::cores::Columns;
 use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
 use super::operands::{Quantized, S4dScan, Scan, StateScalar};
-use crate::matrix::{Groups, QMatrix, TILE_COLS, TILE_ROWS, decode, half_to_f32};
+use crate::matrix::{Bits, Groups, NIBBLE_COLS, QMatrix, TILE_ROWS, decode, decode_nibbles, half_to_f32};
 use crate::planned::planned;
 
 /// Below this a group is taken as zero: its inverse would overflow.
@@ -91,22 +91,47 @@ pub(super) fn to_i16(x: f32) -> i16 {
 
 /// Matrix product with an int8 matrix, see [`super::Kernels::matmul`].
 #[inline(always)]
-pub fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
+pub fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+    product(w, x, out, Bits::Eight, decode);
+}
+
+/// Matrix product with a matrix of 4 bits a weight, see [`super::Kernels::matmul`].
+#[inline(always)]
+pub fn matmul_q4(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+    product::<NIBBLE_COLS>(w, x, out, Bits::Four, decode_nibbles);
+}
+
+/// Matrix product with a matrix whose rows have `N` weights in four bytes.
+#[inline(always)]
+fn product<const N: usize>(
+    w: &QMatrix<'_>,
+    x: &Quantized<'_>,
+    mut out: Columns<'_>,
+    bits: Bits,
+    decode: impl Fn([u8; 4]) -> [i8; N],
+) {
     for (index, tile) in w.tiles().enumerate() {
         for (token, (values, scales)) in x.rows().enumerate() {
-            out.write(token, index * TILE_ROWS, &tile_product(tile, values, scales, x));
+            out.write(token, index * TILE_ROWS, &tile_product(tile, values, scales, x, bits, &decode));
         }
     }
 }
 
 /// The products of one tile's eight rows with one row of activations.
 #[inline(always)]
-fn tile_product(tile: &[u8], values: &[i8], scales: &[f32], x: &Quantized<'_>) -> [f32; TILE_ROWS] {
+fn tile_product<const N: usize>(
+    tile: &[u8],
+    values: &[i8],
+    scales: &[f32],
+    x: &Quantized<'_>,
+    bits: Bits,
+    decode: impl Fn([u8; 4]) -> [i8; N],
+) -> [f32; TILE_ROWS] {
     let mut y = [0.0f32; TILE_ROWS];
-    for (index, (group, x_scale)) in Groups::new(tile, x.cols, x.group).zip(scales).enumerate() {
+    for (index, (group, x_scale)) in Groups::new(tile, bits, x.cols, x.group).zip(scales).enumerate() {
         let mut sums = [0i32; TILE_ROWS];
-        for (w, x) in group.weights.iter().zip(fours_of_group(values, index * x.group, group.weights.len())) {
-            for (sum, w) in sums.iter_mut().zip(w.as_chunks::<TILE_COLS>().0) {
+        for (w, x) in group.weights.iter().zip(of_group::<N>(values, index * x.group, group.weights.len())) {
+            for (sum, w) in sums.iter_mut().zip(w.as_chunks::<4>().0) {
                 for (w, &x) in decode(*w).into_iter().zip(x) {
                     *sum += i32::from(w) * i32::from(x);
                 }
@@ -119,10 +144,10 @@ fn tile_product(tile: &[u8], values: &[i8], scales: &[f32], x: &Quantized<'_>) -
     y
 }
 
-/// The activations of a group that begins at column `start`, `4·count` of them, by fours; none where the row is shorter.
+/// The activations of a group that begins at column `start`, `N·count` of them; none where the row is shorter.
 #[inline(always)]
-pub(super) fn fours_of_group(row: &[i8], start: usize, count: usize) -> &[[i8; TILE_COLS]] {
-    row.get(start..start + TILE_COLS * count).unwrap_or(&[]).as_chunks().0
+fn of_group<const N: usize>(row: &[i8], start: usize, count: usize) -> &[[i8; N]] {
+    row.get(start..start + N * count).unwrap_or(&[]).as_chunks().0
 }
 
 /// `1 / sqrt(mean of squares + ε)`.

@@ -207,7 +207,9 @@ impl<'m> Model<'m> {
     }
 
     fn matrix(&self, section: Option<Section<'m>>) -> QMatrix<'m> {
-        section.map_or(QMatrix::EMPTY, |s| QMatrix::new(s.bytes, s.rows, s.cols, self.header().group as usize))
+        let Some(s) = section else { return QMatrix::EMPTY };
+        let bits = s.encoding.bits().unwrap_or_default();
+        QMatrix::new(s.bytes, bits, s.rows, s.cols, self.header().group as usize)
     }
 }
 

@@ -47,6 +47,8 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     baked: Option<BakedPrompt>,
     bytes_by_kind: BTreeMap<&'static str, u64>,
+    /// How many weights the matrices have, by their bits.
+    weights_by_bits: BTreeMap<u8, u64>,
     provenance: serde_json::Value,
 }
 
@@ -114,6 +116,9 @@ impl Inspect {
         }
         writeln!(out, "  {:<20} {}", "rms_norm_eps", report.rms_norm_eps)?;
         writeln!(out, "  {:<20} {}", "head", if report.tied { "tied to the embedding" } else { "its own" })?;
+        for (bits, count) in &report.weights_by_bits {
+            writeln!(out, "  {:<20} {count}", format!("weights of {bits} bits"))?;
+        }
         report.print_tokenizer(&mut out)?;
         report.print_prompt(&mut out)?;
         if let Some(baked) = &report.baked {
@@ -233,10 +238,13 @@ fn prompt(model: &Model<'_>) -> Prompt {
 fn report(file: &ImageFile, model: &Model<'_>) -> Report {
     let header = model.header();
     let ids = model.prompt();
-    let mut kinds = BTreeMap::new();
+    let (mut kinds, mut weights) = (BTreeMap::new(), BTreeMap::new());
     let mut provenance = serde_json::Value::Null;
     for (expected, section) in model.image().sections() {
         *kinds.entry(kind(expected.role)).or_insert(0) += section.bytes.len() as u64;
+        if let Some(bits) = section.encoding.bits() {
+            *weights.entry(bits.count()).or_insert(0) += (section.rows * section.cols) as u64;
+        }
         if expected.role == jamlet::image::Role::Provenance {
             provenance = serde_json::from_slice(section.bytes)
                 .unwrap_or_else(|_| String::from_utf8_lossy(section.bytes).into_owned().into());
@@ -273,6 +281,7 @@ fn report(file: &ImageFile, model: &Model<'_>) -> Report {
             })
         }),
         bytes_by_kind: kinds,
+        weights_by_bits: weights,
         provenance,
     }
 }

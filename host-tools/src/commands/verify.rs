@@ -4,7 +4,7 @@ use super::image::ImageArgs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jamlet::image::Encoding;
-use jamlet::matrix::{Group, Groups, TILE_COLS, decode, padded_cols, tile_bytes};
+use jamlet::matrix::{Bits, Group, Groups, TILE_COLS, decode, padded_cols};
 use jamlet_tools::sign;
 use std::io::Write;
 
@@ -33,7 +33,8 @@ impl Verify {
                     let (words, _) = section.bytes.as_chunks::<4>();
                     words.iter().position(|word| !f32::from_le_bytes(*word).is_finite())
                 }
-                Encoding::Q8 => bad_weight(section.bytes, section.cols, group),
+                Encoding::Q8 => bad_weight(section.bytes, Bits::Eight, section.cols, group),
+                Encoding::Q4 => bad_weight(section.bytes, Bits::Four, section.cols, group),
             };
             if let Some(at) = bad {
                 let (role, layer) = (expected.role, expected.layer);
@@ -60,15 +61,17 @@ impl Verify {
     }
 }
 
-/// The first scale that isn't finite and not negative, or byte that is −128.
-fn bad_weight(bytes: &[u8], cols: usize, group: usize) -> Option<usize> {
+/// The first scale that isn't finite, or, of 8 bits, is negative, or byte that is −128. Any half byte is a weight of 4 bits.
+fn bad_weight(bytes: &[u8], bits: Bits, cols: usize, group: usize) -> Option<usize> {
     let half = |scale: &[u8; 2]| half::f16::from_le_bytes(*scale);
-    let tiles = bytes.chunks_exact(tile_bytes(cols, group).max(1));
+    let tiles = bytes.chunks_exact(bits.tile_bytes(cols, group).max(1));
     let mut at = 0;
-    for Group { scales, weights } in tiles.flat_map(|tile| Groups::new(tile, padded_cols(cols), group)) {
+    for Group { scales, weights } in tiles.flat_map(|tile| Groups::new(tile, bits, padded_cols(cols), group)) {
         let weights = weights.as_flattened();
-        let sound = scales.as_chunks().0.iter().all(|s| half(s).is_finite() && half(s).to_f32() >= 0.0);
-        let clipped = weights.as_chunks::<TILE_COLS>().0.iter().any(|stored| decode(*stored).contains(&i8::MIN));
+        let sound =
+            scales.as_chunks().0.iter().all(|s| half(s).is_finite() && (bits == Bits::Four || half(s).to_f32() >= 0.0));
+        let clipped = bits == Bits::Eight
+            && weights.as_chunks::<TILE_COLS>().0.iter().any(|stored| decode(*stored).contains(&i8::MIN));
         if !sound || clipped {
             return Some(at);
         }

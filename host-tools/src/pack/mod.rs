@@ -2,6 +2,7 @@
 //!
 //! Tensors stream: at any time only a few MiB of one tensor are in memory, however large the model is.
 
+mod bits;
 mod blocks;
 mod quantize;
 mod rewrite;
@@ -12,9 +13,11 @@ use crate::destination::Destination;
 use crate::hf::config::Family;
 use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
+pub use bits::{Widths, bits_of};
 pub use blocks::Blocks;
 use jamlet::image::{Header, LayerKind, Role, features};
-pub use quantize::round_trip;
+use jamlet::matrix::NIBBLE_GROUP;
+pub use quantize::{Fit, Format, round_trip};
 pub use rewrite::rewrite;
 use source::Folder;
 use std::io::Write as _;
@@ -29,11 +32,13 @@ pub const DEFAULT_GROUP: u32 = 32;
 pub struct Options {
     /// Columns that share a scale: a multiple of 8, from 8 to 1,024.
     pub group: u32,
+    /// Bits of a weight; with 4, some matrices keep 8, see [`bits_of`].
+    pub bits: Widths,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: DEFAULT_GROUP }
+        Self { group: DEFAULT_GROUP, bits: Widths::EIGHT }
     }
 }
 
@@ -65,6 +70,11 @@ pub fn pack(
         "a group of {} columns; a multiple of 8 from 8 to 1024 would be right",
         options.group
     );
+    ensure!(
+        options.bits == Widths::EIGHT || options.group as usize == NIBBLE_GROUP,
+        "a group of {} columns; with 4 bits a weight, {NIBBLE_GROUP} would be right",
+        options.group
+    );
     let layers: Vec<LayerKind> = weights.config().layers().collect();
     let mut header = header(weights.config(), options.group);
     for (blob, feature) in [
@@ -79,7 +89,7 @@ pub fn pack(
     let destination = Destination::new(out, [])?;
     let mut file = destination.draft()?;
     let mut writer = Blocks::new(file.as_file_mut());
-    let mut source = Folder::new(weights, header.d_inner as usize);
+    let mut source = Folder::new(weights, header.d_inner as usize, options.bits);
     let sections = write(header, &layers, &mut source, blobs, &mut writer, &mut progress)
         .with_context(|| out.display().to_string())?;
     writer.flush().with_context(|| out.display().to_string())?;

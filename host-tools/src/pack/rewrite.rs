@@ -4,6 +4,7 @@ use super::writer::{Summed, table, tables};
 use anyhow::{Context, Result};
 use jamlet::image::layout::SectionSpec;
 use jamlet::image::{Header, Image, LayerKind, Role};
+use jamlet::matrix::Bits;
 use std::collections::HashMap;
 use std::io::Write;
 
@@ -21,7 +22,10 @@ pub fn rewrite(image: &Image<'_>, features: u32, replaced: &[(Role, &[u8])], out
         contents.insert((*role as u16, u16::MAX, u16::MAX), *bytes);
     }
     let length_of = |role| contents.get(&(role as u16, u16::MAX, u16::MAX)).map_or(0, |bytes| bytes.len());
-    let (entries, length) = table(&mut header, &layers, &length_of)?;
+    let bits: HashMap<_, Bits> =
+        image.sections().filter_map(|(is, _)| Some((place(&is), is.encoding.bits()?))).collect();
+    let bits_of = |section: &SectionSpec| bits.get(&place(section)).copied().unwrap_or_default();
+    let (entries, length) = table(&mut header, &layers, &length_of, &bits_of)?;
     let mut out = Summed::new(out);
     out.write(&tables(&header, &layers, &entries))?;
     for (section, offset, _) in &entries {

@@ -1,11 +1,13 @@
 //! The sections of an image from the tensors of a checkpoint: which tensor, and in which shape.
 
+use super::bits::{Widths, bits_of};
 use super::writer::Source;
 use crate::hf::config::Family;
 use crate::hf::{Matrix, Projection, WeightId, Weights};
 use anyhow::Result;
 use jamlet::image::layout::SectionSpec;
 use jamlet::image::{NONE_U16, Role};
+use jamlet::matrix::Bits;
 use std::f64::consts::LOG2_E;
 use std::ops::Range;
 
@@ -14,6 +16,8 @@ pub struct Folder<'a> {
     weights: &'a Weights,
     /// Mamba channels of the image.
     d_inner: usize,
+    /// Bits of a weight, where a matrix has no reason for more.
+    bits: Widths,
     /// Read here before it is rearranged.
     scratch: Vec<f32>,
 }
@@ -34,8 +38,8 @@ enum Shape {
 }
 
 impl<'a> Folder<'a> {
-    pub fn new(weights: &'a Weights, d_inner: usize) -> Self {
-        Self { weights, d_inner, scratch: Vec::new() }
+    pub fn new(weights: &'a Weights, d_inner: usize, bits: Widths) -> Self {
+        Self { weights, d_inner, bits, scratch: Vec::new() }
     }
 
     /// The tensor of a section, and how it is rearranged; `None` for one that isn't made of a tensor.
@@ -169,6 +173,10 @@ impl Source for Folder<'_> {
             }
         }
         Ok(())
+    }
+
+    fn bits(&self, section: &SectionSpec) -> Bits {
+        self.origin(section).map_or(Bits::Eight, |(id, _)| bits_of(id, self.bits))
     }
 
     fn name(&self, section: &SectionSpec) -> String {

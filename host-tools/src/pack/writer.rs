@@ -1,11 +1,12 @@
 //! Writes an image front to back: tables first, then every section from a source that gives rows when asked.
 
-use super::quantize::{self, Noise};
+use super::quantize::{self, Fit, Format, Noise};
 use anyhow::{Context, Result, bail, ensure};
 use jamlet::image::layout::{SectionSpec, layer_sections, model_sections};
 use jamlet::image::{
-    Encoding, FeedForward, Header, LayerKind, MAGIC, Mixer, NONE_U32, Role, SECTION_ALIGN, VERSION, field,
+    Encoding, FeedForward, Header, LayerKind, MAGIC, Mixer, NONE_U32, Role, SECTION_ALIGN, VERSION, features, field,
 };
+use jamlet::matrix::Bits;
 use std::io::Write;
 
 /// Where a section's numbers come from.
@@ -15,6 +16,10 @@ pub trait Source {
     /// # Errors
     /// What can't be read, with its name and file.
     fn rows(&mut self, section: &SectionSpec, rows: std::ops::Range<usize>, out: &mut Vec<f32>) -> Result<()>;
+    /// Bits of a weight of a matrix.
+    fn bits(&self, _section: &SectionSpec) -> Bits {
+        Bits::Eight
+    }
     /// The name of a section's tensor, for the report.
     fn name(&self, section: &SectionSpec) -> String;
 }
@@ -64,7 +69,8 @@ pub fn write(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Written>> {
     header.layers = layers.len() as u32;
-    let (entries, length) = table(&mut header, layers, &|role| blob(blobs, role).len())?;
+    let bits_of = |section: &SectionSpec| source.bits(section);
+    let (entries, length) = table(&mut header, layers, &|role| blob(blobs, role).len(), &bits_of)?;
     let head = tables(&header, layers, &entries);
     // The reader's own checks, before anything large is read.
     Header::read(&head).map_err(|error| anyhow::anyhow!("this model can't be an image: {error}"))?;
@@ -83,7 +89,11 @@ pub fn write(
                 write_f32(&section, source, &mut out)?;
                 None
             }
-            Encoding::Q8 => Some(write_q8(&section, header.group as usize, source, &mut out, tick)?),
+            Encoding::Q8 | Encoding::Q4 => {
+                let bits = section.encoding.bits().unwrap_or_default();
+                let format = Format { bits, group: header.group as usize, fit: Fit::Search };
+                Some(write_matrix(&section, format, source, &mut out, tick)?)
+            }
         };
         ensure!(out.offset == offset + bytes, "section {:?} has {} bytes", section.role, out.offset - offset);
         tick(out.offset);
@@ -96,13 +106,26 @@ pub fn write(
 /// Sections with offset and length, and the length of the image.
 pub(super) type Table = (Vec<(SectionSpec, u64, u64)>, u64);
 
-/// The table of an image whose sections of free length have the length that `length_of` says.
-pub(super) fn table(header: &mut Header, layers: &[LayerKind], length_of: &dyn Fn(Role) -> usize) -> Result<Table> {
+/// The table of an image whose sections of free length have the length that `length_of` says, and whose matrices have as many
+/// bits as `bits_of` says.
+pub(super) fn table(
+    header: &mut Header,
+    layers: &[LayerKind],
+    length_of: &dyn Fn(Role) -> usize,
+    bits_of: &dyn Fn(&SectionSpec) -> Bits,
+) -> Result<Table> {
     let mut sections: Vec<SectionSpec> = model_sections(header).collect();
     for (index, &kind) in layers.iter().enumerate() {
         sections.extend(layer_sections(header, index as u16, kind));
     }
     header.sections = sections.len() as u32;
+    header.features &= !features::FOUR_BITS;
+    for section in sections.iter_mut().filter(|section| section.encoding == Encoding::Q8) {
+        if bits_of(section) == Bits::Four {
+            section.encoding = Encoding::Q4;
+            header.features |= features::FOUR_BITS;
+        }
+    }
     let mut offset = header.tables_end() as u64;
     let mut entries = Vec::new();
     for mut section in sections {
@@ -209,9 +232,9 @@ fn write_f32(section: &SectionSpec, source: &mut dyn Source, out: &mut Summed<'_
     Ok(())
 }
 
-fn write_q8(
+fn write_matrix(
     section: &SectionSpec,
-    group: usize,
+    format: Format,
     source: &mut dyn Source,
     out: &mut Summed<'_>,
     tick: &mut dyn FnMut(u64),
@@ -221,10 +244,10 @@ fn write_q8(
     for rows in batches(section, jamlet::matrix::TILE_ROWS) {
         numbers.clear();
         source.rows(section, rows, &mut numbers)?;
-        if let Some(w) = numbers.iter().find(|w| w.abs() > quantize::MAX_WEIGHT) {
-            bail!("{}: a weight of {w} is too large for int8 with f16 scales", source.name(section));
+        if let Some(w) = numbers.iter().find(|w| w.abs() > quantize::max_weight(format.bits)) {
+            bail!("{}: a weight of {w} is too large for {:?} with f16 scales", source.name(section), section.encoding);
         }
-        let (bytes, noise) = quantize::tiles(&numbers, cols as usize, group);
+        let (bytes, noise) = quantize::tiles(&numbers, cols as usize, format);
         out.write(&bytes)?;
         total = total.plus(noise);
         tick(out.offset);

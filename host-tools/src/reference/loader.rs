@@ -3,7 +3,7 @@
 use super::linear::Linear;
 use super::rounding::Rounding;
 use crate::hf::{ImportError, JambaConfig, Matrix, WeightId, Weights};
-use crate::pack::round_trip;
+use crate::pack::{Format, round_trip};
 
 /// A checkpoint, and what becomes of its weights on the way in.
 pub(super) struct Loader<'a> {
@@ -52,7 +52,10 @@ impl Loader<'_> {
         let matrix = self.matrix(id);
         let weights = matrix.read()?;
         Ok(match self.rounding.filter(|r| r.weights && !(r.wide)(id)) {
-            Some(r) => round_trip(&weights, matrix.cols(), r.group),
+            Some(r) => {
+                let format = Format { bits: (r.bits)(id), group: r.group, fit: r.fit };
+                round_trip(&weights, matrix.cols(), format)
+            }
             None => weights,
         })
     }

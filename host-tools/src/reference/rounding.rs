@@ -2,8 +2,10 @@
 //! coarse one, and shows what a tensor would gain from staying wide.
 
 use crate::hf::WeightId;
+use crate::pack::Fit;
+use jamlet::matrix::Bits;
 
-/// Which numbers are rounded to int8, and how finely.
+/// Which numbers are rounded, and how finely.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounding {
     /// Numbers that share a scale, in weights and in activations.
@@ -14,14 +16,26 @@ pub struct Rounding {
     pub activations: bool,
     /// Whether keys and values in the attention cache are, with a scale each a head and token.
     pub cache: bool,
+    /// Bits of a matrix' weights.
+    pub bits: fn(WeightId) -> Bits,
+    /// How their scales are chosen.
+    pub fit: Fit,
     /// Weights that stay f32, and their inputs with them.
     pub wide: fn(WeightId) -> bool,
 }
 
 impl Rounding {
-    /// As the engine rounds.
+    /// As the engine rounds with 8 bits a weight.
     pub fn engine(group: usize) -> Self {
-        Self { group, weights: true, activations: true, cache: true, wide: |_| false }
+        Self {
+            group,
+            weights: true,
+            activations: true,
+            cache: true,
+            bits: |_| Bits::Eight,
+            fit: Fit::Search,
+            wide: |_| false,
+        }
     }
 }
 

@@ -78,7 +78,7 @@ fn packed(weights: &Weights) {
     let prompt = PromptIds { stops, ..PromptIds::default() }.section();
     let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let image = FOLDER.join("image");
-    match pack::pack(weights, &blobs, pack::Options { group: 8 }, &image, |_, _| ()) {
+    match pack::pack(weights, &blobs, pack::Options { group: 8, ..pack::Options::default() }, &image, |_, _| ()) {
         Ok(_) => {
             let image = AlignedBytes::new(&fs::read(&image).expect("the image"));
             if let Err(error) = Model::parse(image.get()) {

@@ -1,15 +1,17 @@
-//! What each part of int8 quantization costs, simulated by the reference: the table by which the group size and the tensors
-//! that stay wide were chosen.
+//! What each part of quantization costs, simulated by the reference: the table by which the group size, the tensors that stay
+//! wide, and those that keep 8 bits were chosen.
 
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
+use jamlet::matrix::Bits;
 use jamlet_tools::eval::{Side, compare, documents};
 use jamlet_tools::hf::{WeightId, Weights};
+use jamlet_tools::pack::{Fit, Widths, bits_of};
 use jamlet_tools::progress;
 use jamlet_tools::reference::{Reference, Rounding};
 use std::path::PathBuf;
 
-/// Prints a table of divergence and agreement for group sizes, parts and wide tensors, as Markdown.
+/// Prints a table of divergence and agreement for group sizes, parts, wide tensors and bits, as Markdown.
 #[derive(ClapArgs)]
 pub struct Args {
     /// A Hugging Face folder.
@@ -31,7 +33,7 @@ pub fn run(args: &Args) -> Result<()> {
     for line in lines.lines().take(args.limit.unwrap_or(usize::MAX)) {
         texts.extend(documents(&serde_json::from_str::<Vec<u32>>(line)?, bos, 1024));
     }
-    println!("| group | what is int8 | KL divergence (nat) | same top token | perplexity ratio |");
+    println!("| group | what is rounded | KL divergence (nat) | same top token | perplexity ratio |");
     println!("|---|---|---|---|---|");
     for (name, rounding) in variants(&weights) {
         let rounded = Reference::rounded(&weights, rounding)?;
@@ -59,7 +61,33 @@ fn variants(weights: &Weights) -> Vec<(&'static str, Rounding)> {
         ("all but the head", Rounding { wide: |id| id == WeightId::Head, ..engine }),
         ("all but out_proj and down_proj", Rounding { wide: outputs, ..engine }),
     ]);
+    let four = Rounding { bits: |_| Bits::Four, ..engine };
+    all.extend([
+        ("4 bits, largest weight is the last step", Rounding { fit: Fit::Largest, ..four }),
+        ("4 bits", four),
+        ("4 bits but in embedding and head", Rounding { bits: |id| eight_if(is_table(id)), ..four }),
+        ("4 bits but in x_proj and dt_proj", Rounding { bits: |id| eight_if(selection(id)), ..four }),
+        ("4 bits but in in_proj", Rounding { bits: |id| eight_if(matches!(id, WeightId::InProj(_))), ..four }),
+        ("4 bits but in out_proj and down_proj", Rounding { bits: |id| eight_if(outputs(id)), ..four }),
+        ("4 bits but in attention", Rounding { bits: |id| eight_if(is_attention(id)), ..four }),
+        ("as `pack --bits 4 --head-bits 8`", Rounding { bits: |id| bits_of(id, WIDE_HEAD), ..four }),
+        ("as `pack --bits 4`", Rounding { bits: |id| bits_of(id, Widths::FOUR), ..four }),
+    ]);
     all
+}
+
+const WIDE_HEAD: Widths = Widths { head: Bits::Eight, ..Widths::FOUR };
+
+fn eight_if(wide: bool) -> Bits {
+    if wide { Bits::Eight } else { Bits::Four }
+}
+
+fn is_table(id: WeightId) -> bool {
+    matches!(id, WeightId::Embedding | WeightId::Head)
+}
+
+fn is_attention(id: WeightId) -> bool {
+    matches!(id, WeightId::Query(_) | WeightId::Key(_) | WeightId::Value(_) | WeightId::Output(_))
 }
 
 fn selection(id: WeightId) -> bool {

@@ -3,7 +3,7 @@
 use alloc::{vec, vec::Vec};
 use core::fmt::{self, Write};
 use jamlet::kernels::{Columns, Kernels, Quantized, Scan};
-use jamlet::matrix::{QMatrix, encode, groups, padded_cols, tile_bytes};
+use jamlet::matrix::{Bits, QMatrix, encode, encode_nibbles, groups, padded_cols};
 use jamlet_app::conformance::Marks;
 
 /// Numbers that look like activations and weights. Xorshift (Marsaglia 2003).
@@ -26,16 +26,19 @@ impl Numbers {
         (0..count).map(|_| (self.bits() % 255) as i8).map(|q| q.max(-127)).collect()
     }
 
-    fn matrix(&mut self, rows: usize, cols: usize, group: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(rows.div_ceil(8) * tile_bytes(cols, group));
+    fn matrix(&mut self, bits: Bits, rows: usize, cols: usize, group: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(rows.div_ceil(8) * bits.tile_bytes(cols, group));
         for _ in 0..rows.div_ceil(8) {
             for part in 0..groups(cols, group) {
                 // Scales near 2⁻⁷.
                 (0..8).for_each(|_| bytes.extend((0x2000 | self.bits() as u16 & 0x3FF).to_le_bytes()));
                 let width = group.min(padded_cols(cols) - part * group);
-                for _ in 0..2 * width {
-                    let four = self.bytes(4);
-                    bytes.extend(encode([four[0], four[1], four[2], four[3]]));
+                for _ in 0..8 * width / bits.block_cols() {
+                    let q = self.bytes(bits.block_cols());
+                    bytes.extend(match bits {
+                        Bits::Eight => encode([q[0], q[1], q[2], q[3]]),
+                        Bits::Four => encode_nibbles([0, 1, 2, 3, 4, 5, 6, 7].map(|i: usize| q[i] >> 4)),
+                    });
                 }
             }
         }
@@ -70,16 +73,18 @@ pub fn run(marks: &mut impl Marks, report: &mut impl Write) -> fmt::Result {
 
     // Products: a decoded token, a chunk of prefill, and the narrow matrices of Mamba (x_proj and dt_proj of pico).
     let products = [
-        ("matmul 256 x 256 in groups of 32, 1 token", 256, 256, 32, 1),
-        ("matmul 256 x 256 in groups of 64, 1 token", 256, 256, 64, 1),
-        ("matmul 256 x 256 in groups of 32, 8 tokens", 256, 256, 32, 8),
-        ("matmul 256 x 256 in groups of 64, 8 tokens", 256, 256, 64, 8),
-        ("matmul 42 x 320 in groups of 32, 1 token", 42, 320, 32, 1),
-        ("matmul 320 x 10 in groups of 32, 1 token", 320, 10, 32, 1),
+        ("matmul 256 x 256 in groups of 32, 1 token", Bits::Eight, 256, 256, 32, 1),
+        ("matmul 256 x 256 in groups of 64, 1 token", Bits::Eight, 256, 256, 64, 1),
+        ("matmul 256 x 256 in groups of 32, 8 tokens", Bits::Eight, 256, 256, 32, 8),
+        ("matmul 256 x 256 in groups of 64, 8 tokens", Bits::Eight, 256, 256, 64, 8),
+        ("matmul 42 x 320 in groups of 32, 1 token", Bits::Eight, 42, 320, 32, 1),
+        ("matmul 320 x 10 in groups of 32, 1 token", Bits::Eight, 320, 10, 32, 1),
+        ("matmul 256 x 256 of 4 bits, 1 token", Bits::Four, 256, 256, 32, 1),
+        ("matmul 256 x 256 of 4 bits, 8 tokens", Bits::Four, 256, 256, 32, 8),
     ];
-    for (name, rows, cols, group, tokens) in products {
-        let bytes = n.matrix(rows, cols, group);
-        let w = QMatrix::new(&bytes, rows, cols, group);
+    for (name, bits, rows, cols, group, tokens) in products {
+        let bytes = n.matrix(bits, rows, cols, group);
+        let w = QMatrix::new(&bytes, bits, rows, cols, group);
         let padded = padded_cols(cols);
         let (values, scales) = (n.bytes(tokens * padded), n.floats(tokens * groups(cols, group)));
         let x = Quantized { values: &values, scales: &scales, cols: padded, group };

@@ -8,7 +8,7 @@ use core::hint::black_box;
 use heapless::Vec;
 use jamlet::image::{features, layout};
 use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan};
-use jamlet::matrix::QMatrix;
+use jamlet::matrix::{Bits, QMatrix};
 use jamlet::model::FfnWeights;
 use jamlet::state::snapshot;
 use jamlet::summary::{Memory, Style};
@@ -190,10 +190,12 @@ fn kernels(k: &Kernels<'_>, bytes: &mut [u8]) {
     let (mut values, mut query, mut narrow) = ([0i8; 16], [0i16; 16], [0u16; 16]);
     let (values, query, narrow) = (black_box(&mut values[..]), black_box(&mut query[..]), black_box(&mut narrow[..]));
     k.quantize(cut(a), count(), cut(values), cut(b));
-    let matrix = QMatrix::new(bytes, count(), count(), count());
-    matrix.dequantize_row(count(), cut(a));
-    let x = Quantized { values: cut(values), scales: cut(b), cols: count(), group: count() };
-    k.matmul(&matrix, &x, cut(a));
+    for bits in [Bits::Eight, Bits::Four] {
+        let matrix = QMatrix::new(bytes, black_box(bits), count(), count(), count());
+        matrix.dequantize_row(count(), cut(a));
+        let x = Quantized { values: cut(values), scales: cut(b), cols: count(), group: count() };
+        k.matmul(&matrix, &x, cut(a));
+    }
     k.rms_norm(cut(a), cut(b), 1.0, cut(c));
     k.rms_norm_in_place(cut(a), cut(b), 1.0);
     k.conv_silu(cut(a), cut(b), cut(c), cut(d));

@@ -7,6 +7,8 @@ pub(in crate::kernels) use super::neon::{
     softmax, softplus_bias, swiglu, weighted_values,
 };
 pub(in crate::kernels) use matmul::matmul;
+// SMMLA has no loops of its own for 4 bits a weight.
+pub(in crate::kernels) use super::dotprod::matmul_q4;
 
 use super::dotprod;
 use core::arch::asm;

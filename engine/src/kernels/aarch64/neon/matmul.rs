@@ -2,7 +2,7 @@
 
 use super::vector::{load, load_bytes, store, widen, zip};
 use crate::kernels::{Columns, Quantized, portable};
-use crate::matrix::{FLIPPED, QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
+use crate::matrix::{Bits, Block, FLIPPED, QMatrix, TILE_COLS, TILE_ROWS};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -21,6 +21,8 @@ pub(in crate::kernels) struct Token {
 
 /// The inner loops of an instruction set.
 pub(in crate::kernels) trait Inner {
+    /// Bits of a weight.
+    const BITS: Bits = Bits::Eight;
     /// Tiles through which all tokens are taken before the next ones: a multiple of four.
     const STRETCH: usize = 4;
 
@@ -41,7 +43,7 @@ pub(in crate::kernels) trait Inner {
     ///
     /// # Safety
     /// The processor has the instructions. There are `columns` weights a row and as many activations; `columns` is a multiple
-    /// of 8 and not 0.
+    /// of 8 and not 0, and with 4 bits at most [`WIDTH`].
     unsafe fn sums(weights: *const u8, values: *const i8, columns: usize) -> Sums;
 
     /// Multiplies a stretch of tiles by the first tokens, where the instruction set has a faster way for many tokens; returns
@@ -79,10 +81,15 @@ pub(in crate::kernels) struct Work<'a> {
 #[inline]
 pub(in crate::kernels) unsafe fn product<I: Inner>(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
     let (cols, group, tokens) = (x.cols, x.group, x.tokens());
-    let (groups, size) = (cols.div_ceil(group.max(1)), tile_bytes(cols, group));
-    let fits = (cols, group) == (w.padded_cols(), w.group()) && x.scales.len() >= tokens * groups;
+    let (groups, size) = (cols.div_ceil(group.max(1)), I::BITS.tile_bytes(cols, group));
+    let fits = (cols, group) == (w.padded_cols(), w.group())
+        && x.scales.len() >= tokens * groups
+        && (I::BITS == Bits::Eight || group == WIDTH);
     if !fits || out.tokens() < tokens || cols == 0 || !cols.is_multiple_of(8) || !group.is_multiple_of(8) {
-        return portable::matmul(w, x, out);
+        return match I::BITS {
+            Bits::Eight => portable::matmul(w, x, out),
+            Bits::Four => portable::matmul_q4(w, x, out),
+        };
     }
     let whole = if group == WIDTH { cols / WIDTH } else { 0 };
     let count = w.bytes().len().checked_div(size).unwrap_or(0);
@@ -220,7 +227,7 @@ unsafe fn rest<I: Inner>(work: &Work<'_>, tile: *const u8, token: Token, y: *mut
         let width = group.min(cols - column);
         // SAFETY: by the caller's promise. Before a group lie scales and columns of those before it.
         unsafe {
-            let scales = tile.add((2 * index + column) * TILE_ROWS);
+            let scales = tile.add(2 * index * TILE_ROWS + column / I::BITS.block_cols() * size_of::<Block>());
             let sums = I::sums(scales.add(2 * TILE_ROWS), token.values.add(column), width);
             let x_scale = *token.scales.add(index);
             let scales = widen(load_bytes(scales));
@@ -253,7 +260,7 @@ unsafe fn flipped_back(bytes: *const u8) -> int8x16_t {
 /// They must be there.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn repeated(x: *const i8) -> int8x16_t {
+pub(super) unsafe fn repeated(x: *const i8) -> int8x16_t {
     let repeated;
     // SAFETY: by the caller's promise.
     unsafe {

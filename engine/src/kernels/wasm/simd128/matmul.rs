@@ -8,7 +8,7 @@
 
 use super::vector::{Eight, add, load_bytes, map, mul, splat, to_array};
 use crate::kernels::{Columns, Quantized, portable};
-use crate::matrix::{Groups, QMatrix, TILE_COLS, TILE_ROWS};
+use crate::matrix::{Bits, Groups, QMatrix, TILE_COLS, TILE_ROWS};
 use core::arch::wasm32::*;
 use heapless::Vec;
 
@@ -69,7 +69,7 @@ fn block<const T: usize>(
     let fours = expanded.fours.as_chunks::<T>().0;
     let factors = expanded.factors.as_chunks::<T>().0;
     for (index, tile) in w.tiles().enumerate() {
-        let y = tile_products(Groups::new(tile, x.cols, x.group), fours, factors);
+        let y = tile_products(Groups::new(tile, Bits::Eight, x.cols, x.group), fours, factors);
         for (token, y) in y.into_iter().enumerate() {
             out.write(first + token, index * TILE_ROWS, &to_array(y));
         }

@@ -30,7 +30,7 @@ pub(in crate::kernels) fn fits(w: &QMatrix<'_>, x: &Quantized<'_>) -> bool {
         && x.group.is_multiple_of(8)
         && w.groups() > 0
         && x.scales.len() >= x.tokens() * w.groups()
-        && w.bytes().len() >= w.rows().div_ceil(TILE_ROWS) * tile_bytes(w.cols(), w.group())
+        && w.bytes().len() >= w.rows().div_ceil(TILE_ROWS) * w.tile_bytes()
 }
 
 /// The widest group whose sum is exact.

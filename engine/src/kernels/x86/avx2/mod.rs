@@ -2,6 +2,7 @@
 
 mod attention;
 mod matmul;
+mod matmul_q4;
 mod rows;
 mod scan;
 mod vector;
@@ -10,6 +11,7 @@ pub(super) use attention::Pairs;
 pub(in crate::kernels) use attention::{scores, softmax, weighted_values};
 pub(in crate::kernels) use matmul::matmul;
 pub(super) use matmul::{fits, scales};
+pub(in crate::kernels) use matmul_q4::matmul_q4;
 pub(in crate::kernels) use rows::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softplus_bias,
     swiglu,

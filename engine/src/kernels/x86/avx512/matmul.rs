@@ -13,19 +13,19 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Tokens that go through a tile together: each has a register of sums and one of results.
-const TOKENS: usize = 8;
+pub(super) const TOKENS: usize = 8;
 /// Groups of eight tokens for which factors have room.
-const ROOM: usize = 512;
+pub(super) const ROOM: usize = 512;
 
 /// What a group of eight tokens is multiplied with.
 #[derive(Clone, Copy)]
-struct Factors {
-    /// `−128·Σx`: what the sums begin with.
-    offsets: [i32; TOKENS],
-    scales: [f32; TOKENS],
+pub(super) struct Factors {
+    /// What the sums begin with: `−Σx` times what a stored weight has more than it says, 128 here.
+    pub offsets: [i32; TOKENS],
+    pub scales: [f32; TOKENS],
 }
 
-type Room = [MaybeUninit<Factors>; ROOM];
+pub(super) type Room = [MaybeUninit<Factors>; ROOM];
 
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
@@ -39,7 +39,7 @@ pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Co
     while first < x.tokens() {
         let count = most.min(x.tokens() - first);
         for token in 0..count {
-            prepare(x, first + token, token % TOKENS, &mut room[token / TOKENS * groups..][..groups]);
+            prepare::<128>(x, first + token, token % TOKENS, &mut room[token / TOKENS * groups..][..groups]);
         }
         // SAFETY: every group of each of these tokens has its factors in the room.
         unsafe {
@@ -52,12 +52,17 @@ pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Co
     }
 }
 
-/// Fills in what all groups of a token are multiplied with.
+/// Fills in what all groups of a token are multiplied with, for stored weights that have `MORE` more than they say.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
-fn prepare(x: &Quantized<'_>, token: usize, lane: usize, room: &mut [MaybeUninit<Factors>]) {
+pub(super) fn prepare<const MORE: i32>(
+    x: &Quantized<'_>,
+    token: usize,
+    lane: usize,
+    room: &mut [MaybeUninit<Factors>],
+) {
     let (row, scales) = x.row(token);
     for ((group, &scale), room) in row.chunks(x.group).zip(scales).zip(room) {
-        let offset = -128 * group.iter().map(|&x| i32::from(x)).sum::<i32>();
+        let offset = -MORE * group.iter().map(|&x| i32::from(x)).sum::<i32>();
         let factors = room.as_mut_ptr();
         // SAFETY: inside the place for factors.
         unsafe {
@@ -171,9 +176,9 @@ unsafe fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, tokens: Range<usize>, room:
 
 /// A tile of the matrix.
 #[derive(Clone, Copy)]
-struct Tile {
-    index: usize,
-    bytes: *const u8,
+pub(super) struct Tile {
+    pub index: usize,
+    pub bytes: *const u8,
 }
 
 /// `T` tokens from `first` on through two tiles; returns `T`.
@@ -225,14 +230,21 @@ unsafe fn pair<const T: usize>(
             column += width;
         }
     }
-    for (token, y) in y.into_iter().enumerate() {
+    write(tiles, first, &y, out);
+    T
+}
+
+/// Writes the results of two tiles for tokens from `first` on.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+#[inline]
+pub(super) fn write(tiles: [Tile; 2], first: usize, y: &[__m512], out: &mut Columns<'_>) {
+    for (token, &y) in y.iter().enumerate() {
         let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(y)));
         out.write(first + token, tiles[0].index * TILE_ROWS, &avx2::to_array(_mm512_castps512_ps256(y)));
         if tiles[1].index > tiles[0].index {
             out.write(first + token, tiles[1].index * TILE_ROWS, &avx2::to_array(upper));
         }
     }
-    T
 }
 
 /// Adds four columns' products of two tiles.

@@ -2,6 +2,7 @@
 
 mod attention;
 mod matmul;
+mod matmul_q4;
 mod scan;
 mod vector;
 
@@ -11,6 +12,7 @@ pub(in crate::kernels) use super::avx2::{
 };
 pub(in crate::kernels) use attention::{scores, softmax, weighted_values, weighted_values_of};
 pub(in crate::kernels) use matmul::matmul;
+pub(in crate::kernels) use matmul_q4::matmul_q4;
 pub(in crate::kernels) use scan::scan;
 
 use super::avx2;
