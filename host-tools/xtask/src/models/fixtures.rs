@@ -3,7 +3,7 @@
 
 use jamlet::image::layout::{SectionSpec, layer_sections, model_sections};
 use jamlet::image::{Encoding, FeedForward, Header, LayerKind, Mixer, Role, SECTION_ALIGN, crc, features};
-use jamlet::matrix::{TILE_ROWS, encode, groups, padded_cols};
+use jamlet::matrix::{Bits, TILE_ROWS, encode, encode_nibbles, groups, padded_cols};
 use jamlet_tests::random::Random;
 use jamlet_tools::pack;
 
@@ -43,6 +43,12 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("s4d", build(s4d, &[layer(S4d, None), layer(S4d, Mlp)], 4)),
         ("pure", build(pure, &[layer(Mamba, None), layer(Mamba, None)], 5)),
         ("attention", build(attention, &[layer(Attention, Mlp), layer(Attention, Mlp)], 6)),
+        // Every matrix of 4 bits, with sizes that end within a group and within a tile; and every other one, of another model.
+        (
+            "nibbles",
+            build_in(gqa, &[layer(Attention, Mlp), layer(Mamba, Mlp), layer(Attention, None)], 7, |_| Bits::Four),
+        ),
+        ("mixed", build_in(moe, &[layer(Mamba, Mlp), layer(Mamba, Moe), layer(Attention, Moe)], 8, every_other)),
         ("mamba", build(mamba, &[layer(Mamba, None), layer(Mamba, None), layer(Mamba, Mlp)], 3)),
     ]
 }
@@ -69,13 +75,28 @@ pub fn smallest() -> Vec<u8> {
     build(header, &[layer(Mixer::Mamba, FeedForward::None), layer(Mixer::Attention, FeedForward::Mlp)], 4)
 }
 
-fn build(mut header: Header, layers: &[LayerKind], seed: u64) -> Vec<u8> {
+fn build(header: Header, layers: &[LayerKind], seed: u64) -> Vec<u8> {
+    build_in(header, layers, seed, |_| Bits::Eight)
+}
+
+/// 4 bits for every other matrix of the table of sections.
+fn every_other(index: usize) -> Bits {
+    if index.is_multiple_of(2) { Bits::Eight } else { Bits::Four }
+}
+
+/// An image whose matrices, counted from 0, have as many bits a weight as `bits` says.
+fn build_in(mut header: Header, layers: &[LayerKind], seed: u64, bits: fn(usize) -> Bits) -> Vec<u8> {
     header.layers = layers.len() as u32;
     let mut sections: Vec<SectionSpec> = model_sections(&header).collect();
     for (index, &kind) in layers.iter().enumerate() {
         sections.extend(layer_sections(&header, index as u16, kind));
     }
     header.sections = sections.len() as u32;
+    let matrices = sections.iter_mut().filter(|section| section.encoding == Encoding::Q8);
+    for (_, section) in matrices.enumerate().filter(|(index, _)| bits(*index) == Bits::Four) {
+        section.encoding = Encoding::Q4;
+        header.features |= features::FOUR_BITS;
+    }
     let mut random = Random(seed);
     let mut image = vec![0; header.tables_end()];
     let mut entries = Vec::new();
@@ -122,7 +143,8 @@ fn content(header: &Header, section: &SectionSpec, random: &mut Random, image: &
                 image.extend(x.to_le_bytes());
             }
         }
-        (Encoding::Q8, _) => q8(rows, cols, header.group as usize, random, image),
+        (Encoding::Q8, _) => matrix(Bits::Eight, rows, cols, header.group as usize, random, image),
+        (Encoding::Q4, _) => matrix(Bits::Four, rows, cols, header.group as usize, random, image),
         // No prefix, no suffix, and token 2 stops.
         (Encoding::Bytes, Role::Prompt) => image.extend([0u32, 0, 1, 2].into_iter().flat_map(u32::to_le_bytes)),
         (Encoding::Bytes, _) => image.extend(b"{}"),
@@ -130,23 +152,27 @@ fn content(header: &Header, section: &SectionSpec, random: &mut Random, image: &
 }
 
 /// A matrix in tiles; weights are about as large as makes outputs as large as inputs.
-fn q8(rows: usize, cols: usize, group: usize, random: &mut Random, image: &mut Vec<u8>) {
+fn matrix(bits: Bits, rows: usize, cols: usize, group: usize, random: &mut Random, image: &mut Vec<u8>) {
     let size = 2.0 / (cols as f32).sqrt();
+    let steps = if bits == Bits::Eight { 127 } else { 7 };
     for tile in 0..rows.div_ceil(TILE_ROWS) {
         let row = |r: usize| tile * TILE_ROWS + r < rows;
         for part in 0..groups(cols, group) {
             for r in 0..TILE_ROWS {
-                let scale = if row(r) { size / 127.0 * random.between(0.5, 1.0) } else { 0.0 };
+                let scale = if row(r) { size / steps as f32 * random.between(0.5, 1.0) } else { 0.0 };
                 image.extend(half::f16::from_f32(scale).to_le_bytes());
             }
             let end = ((part + 1) * group).min(padded_cols(cols));
-            for first in (part * group..end).step_by(4) {
+            for first in (part * group..end).step_by(bits.block_cols()) {
                 for r in 0..TILE_ROWS {
-                    let weights = [0, 1, 2, 3].map(|col| {
-                        let weight = (random.bits() % 255) as i64 - 127;
+                    let mut weight = |col: usize| {
+                        let weight = (random.bits() % (2 * steps + 1)) as i64 - steps as i64;
                         if row(r) && first + col < cols { weight as i8 } else { 0 }
+                    };
+                    image.extend(match bits {
+                        Bits::Eight => encode([0, 1, 2, 3].map(&mut weight)),
+                        Bits::Four => encode_nibbles([0, 1, 2, 3, 4, 5, 6, 7].map(&mut weight)),
                     });
-                    image.extend(encode(weights));
                 }
             }
         }
