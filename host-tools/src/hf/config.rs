@@ -5,6 +5,8 @@
 //! | `jamba` | Mamba with norms on dt, B and C, attention, MLPs and mixtures; an all-attention one is a Transformer |
 //! | `mamba` | Mamba without these norms, nothing between the mixers |
 //! | `falcon_mamba` | the same with norms that have no weights |
+//! | `mamba2` | Mamba-2, nothing between the mixers |
+//! | `granitemoehybrid` | Mamba-2, attention, MLPs, or mixtures beside an MLP for all tokens; multipliers (Granite 4.0 H) |
 //! | `jamlet` | as `jamba`, and S4D |
 //!
 //! The last is jamlet's own, since transformers has no S4D: all fields and tensors are Jamba's, and the list `layers_block_type`
@@ -13,7 +15,8 @@
 //! (E), `B` (E, N) and `C` (E, N). A token moves the state by `h = exp(dt·A)·h + dt·B·u`, with dt = exp(log_dt) and
 //! A = −exp(A_log), and gives `C·h + D·u` (S4D-Real, Gu et al. 2022).
 //!
-//! Missing fields take the defaults of transformers' `JambaConfig`, `MambaConfig` or `FalconMambaConfig`. Fields without effect on the result
+//! Missing fields take the defaults of transformers' `JambaConfig`, `MambaConfig`, `FalconMambaConfig`, `Mamba2Config` or
+//! `GraniteMoeHybridConfig`. Fields without effect on the result
 //! (`initializer_range`, `use_mamba_kernels`, `router_aux_loss_coef`, `n_ctx`, `auto_map`, …) are ignored; a field that
 //! asks for something that jamlet does not compute is refused by name.
 
@@ -43,15 +46,21 @@ pub enum Family {
     FalconMamba,
     /// `jamlet`.
     Jamlet,
+    /// `mamba2`.
+    Mamba2,
+    /// `granitemoehybrid`.
+    Granite,
 }
 
 impl Family {
     /// Each with its name and that of the language model with its head.
-    const ALL: [(Self, &str, &str); 4] = [
+    const ALL: [(Self, &str, &str); 6] = [
         (Self::Jamba, "jamba", "JambaForCausalLM"),
         (Self::Mamba, "mamba", "MambaForCausalLM"),
         (Self::FalconMamba, "falcon_mamba", "FalconMambaForCausalLM"),
         (Self::Jamlet, "jamlet", "JamletForCausalLM"),
+        (Self::Mamba2, "mamba2", "Mamba2ForCausalLM"),
+        (Self::Granite, "granitemoehybrid", "GraniteMoeHybridForCausalLM"),
     ];
 
     /// Name of the language model with its head.
@@ -61,8 +70,37 @@ impl Family {
 
     /// Whether all layers are Mamba mixers and nothing else, under the names of `MambaForCausalLM`.
     pub fn is_pure_mamba(self) -> bool {
-        matches!(self, Self::Mamba | Self::FalconMamba)
+        matches!(self, Self::Mamba | Self::FalconMamba | Self::Mamba2)
     }
+}
+
+/// What Mamba-2 has beside the sizes of Mamba. A head has `mamba_d_inner / heads` channels, a group `heads / groups` heads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mamba2Config {
+    /// Heads; a divisor of `mamba_d_inner`.
+    pub heads: usize,
+    /// Groups of heads that share B and C, and are normalized together; a divisor of `heads`.
+    pub groups: usize,
+    /// The least and the largest step dt, from 0 to infinity.
+    pub step_limit: [f32; 2],
+}
+
+/// Factors of Granite, each above 0; 1 in models that have none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Multipliers {
+    /// Of the embedding on its way into the residual stream.
+    pub embedding: f32,
+    /// Of what a mixer or a feed-forward part adds to the residual stream.
+    pub residual: f32,
+    /// Of attention's scores; where there is none, they are divided by the root of `head_dim`.
+    pub attention: Option<f32>,
+    /// What logits are divided by.
+    pub logits: f32,
+}
+
+impl Multipliers {
+    /// Of a model that has none.
+    pub const NONE: Self = Self { embedding: 1.0, residual: 1.0, attention: None, logits: 1.0 };
 }
 
 /// A checked config: every size is at least 1 and every relation between sizes holds.
@@ -78,11 +116,11 @@ pub struct JambaConfig {
     pub intermediate_size: usize,
     /// Layers; each is a mixer and a feed-forward part.
     pub num_hidden_layers: usize,
-    /// Query heads; divides `hidden_size`.
+    /// Query heads.
     pub num_attention_heads: usize,
     /// Key-value heads; divides `num_attention_heads`.
     pub num_key_value_heads: usize,
-    /// Width of a head: `hidden_size / num_attention_heads`.
+    /// Width of a head: `hidden_size / num_attention_heads`, or what a Granite says.
     pub head_dim: usize,
     /// State per Mamba channel, N.
     pub mamba_d_state: usize,
@@ -96,10 +134,14 @@ pub struct JambaConfig {
     pub mamba_conv_bias: bool,
     /// Whether Mamba's in_proj and out_proj have biases.
     pub mamba_proj_bias: bool,
-    /// Experts of a mixture layer; 1 means that there are none and every layer has a plain MLP.
+    /// Of Mamba-2; the others are Mamba.
+    pub mamba2: Option<Mamba2Config>,
+    /// Experts of a mixture layer; with 1, or in a Granite with 0, every layer has a plain MLP.
     pub num_experts: usize,
     /// Experts that a token visits; at most `num_experts`.
     pub num_experts_per_tok: usize,
+    /// Width of the MLP that all tokens go through beside the experts of a mixture, or 0.
+    pub shared_intermediate_size: usize,
     /// Layer i is attention if `i % attn_layer_period == attn_layer_offset`.
     pub attn_layer_period: usize,
     /// Below `attn_layer_period`.
@@ -114,6 +156,8 @@ pub struct JambaConfig {
     pub rms_norm_eps: f32,
     /// ε inside the RMS norms of dt, B and C, above 0.
     pub mixer_rms_eps: f32,
+    /// Factors between the parts.
+    pub multipliers: Multipliers,
     /// The mixers of all layers, where the file lists them.
     pub mixers: Option<Vec<Mixer>>,
     /// Token that begins a text, if any.
@@ -150,8 +194,11 @@ impl JambaConfig {
             .map_err(|e| ImportError::file(file, format!("not a JSON object: {e}; expected a model config")))?;
         let f = Fields { file: file.into(), map };
         let family = f.check_kind()?;
-        if family.is_pure_mamba() {
-            return f.pure_mamba(family);
+        match family {
+            Family::Mamba | Family::FalconMamba => return f.pure_mamba(family),
+            Family::Mamba2 => return f.pure_mamba2(),
+            Family::Granite => return f.granite(),
+            Family::Jamba | Family::Jamlet => {}
         }
 
         let hidden_size = f.size("hidden_size", 4096)?;
@@ -165,15 +212,7 @@ impl JambaConfig {
             let expected = format!("hidden_size / num_attention_heads = {head_dim}");
             return Err(f.wrong("head_dim", expected));
         }
-        // An explicit null means one key-value head per query head; an absent key means transformers' 8.
-        let num_key_value_heads = match f.map.get("num_key_value_heads") {
-            Some(Value::Null) => num_attention_heads,
-            _ => f.size("num_key_value_heads", 8)?,
-        };
-        if num_attention_heads % num_key_value_heads != 0 {
-            let expected = format!("a divisor of num_attention_heads {num_attention_heads}");
-            return Err(f.wrong("num_key_value_heads", expected));
-        }
+        let num_key_value_heads = f.kv_heads(num_attention_heads, 8)?;
 
         let (attn_layer_period, attn_layer_offset) = f.schedule("attn_layer_period", 8, "attn_layer_offset", 4)?;
         let (expert_layer_period, expert_layer_offset) =
@@ -202,8 +241,10 @@ impl JambaConfig {
             mamba_dt_rank: f.dt_rank("mamba_dt_rank", hidden_size)?,
             mamba_conv_bias: f.flag("mamba_conv_bias", true)?,
             mamba_proj_bias: f.flag("mamba_proj_bias", false)?,
+            mamba2: None,
             num_experts,
             num_experts_per_tok: num_experts_per_tok.min(num_experts),
+            shared_intermediate_size: 0,
             attn_layer_period,
             attn_layer_offset,
             expert_layer_period,
@@ -211,11 +252,25 @@ impl JambaConfig {
             tie_word_embeddings: f.flag("tie_word_embeddings", false)?,
             rms_norm_eps,
             mixer_rms_eps: rms_norm_eps,
+            multipliers: Multipliers::NONE,
             mixers: f.mixers(family, num_hidden_layers)?,
             bos_token_id: f.tokens("bos_token_id", Some(1), vocab_size)?.first().copied(),
             eos_token_ids: f.tokens("eos_token_id", Some(2), vocab_size)?,
-            pad_token_id: f.pad(vocab_size)?,
+            pad_token_id: f.pad(Some(0), vocab_size)?,
         })
+    }
+
+    /// Whether the feed-forward part of some layers is a mixture.
+    pub fn has_mixtures(&self) -> bool {
+        match self.family {
+            Family::Granite => self.num_experts > 0,
+            _ => self.num_experts > 1,
+        }
+    }
+
+    /// Channels of the convolution: of x, and in Mamba-2 of B and C of every group.
+    pub fn conv_channels(&self) -> usize {
+        self.mamba_d_inner + self.mamba2.map_or(0, |mamba2| 2 * mamba2.groups * self.mamba_d_state)
     }
 
     /// What layer `i` is made of. The two schedules are independent: a layer may be attention and a mixture.
@@ -226,7 +281,7 @@ impl JambaConfig {
                 None if i % self.attn_layer_period == self.attn_layer_offset => Mixer::Attention,
                 None => Mixer::Mamba,
             },
-            ffn: match self.num_experts > 1 && i % self.expert_layer_period == self.expert_layer_offset {
+            ffn: match self.has_mixtures() && i % self.expert_layer_period == self.expert_layer_offset {
                 true => FeedForward::Moe,
                 false if self.family.is_pure_mamba() => FeedForward::None,
                 false => FeedForward::Mlp,
@@ -268,7 +323,7 @@ impl Fields {
         let Some(&(family, _, architecture)) =
             Family::ALL.iter().find(|(_, name, _)| kind.is_some_and(|kind| kind == name))
         else {
-            let known = "\"jamba\", \"mamba\", \"falcon_mamba\" or \"jamlet\"";
+            let known = "\"jamba\", \"mamba\", \"falcon_mamba\", \"mamba2\", \"granitemoehybrid\" or \"jamlet\"";
             // Fields that only the package mamba-ssm writes.
             let mamba_ssm =
                 kind.is_none() && ["ssm_cfg", "d_model", "n_layer"].iter().any(|field| self.map.contains_key(*field));
@@ -334,8 +389,10 @@ impl Fields {
             mamba_dt_rank: self.dt_rank("time_step_rank", hidden_size)?,
             mamba_conv_bias: self.flag("use_conv_bias", true)?,
             mamba_proj_bias: self.flag("use_bias", false)?,
+            mamba2: None,
             num_experts: 1,
             num_experts_per_tok: 1,
+            shared_intermediate_size: 0,
             attn_layer_period: 1,
             attn_layer_offset: 0,
             expert_layer_period: 1,
@@ -346,11 +403,215 @@ impl Fields {
                 Family::FalconMamba => self.epsilon("mixer_rms_eps", 1e-6)?,
                 _ => rms_norm_eps,
             },
+            multipliers: Multipliers::NONE,
             mixers: Some(vec![Mixer::Mamba; num_hidden_layers]),
             bos_token_id: self.tokens("bos_token_id", Some(0), vocab_size)?.first().copied(),
             eos_token_ids: self.tokens("eos_token_id", Some(0), vocab_size)?,
-            pad_token_id: self.pad(vocab_size)?,
+            pad_token_id: self.pad(Some(0), vocab_size)?,
         })
+    }
+
+    /// A model of Mamba-2 layers alone.
+    fn pure_mamba2(&self) -> Result<JambaConfig, ImportError> {
+        let hidden_size = self.size("hidden_size", 4096)?;
+        let inner = self.inner("expand", hidden_size)?;
+        let vocab_size = self.size("vocab_size", 32768)?;
+        let num_hidden_layers = self.at_most("num_hidden_layers", self.size("num_hidden_layers", 64)?, MAX_LAYERS)?;
+        let rms_norm_eps = self.epsilon("layer_norm_epsilon", 1e-5)?;
+        Ok(JambaConfig {
+            family: Family::Mamba2,
+            vocab_size,
+            hidden_size,
+            intermediate_size: 1,
+            num_hidden_layers,
+            num_attention_heads: 1,
+            num_key_value_heads: 1,
+            head_dim: hidden_size,
+            mamba_d_state: self.size("state_size", 128)?,
+            mamba_d_conv: self.size("conv_kernel", 4)?,
+            mamba_d_inner: inner,
+            mamba_dt_rank: 1,
+            mamba_conv_bias: self.flag("use_conv_bias", true)?,
+            mamba_proj_bias: self.flag("use_bias", false)?,
+            mamba2: Some(self.mamba2(("num_heads", 128), ("head_dim", Some(64)), ("n_groups", 8), inner)?),
+            num_experts: 1,
+            num_experts_per_tok: 1,
+            shared_intermediate_size: 0,
+            attn_layer_period: 1,
+            attn_layer_offset: 0,
+            expert_layer_period: 1,
+            expert_layer_offset: 0,
+            tie_word_embeddings: self.flag("tie_word_embeddings", false)?,
+            rms_norm_eps,
+            mixer_rms_eps: rms_norm_eps,
+            multipliers: Multipliers::NONE,
+            mixers: Some(vec![Mixer::Mamba; num_hidden_layers]),
+            bos_token_id: self.tokens("bos_token_id", Some(0), vocab_size)?.first().copied(),
+            eos_token_ids: self.tokens("eos_token_id", Some(2), vocab_size)?,
+            pad_token_id: self.pad(Some(1), vocab_size)?,
+        })
+    }
+
+    /// A Granite 4.0 H.
+    fn granite(&self) -> Result<JambaConfig, ImportError> {
+        if self.flag("attention_bias", false)? {
+            return Err(self.wrong("attention_bias", "false: attention is computed without biases"));
+        }
+        let positions = "position_embedding_type";
+        if !self.is_null(positions) && self.map[positions] != "nope" {
+            return Err(self.wrong(positions, "null or \"nope\": attention is computed without positions"));
+        }
+        let hidden_size = self.size("hidden_size", 4096)?;
+        let num_attention_heads = self.size("num_attention_heads", 32)?;
+        let head_dim = match self.is_null("head_dim") {
+            false => self.size("head_dim", 1)?,
+            true if hidden_size % num_attention_heads == 0 => hidden_size / num_attention_heads,
+            true => {
+                let expected = format!("a divisor of hidden_size {hidden_size}, as there is no head_dim");
+                return Err(self.wrong("num_attention_heads", expected));
+            }
+        };
+        let num_key_value_heads = self.kv_heads(num_attention_heads, num_attention_heads)?;
+        let shared_intermediate_size = self.size("shared_intermediate_size", 1024)?;
+        let experts = "num_local_experts";
+        let num_experts = self.at_most(experts, self.integer(experts, 0, 8)?, MAX_EXPERTS)?;
+        let num_experts_per_tok = self.integer("num_experts_per_tok", 0, 2)?;
+        if num_experts > 0 && !(1..=num_experts).contains(&num_experts_per_tok) {
+            return Err(self.wrong("num_experts_per_tok", format!("1 to {experts} {num_experts}")));
+        }
+        let inner = self.inner("mamba_expand", hidden_size)?;
+        let vocab_size = self.size("vocab_size", 32000)?;
+        let num_hidden_layers = self.at_most("num_hidden_layers", self.size("num_hidden_layers", 32)?, MAX_LAYERS)?;
+        let rms_norm_eps = self.epsilon("rms_norm_eps", 1e-6)?;
+        Ok(JambaConfig {
+            family: Family::Granite,
+            vocab_size,
+            hidden_size,
+            // A dense model has the shared MLP alone.
+            intermediate_size: match num_experts {
+                0 => shared_intermediate_size,
+                _ => self.size("intermediate_size", 11008)?,
+            },
+            num_hidden_layers,
+            num_attention_heads,
+            num_key_value_heads,
+            head_dim,
+            mamba_d_state: self.size("mamba_d_state", 256)?,
+            mamba_d_conv: self.size("mamba_d_conv", 4)?,
+            mamba_d_inner: inner,
+            mamba_dt_rank: 1,
+            mamba_conv_bias: self.flag("mamba_conv_bias", true)?,
+            mamba_proj_bias: self.flag("mamba_proj_bias", false)?,
+            mamba2: Some(self.mamba2(("mamba_n_heads", 128), ("mamba_d_head", None), ("mamba_n_groups", 1), inner)?),
+            num_experts,
+            num_experts_per_tok: num_experts_per_tok.min(num_experts),
+            shared_intermediate_size: if num_experts > 0 { shared_intermediate_size } else { 0 },
+            attn_layer_period: 1,
+            attn_layer_offset: 0,
+            expert_layer_period: 1,
+            expert_layer_offset: 0,
+            tie_word_embeddings: self.flag("tie_word_embeddings", false)?,
+            rms_norm_eps,
+            mixer_rms_eps: rms_norm_eps,
+            multipliers: Multipliers {
+                embedding: self.multiplier("embedding_multiplier")?,
+                residual: self.multiplier("residual_multiplier")?,
+                attention: Some(self.multiplier("attention_multiplier")?),
+                logits: self.multiplier("logits_scaling")?,
+            },
+            mixers: Some(self.layer_types(num_hidden_layers)?),
+            bos_token_id: self.tokens("bos_token_id", Some(1), vocab_size)?.first().copied(),
+            eos_token_ids: self.tokens("eos_token_id", Some(2), vocab_size)?,
+            pad_token_id: self.pad(None, vocab_size)?,
+        })
+    }
+
+    /// Mamba-2's heads, in fields with their defaults: a head's width may be "auto", which is the default of `None`.
+    fn mamba2(
+        &self,
+        (heads_field, heads): (&str, usize),
+        (width_field, width): (&str, Option<usize>),
+        (groups_field, groups): (&str, usize),
+        inner: usize,
+    ) -> Result<Mamba2Config, ImportError> {
+        let heads = self.size(heads_field, heads)?;
+        if !inner.is_multiple_of(heads) {
+            return Err(self.wrong(heads_field, format!("a divisor of the {inner} channels")));
+        }
+        let auto = self.map.get(width_field).map_or(width.is_none(), |width| width == "auto");
+        if !auto && self.size(width_field, width.unwrap_or(1))? != inner / heads {
+            return Err(self.wrong(width_field, format!("{inner} channels / {heads} heads = {}", inner / heads)));
+        }
+        let groups = self.size(groups_field, groups)?;
+        if !heads.is_multiple_of(groups) {
+            return Err(self.wrong(groups_field, format!("a divisor of {heads_field} {heads}")));
+        }
+        Ok(Mamba2Config { heads, groups, step_limit: self.step_limit("time_step_limit")? })
+    }
+
+    /// Two numbers, which Python may have written as infinity: no JSON, or in transformers 5 `{"__float__": "Infinity"}`.
+    fn step_limit(&self, field: &str) -> Result<[f32; 2], ImportError> {
+        let number = |value: &Value| {
+            let value = value.get("__float__").unwrap_or(value);
+            match value == "Infinity" {
+                true => Some(f32::INFINITY),
+                false => value.as_f64().map(|x| x as f32),
+            }
+        };
+        let limits = match self.map.get(field) {
+            None | Some(Value::Null) => Some([0.0, f32::INFINITY]),
+            Some(Value::Array(limits)) => match &limits[..] {
+                [least, largest] => number(least).zip(number(largest)).map(|(least, largest)| [least, largest]),
+                _ => None,
+            },
+            Some(_) => None,
+        };
+        match limits {
+            Some([least, largest]) if least >= 0.0 && least.is_finite() && least <= largest => Ok([least, largest]),
+            _ => {
+                Err(self.wrong(field, "two numbers from 0 up, the smaller first, of which the second may be infinite"))
+            }
+        }
+    }
+
+    fn multiplier(&self, field: &str) -> Result<f32, ImportError> {
+        match self.map.get(field) {
+            None => Ok(1.0),
+            Some(value) => match value.as_f64() {
+                Some(x) if (1e-4..=1e4).contains(&x) => Ok(x as f32),
+                _ => Err(self.wrong(field, "a number from 0.0001 to 10000")),
+            },
+        }
+    }
+
+    /// The key-value heads, `default` where the file doesn't say; an explicit null means one per query head.
+    fn kv_heads(&self, heads: usize, default: usize) -> Result<usize, ImportError> {
+        let field = "num_key_value_heads";
+        let kv_heads = match self.map.get(field) {
+            Some(Value::Null) => heads,
+            _ => self.size(field, default)?,
+        };
+        match heads.is_multiple_of(kv_heads) {
+            true => Ok(kv_heads),
+            false => Err(self.wrong(field, format!("a divisor of num_attention_heads {heads}"))),
+        }
+    }
+
+    /// Granite's list: in its folders' own words, or in those of transformers 5. Without a list, all layers are Mamba-2.
+    fn layer_types(&self, layers: usize) -> Result<Vec<Mixer>, ImportError> {
+        let alias = "layers_block_type";
+        let field = if self.is_null("layer_types") && !self.is_null(alias) { alias } else { "layer_types" };
+        let wrong = || self.wrong(field, format!("a list of {layers}, each \"mamba\" or \"attention\""));
+        let mixer = |name: &Value| match name.as_str() {
+            Some("mamba" | "linear_attention") => Ok(Mixer::Mamba),
+            Some("attention" | "full_attention") => Ok(Mixer::Attention),
+            _ => Err(wrong()),
+        };
+        match self.map.get(field) {
+            None | Some(Value::Null) => Ok(vec![Mixer::Mamba; layers]),
+            Some(Value::Array(names)) if names.len() == layers => names.iter().map(mixer).collect(),
+            Some(_) => Err(wrong()),
+        }
     }
 
     /// The list of `model_type` "jamlet".
@@ -487,10 +748,10 @@ impl Fields {
     }
 
     /// Padding never reaches the model, so an id outside the vocabulary (some writers put -1) counts as none.
-    fn pad(&self, vocab: usize) -> Result<Option<u32>, ImportError> {
+    fn pad(&self, default: Option<u32>, vocab: usize) -> Result<Option<u32>, ImportError> {
         match self.map.get("pad_token_id") {
             Some(v) if v.as_i64().is_some_and(|n| n < 0 || n >= vocab as i64) => Ok(None),
-            _ => Ok(self.tokens("pad_token_id", Some(0), vocab)?.first().copied()),
+            _ => Ok(self.tokens("pad_token_id", default, vocab)?.first().copied()),
         }
     }
 }
@@ -540,6 +801,91 @@ mod tests {
         assert!(mamba.layers().all(|kind| kind == LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }));
         let falcon = parse(r#"{"model_type": "falcon_mamba"}"#).unwrap();
         assert_eq!(falcon, JambaConfig { family: Family::FalconMamba, mixer_rms_eps: 1e-6, ..mamba });
+        let mamba2 = parse(r#"{"model_type": "mamba2"}"#).unwrap();
+        assert_eq!((mamba2.vocab_size, mamba2.hidden_size, mamba2.num_hidden_layers), (32768, 4096, 64));
+        assert_eq!((mamba2.mamba_d_state, mamba2.mamba_d_conv, mamba2.mamba_d_inner), (128, 4, 8192));
+        let heads = Mamba2Config { heads: 128, groups: 8, step_limit: [0.0, f32::INFINITY] };
+        assert_eq!((mamba2.mamba2, mamba2.tie_word_embeddings), (Some(heads), false));
+        assert_eq!(
+            (mamba2.bos_token_id, mamba2.eos_token_ids.as_slice(), mamba2.pad_token_id),
+            (Some(0), &[2][..], Some(1))
+        );
+        assert!(mamba2.layers().all(|kind| kind == LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }));
+    }
+
+    /// As [`with`], of a Granite.
+    fn granite(changes: &str) -> Result<JambaConfig, ImportError> {
+        let mut map: Map<String, Value> = serde_json::from_str(
+            r#"{"model_type": "granitemoehybrid", "hidden_size": 40, "num_attention_heads": 4, "num_hidden_layers": 3,
+                "mamba_n_heads": 8}"#,
+        )
+        .unwrap();
+        map.extend(serde_json::from_str::<Map<String, Value>>(changes).unwrap());
+        parse(&Value::Object(map).to_string())
+    }
+
+    #[test]
+    fn an_empty_config_is_that_of_transformers_granite() {
+        let c = parse(r#"{"model_type": "granitemoehybrid"}"#).unwrap();
+        assert_eq!((c.vocab_size, c.hidden_size, c.intermediate_size), (32000, 4096, 11008));
+        assert_eq!((c.num_hidden_layers, c.num_attention_heads, c.num_key_value_heads, c.head_dim), (32, 32, 32, 128));
+        assert_eq!((c.mamba_d_state, c.mamba_d_conv, c.mamba_d_inner), (256, 4, 8192));
+        assert_eq!(c.mamba2, Some(Mamba2Config { heads: 128, groups: 1, step_limit: [0.0, f32::INFINITY] }));
+        assert_eq!((c.num_experts, c.num_experts_per_tok, c.shared_intermediate_size), (8, 2, 1024));
+        assert_eq!(c.multipliers, Multipliers { attention: Some(1.0), ..Multipliers::NONE });
+        assert_eq!((c.bos_token_id, c.eos_token_ids.as_slice(), c.pad_token_id), (Some(1), &[2][..], None));
+        assert!(c.layers().all(|kind| kind == LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::Moe }));
+    }
+
+    #[test]
+    fn what_granite_folders_say_is_read() {
+        let dense = granite(
+            r#"{"num_local_experts": 0, "num_experts_per_tok": 0, "shared_intermediate_size": 72, "intermediate_size": 0,
+                "layer_types": ["mamba", "attention", "mamba"], "position_embedding_type": "nope", "head_dim": 6,
+                "attention_multiplier": 0.015625, "embedding_multiplier": 12, "time_step_limit": [0.0, {"__float__": "Infinity"}]}"#,
+        )
+        .unwrap();
+        assert_eq!((dense.intermediate_size, dense.shared_intermediate_size, dense.head_dim), (72, 0, 6));
+        let mlp = |mixer| LayerKind { mixer, ffn: FeedForward::Mlp };
+        let kinds: Vec<_> = dense.layers().collect();
+        assert_eq!(kinds, [mlp(Mixer::Mamba), mlp(Mixer::Attention), mlp(Mixer::Mamba)]);
+        assert_eq!((dense.multipliers.attention, dense.multipliers.embedding), (Some(0.015625), 12.0));
+        assert_eq!(dense.mamba2.unwrap().step_limit, [0.0, f32::INFINITY]);
+        let words = granite(r#"{"layers_block_type": ["linear_attention", "full_attention", "mamba"]}"#).unwrap();
+        assert_eq!(words.layer(1).mixer, Mixer::Attention);
+        let limited =
+            granite(r#"{"time_step_limit": [0.125, 0.5], "num_local_experts": 1, "num_experts_per_tok": 1}"#).unwrap();
+        assert_eq!((limited.mamba2.unwrap().step_limit, limited.layer(0).ffn), ([0.125, 0.5], FeedForward::Moe));
+    }
+
+    #[test]
+    fn what_granite_may_not_say_is_named() {
+        for (changes, field, found, expected) in [
+            (r#"{"position_embedding_type": "rope"}"#, "position_embedding_type", "rope", "without positions"),
+            (r#"{"attention_bias": true}"#, "attention_bias", "true", "without biases"),
+            (r#"{"num_attention_heads": 3}"#, "num_attention_heads", "3", "divisor of hidden_size 40"),
+            (r#"{"num_key_value_heads": 3}"#, "num_key_value_heads", "3", "divisor of num_attention_heads 4"),
+            (r#"{"num_experts_per_tok": 0}"#, "num_experts_per_tok", "0", "1 to num_local_experts 8"),
+            (r#"{"num_experts_per_tok": 9}"#, "num_experts_per_tok", "9", "1 to num_local_experts 8"),
+            (r#"{"num_local_experts": 2000}"#, "num_local_experts", "2000", "at most 1024"),
+            (r#"{"shared_intermediate_size": 0}"#, "shared_intermediate_size", "0", "from 1"),
+            (r#"{"layer_types": ["mamba", "mamba"]}"#, "layer_types", "mamba", "a list of 3"),
+            (r#"{"layer_types": ["mamba", "sliding_attention", "mamba"]}"#, "layer_types", "sliding", "\"attention\""),
+            (r#"{"mamba_n_heads": 7}"#, "mamba_n_heads", "7", "a divisor of the 80 channels"),
+            (r#"{"mamba_d_head": 20}"#, "mamba_d_head", "20", "= 10"),
+            (r#"{"mamba_d_head": "wide"}"#, "mamba_d_head", "wide", "an integer"),
+            (r#"{"mamba_n_groups": 3}"#, "mamba_n_groups", "3", "a divisor of mamba_n_heads 8"),
+            (r#"{"time_step_limit": [0.5, 0.25]}"#, "time_step_limit", "0.5", "the smaller first"),
+            (r#"{"time_step_limit": [-1, 1]}"#, "time_step_limit", "-1", "from 0"),
+            (r#"{"time_step_limit": 0.5}"#, "time_step_limit", "0.5", "two numbers"),
+            (r#"{"residual_multiplier": 0}"#, "residual_multiplier", "0", "from 0.0001"),
+            (r#"{"logits_scaling": null}"#, "logits_scaling", "null", "a number"),
+        ] {
+            let error = granite(changes).expect_err(changes).to_string();
+            assert!(error.starts_with(&format!("folder/config.json: {field}: found ")), "{changes}: {error}");
+            let (left, right) = error.split_once(", expected ").unwrap();
+            assert!(left.contains(found) && right.contains(expected), "{changes}: {error}");
+        }
     }
 
     #[test]
@@ -597,7 +943,15 @@ mod tests {
     #[test]
     fn a_wrong_field_is_named_with_what_was_found_and_what_would_be_right() {
         for (changes, field, found, expected) in [
-            (r#"{"model_type": "mamba2"}"#, "model_type", "\"mamba2\"", "\"jamba\""),
+            (r#"{"model_type": "mamba3"}"#, "model_type", "\"mamba3\"", "\"jamba\""),
+            (r#"{"model_type": "mamba2", "num_heads": 3}"#, "num_heads", "3", "a divisor of the 80 channels"),
+            (r#"{"model_type": "mamba2", "num_heads": 8}"#, "head_dim", "nothing", "80 channels / 8 heads = 10"),
+            (
+                r#"{"model_type": "mamba2", "num_heads": 8, "head_dim": 10, "n_groups": 3}"#,
+                "n_groups",
+                "3",
+                "num_heads 8",
+            ),
             (r#"{"model_type": "mamba", "intermediate_size": 81}"#, "intermediate_size", "81", "= 80"),
             (r#"{"model_type": "mamba", "layer_norm_epsilon": 0}"#, "layer_norm_epsilon", "0", "above 0"),
             (r#"{"model_type": "falcon_mamba", "mixer_rms_eps": 2}"#, "mixer_rms_eps", "2", "below 1"),

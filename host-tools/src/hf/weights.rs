@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::Path;
 
-use super::config::{FeedForward, JambaConfig, LayerKind, Mixer};
+use super::config::{Family, FeedForward, JambaConfig, LayerKind, Mixer};
 use super::{Checkpoint, ImportError, Tensor};
 
 /// One of the three matrices of a SwiGLU.
@@ -23,7 +23,7 @@ pub enum Projection {
 }
 
 /// Names one weight. Shapes are (rows, columns); vectors are one row. H: hidden, E: Mamba channels, N: state,
-/// R: dt rank, K: taps, I: intermediate, D: head_dim. The first number is the layer.
+/// R: dt rank, K: taps, I: intermediate, D: head_dim; of Mamba-2 G: groups, M: heads. The first number is the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WeightId {
     /// (vocab, H).
@@ -36,13 +36,14 @@ pub enum WeightId {
     MixerNorm(usize),
     /// (1, H), norm before the feed-forward part.
     FfnNorm(usize),
-    /// (2E, H): rows 0..E give the channels that are convolved (x), rows E..2E the gate (z).
+    /// (2E, H): rows 0..E give the channels that are convolved (x), rows E..2E the gate (z). In Mamba-2 (2E + 2GN + M, H): z
+    /// (E rows), then what is convolved, x (E), B and C (GN each), then dt (M).
     InProj(usize),
-    /// (1, 2E), only with `mamba_proj_bias`.
+    /// (1, rows of in_proj), only with `mamba_proj_bias`.
     InProjBias(usize),
-    /// (E, K); the last tap meets the newest token.
+    /// (E, K), in Mamba-2 (E + 2GN, K); the last tap meets the newest token.
     Conv(usize),
-    /// (1, E), only with `mamba_conv_bias`.
+    /// (1, rows of the convolution), only with `mamba_conv_bias`.
     ConvBias(usize),
     /// (R + 2N, E): dt, B, C.
     XProj(usize),
@@ -56,10 +57,14 @@ pub enum WeightId {
     DtProj(usize),
     /// (1, E), inside the softplus.
     DtProjBias(usize),
-    /// (E, N), A = -exp(A_log).
+    /// (E, N), in Mamba-2 (1, M); A = -exp(A_log).
     ALog(usize),
-    /// (1, E), skip connection.
+    /// (1, E), in Mamba-2 (1, M); skip connection.
     D(usize),
+    /// (1, M), inside Mamba-2's softplus.
+    DtBias(usize),
+    /// (1, E), norm of Mamba-2's gated output.
+    GatedNorm(usize),
     /// (H, E).
     OutProj(usize),
     /// (1, H), only with `mamba_proj_bias`.
@@ -84,6 +89,8 @@ pub enum WeightId {
     Router(usize),
     /// A matrix of an expert: layer, expert.
     Expert(usize, usize, Projection),
+    /// A matrix of the MLP beside the experts, which all tokens go through.
+    Shared(usize, Projection),
 }
 
 /// A weight as rows × columns, somewhere in a checkpoint.
@@ -213,6 +220,8 @@ fn layer_ids(c: &JambaConfig, l: usize, kind: LayerKind) -> impl Iterator<Item =
             ids.extend(c.mamba_conv_bias.then_some(ConvBias(l)));
             if kind.mixer == Mixer::S4d {
                 ids.extend([LogDt(l), S4dB(l), S4dC(l)]);
+            } else if c.mamba2.is_some() {
+                ids.extend([DtBias(l), GatedNorm(l)]);
             } else {
                 ids.push(XProj(l));
                 if !c.family.is_pure_mamba() {
@@ -230,6 +239,9 @@ fn layer_ids(c: &JambaConfig, l: usize, kind: LayerKind) -> impl Iterator<Item =
         FeedForward::Mlp => ids.extend([FfnNorm(l), Mlp(l, Gate), Mlp(l, Up), Mlp(l, Down)]),
         FeedForward::Moe => {
             ids.extend([FfnNorm(l), Router(l)]);
+            if c.shared_intermediate_size > 0 {
+                ids.extend([Shared(l, Gate), Shared(l, Up), Shared(l, Down)]);
+            }
             ids.extend((0..c.num_experts).flat_map(|e| [Expert(l, e, Gate), Expert(l, e, Up), Expert(l, e, Down)]));
         }
     }
@@ -262,7 +274,12 @@ impl<'a> Finder<'a> {
         let c = self.config;
         let (h, e, n, r) = (c.hidden_size, c.mamba_d_inner, c.mamba_d_state, c.mamba_dt_rank);
         let (q, kv) = (c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim);
-        let pure = c.family.is_pure_mamba();
+        let (pure, granite) = (c.family.is_pure_mamba(), c.family == Family::Granite);
+        let convolved = c.conv_channels();
+        let (in_rows, skips, decays) = match c.mamba2 {
+            Some(mamba2) => (e + convolved + mamba2.heads, mamba2.heads, vec![mamba2.heads]),
+            None => (2 * e, e, vec![e, n]),
+        };
         let in_layer = |l: usize, part: &str| format!("{}.layers.{l}.{part}", if pure { "backbone" } else { "model" });
         let in_block = |l: usize, part: &str| match c.layer(l).mixer {
             Mixer::S4d => in_layer(l, &format!("s4d.{part}")),
@@ -275,22 +292,26 @@ impl<'a> Finder<'a> {
             WeightId::Head if c.tie_word_embeddings => self.tied_head(),
             WeightId::Head => self.whole("lm_head.weight", &[c.vocab_size, h]),
             WeightId::FinalNorm if pure => self.whole("backbone.norm_f.weight", &[h]),
+            WeightId::FinalNorm if granite => self.whole("model.norm.weight", &[h]),
             WeightId::FinalNorm => self.whole("model.final_layernorm.weight", &[h]),
             WeightId::MixerNorm(l) if pure => self.whole(&in_layer(l, "norm.weight"), &[h]),
             WeightId::MixerNorm(l) => self.whole(&in_layer(l, "input_layernorm.weight"), &[h]),
+            WeightId::FfnNorm(l) if granite => self.whole(&in_layer(l, "post_attention_layernorm.weight"), &[h]),
             WeightId::FfnNorm(l) => self.whole(&in_layer(l, "pre_ff_layernorm.weight"), &[h]),
-            WeightId::InProj(l) => self.whole(&in_block(l, "in_proj.weight"), &[2 * e, h]),
-            WeightId::InProjBias(l) => self.whole(&in_block(l, "in_proj.bias"), &[2 * e]),
-            WeightId::Conv(l) => self.whole(&in_block(l, "conv1d.weight"), &[e, 1, c.mamba_d_conv]),
-            WeightId::ConvBias(l) => self.whole(&in_block(l, "conv1d.bias"), &[e]),
+            WeightId::InProj(l) => self.whole(&in_block(l, "in_proj.weight"), &[in_rows, h]),
+            WeightId::InProjBias(l) => self.whole(&in_block(l, "in_proj.bias"), &[in_rows]),
+            WeightId::Conv(l) => self.whole(&in_block(l, "conv1d.weight"), &[convolved, 1, c.mamba_d_conv]),
+            WeightId::ConvBias(l) => self.whole(&in_block(l, "conv1d.bias"), &[convolved]),
             WeightId::XProj(l) => self.whole(&in_block(l, "x_proj.weight"), &[r + 2 * n, e]),
             WeightId::DtNorm(l) => self.whole(&in_block(l, "dt_layernorm.weight"), &[r]),
             WeightId::BNorm(l) => self.whole(&in_block(l, "b_layernorm.weight"), &[n]),
             WeightId::CNorm(l) => self.whole(&in_block(l, "c_layernorm.weight"), &[n]),
             WeightId::DtProj(l) => self.whole(&in_block(l, "dt_proj.weight"), &[e, r]),
             WeightId::DtProjBias(l) => self.whole(&in_block(l, "dt_proj.bias"), &[e]),
-            WeightId::ALog(l) => self.whole(&in_block(l, "A_log"), &[e, n]),
-            WeightId::D(l) => self.whole(&in_block(l, "D"), &[e]),
+            WeightId::ALog(l) => self.whole(&in_block(l, "A_log"), &decays),
+            WeightId::D(l) => self.whole(&in_block(l, "D"), &[skips]),
+            WeightId::DtBias(l) => self.whole(&in_block(l, "dt_bias"), &[skips]),
+            WeightId::GatedNorm(l) => self.whole(&in_block(l, "norm.weight"), &[e]),
             WeightId::OutProj(l) => self.whole(&in_block(l, "out_proj.weight"), &[h, e]),
             WeightId::OutProjBias(l) => self.whole(&in_block(l, "out_proj.bias"), &[h]),
             WeightId::LogDt(l) => self.whole(&in_block(l, "log_dt"), &[e]),
@@ -300,7 +321,15 @@ impl<'a> Finder<'a> {
             WeightId::Key(l) => self.whole(&in_layer(l, "self_attn.k_proj.weight"), &[kv, h]),
             WeightId::Value(l) => self.whole(&in_layer(l, "self_attn.v_proj.weight"), &[kv, h]),
             WeightId::Output(l) => self.whole(&in_layer(l, "self_attn.o_proj.weight"), &[h, q]),
+            WeightId::Router(l) if granite => {
+                self.whole(&in_layer(l, "block_sparse_moe.router.layer.weight"), &[c.num_experts, h])
+            }
             WeightId::Router(l) => self.whole(&in_layer(l, "feed_forward.router.weight"), &[c.num_experts, h]),
+            WeightId::Mlp(l, p) if granite => self.linear(&in_layer(l, "shared_mlp"), c.intermediate_size, None, p),
+            WeightId::Shared(l, p) => self.linear(&in_layer(l, "shared_mlp"), c.shared_intermediate_size, None, p),
+            WeightId::Expert(l, x, p) if granite => {
+                self.linear(&in_layer(l, "block_sparse_moe"), c.intermediate_size, Some(x), p)
+            }
             WeightId::Mlp(l, p) => {
                 let (name, shape) = self.projection(p);
                 self.whole(&in_layer(l, &format!("feed_forward.{name}.weight")), &shape)
@@ -335,9 +364,36 @@ impl<'a> Finder<'a> {
         if self.by_name.contains_key(&alone) || !self.by_name.contains_key(&fused) {
             return self.whole(&alone, &shape);
         }
-        let mut matrix = self.whole(&fused, &fused_shape)?;
-        matrix.begin = (x * fused_shape[1] + first_row) * cols;
-        (matrix.rows, matrix.cols) = (rows, cols);
+        self.rows(&fused, &fused_shape, x * fused_shape[1] + first_row, rows)
+    }
+
+    /// A matrix of a SwiGLU of `width` as Granite names it: `input_linear` has gate's rows, then up's, and `output_linear` is down.
+    /// The experts of a layer share both: (experts, rows, columns).
+    fn linear(
+        &mut self,
+        prefix: &str,
+        width: usize,
+        expert: Option<usize>,
+        p: Projection,
+    ) -> Result<Matrix, ImportError> {
+        let hidden = self.config.hidden_size;
+        let (name, [rows, cols], first_row, count) = match p {
+            Projection::Gate => ("input_linear", [2 * width, hidden], 0, width),
+            Projection::Up => ("input_linear", [2 * width, hidden], width, width),
+            Projection::Down => ("output_linear", [hidden, width], 0, hidden),
+        };
+        let name = format!("{prefix}.{name}.weight");
+        match expert {
+            Some(x) => self.rows(&name, &[self.config.num_experts, rows, cols], x * rows + first_row, count),
+            None => self.rows(&name, &[rows, cols], first_row, count),
+        }
+    }
+
+    /// The `count` rows from `first` on of a tensor that must have `shape`.
+    fn rows(&mut self, name: &str, shape: &[usize], first: usize, count: usize) -> Result<Matrix, ImportError> {
+        let mut matrix = self.whole(name, shape)?;
+        matrix.begin = first * matrix.cols;
+        matrix.rows = count;
         Ok(matrix)
     }
 
@@ -401,6 +457,13 @@ impl<'a> Finder<'a> {
 /// said `moe` for the feed-forward part and its norm, and wrote a plain MLP as the only expert of a mixture.
 fn todays_name(name: &str, config: &JambaConfig) -> String {
     let name = name.replace(".pre_moe_layernorm.", ".pre_ff_layernorm.").replace(".moe.", ".feed_forward.");
+    // What Granite's experts are called in transformers 5, which writes them under their old names.
+    if config.family == Family::Granite {
+        return name
+            .replace(".block_sparse_moe.experts.gate_up_proj", ".block_sparse_moe.input_linear.weight")
+            .replace(".block_sparse_moe.experts.down_proj", ".block_sparse_moe.output_linear.weight")
+            .replace(".block_sparse_moe.router.weight", ".block_sparse_moe.router.layer.weight");
+    }
     // Mamba's own code, and transformers when it reads what that wrote, say `embedding`.
     if config.family.is_pure_mamba() {
         return name.replace("backbone.embedding.", "backbone.embeddings.");

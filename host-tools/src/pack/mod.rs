@@ -75,6 +75,10 @@ pub fn pack(
         "a group of {} columns; with 4 bits a weight, {NIBBLE_GROUP} would be right",
         options.group
     );
+    ensure!(
+        weights.config().mamba2.is_none(),
+        "Mamba-2 layers: the reference computes them, an image can't hold them yet"
+    );
     let layers: Vec<LayerKind> = weights.config().layers().collect();
     let mut header = header(weights.config(), options.group);
     for (blob, feature) in [

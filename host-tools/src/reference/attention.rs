@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! q, k, v = q_proj(x), k_proj(x), v_proj(x)
-//! a[j]    = softmax over visible j of (q · k[j]) / sqrt(head_dim)
+//! a[j]    = softmax over visible j of (q · k[j]) / sqrt(head_dim)       Granite has a multiplier instead
 //! out     = o_proj(Σ_j a[j] v[j])
 //! ```
 
@@ -58,6 +58,8 @@ pub(super) struct Attention {
     heads: usize,
     kv_heads: usize,
     head_dim: usize, // D
+    /// What scores are multiplied by.
+    scale: f32,
     /// Whether keys and values are rounded to int8.
     round: bool,
 }
@@ -82,6 +84,7 @@ impl Attention {
             heads: c.num_attention_heads,
             kv_heads: c.num_key_value_heads,
             head_dim: c.head_dim,
+            scale: c.multipliers.attention.unwrap_or(1.0 / (c.head_dim as f32).sqrt()),
             round: weights.cache(),
         })
     }
@@ -109,9 +112,8 @@ impl Attention {
             for (head, (out, query)) in mixed.chunks_exact_mut(dim).zip(queries.chunks_exact(dim)).enumerate() {
                 // Consecutive query heads share a key-value head.
                 let offset = head / (self.heads / self.kv_heads) * dim;
-                let scale = 1.0 / (dim as f32).sqrt();
                 let key = |j: &usize| &cache.keys[j * width + offset..][..dim];
-                let mut scores: Vec<_> = seen.iter().map(|j| dot(query, key(j)) * scale).collect();
+                let mut scores: Vec<_> = seen.iter().map(|j| dot(query, key(j)) * self.scale).collect();
                 softmax(&mut scores);
                 for (j, score) in seen.iter().zip(&scores) {
                     let value = &cache.values[j * width + offset..][..dim];
@@ -157,8 +159,8 @@ impl Attention {
                 }
                 let offset = head / group * dim;
                 let row = |j: usize| j * width + offset..j * width + offset + dim;
-                let scale = 1.0 / (dim as f32).sqrt();
-                let mut scores: Vec<_> = kept.iter().map(|(j, _)| dot(query, &cache.keys[row(*j)]) * scale).collect();
+                let mut scores: Vec<_> =
+                    kept.iter().map(|(j, _)| dot(query, &cache.keys[row(*j)]) * self.scale).collect();
                 softmax(&mut scores);
                 for ((j, count), score) in kept.iter_mut().zip(&scores) {
                     out.iter_mut().zip(&cache.values[row(*j)]).for_each(|(out, v)| *out += score * v);

@@ -5,8 +5,8 @@ use super::math::{dot, silu};
 use crate::hf::{ImportError, WeightId};
 
 pub(super) struct Convolution {
-    weight: Vec<f32>, // (E, K), the last tap meets the newest token
-    bias: Vec<f32>,   // (E)
+    weight: Vec<f32>, // (channels, K), the last tap meets the newest token
+    bias: Vec<f32>,   // (channels)
 }
 
 impl Convolution {
@@ -15,21 +15,21 @@ impl Convolution {
             weight: weights.matrix(WeightId::Conv(l)).read()?,
             bias: match weights.get(WeightId::ConvBias(l)) {
                 Some(bias) => bias.read()?,
-                None => vec![0.0; weights.config().mamba_d_inner],
+                None => vec![0.0; weights.matrix(WeightId::Conv(l)).rows()],
             },
         })
     }
 
-    /// What is remembered before any token: (E, K-1), the last inputs, oldest first.
+    /// What is remembered before any token: (channels, K-1), the last inputs, oldest first.
     pub(super) fn empty_state(&self) -> Vec<f32> {
         vec![0.0; self.weight.len() - self.bias.len()]
     }
 
-    /// The convolution of u, the first half of `u_and_z` (T, 2E), and silu: (T, E).
-    pub(super) fn forward(&self, u_and_z: &[f32], state: &mut [f32]) -> Vec<f32> {
+    /// The convolution of the columns from `first` on of `x` (T, width), and silu: (T, channels).
+    pub(super) fn forward(&self, x: &[f32], width: usize, first: usize, state: &mut [f32]) -> Vec<f32> {
         let channels = self.bias.len();
         let taps = self.weight.len() / channels;
-        let tokens = u_and_z.len() / (2 * channels);
+        let tokens = x.len() / width;
         let mut out = vec![0.0; tokens * channels];
         let mut line = Vec::new(); // one channel over time, after what the state remembers
         for e in 0..channels {
@@ -37,7 +37,7 @@ impl Convolution {
             let weight = &self.weight[e * taps..][..taps];
             line.clear();
             line.extend_from_slice(past);
-            line.extend(u_and_z.chunks_exact(2 * channels).map(|row| row[e]));
+            line.extend(x.chunks_exact(width).map(|row| row[first + e]));
             for t in 0..tokens {
                 out[t * channels + e] = silu(dot(&line[t..t + taps], weight) + self.bias[e]);
             }

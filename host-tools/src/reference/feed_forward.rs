@@ -5,6 +5,13 @@
 //! p      = softmax(router(x))                     over all experts
 //! moe(x) = Σ over the k largest p of p[e] mlp_e(x)        p as it is: it need not sum to 1
 //! ```
+//!
+//! Granite has an MLP for all tokens beside the experts, and its softmax is over the k largest alone:
+//!
+//! ```text
+//! p      = softmax(the k largest of router(x))
+//! moe(x) = shared(x) + Σ p[e] mlp_e(x)
+//! ```
 
 use super::linear::Linear;
 use super::loader::Loader;
@@ -38,6 +45,8 @@ impl Mlp {
 pub(super) struct Moe {
     router: Linear, // (experts, H)
     experts: Vec<Mlp>,
+    /// What all tokens go through, in Granite.
+    shared: Option<Mlp>,
     /// Experts a token visits, k.
     visited: usize,
     hidden: usize,
@@ -53,6 +62,10 @@ impl Moe {
                 Linear::new(router.read()?, vec![], router.cols(), None)
             },
             experts: (0..c.num_experts).map(expert).collect::<Result<_, _>>()?,
+            shared: match c.shared_intermediate_size {
+                0 => None,
+                _ => Some(Mlp::load(weights, |p| WeightId::Shared(l, p))?),
+            },
             visited: c.num_experts_per_tok,
             hidden: c.hidden_size,
         })
@@ -63,12 +76,21 @@ impl Moe {
         let hidden = self.hidden;
         let mut visits: Vec<Vec<(usize, f32)>> = vec![vec![]; self.experts.len()]; // token, p
         for (t, p) in self.router.forward(x).chunks_exact_mut(self.experts.len()).enumerate() {
-            softmax(p);
+            if self.shared.is_none() {
+                softmax(p);
+            }
             let mut order: Vec<_> = (0..p.len()).collect();
             order.sort_by(|&a, &b| p[b].total_cmp(&p[a]).then(a.cmp(&b)));
-            order[..self.visited].iter().for_each(|&e| visits[e].push((t, p[e])));
+            let mut chosen: Vec<_> = order[..self.visited].iter().map(|&e| p[e]).collect();
+            if self.shared.is_some() {
+                softmax(&mut chosen);
+            }
+            order.iter().zip(chosen).for_each(|(&e, p)| visits[e].push((t, p)));
         }
-        let mut out = vec![0.0; x.len()];
+        let mut out = match &self.shared {
+            Some(shared) => shared.forward(x),
+            None => vec![0.0; x.len()],
+        };
         for (expert, visits) in self.experts.iter().zip(&visits).filter(|(_, visits)| !visits.is_empty()) {
             let input: Vec<_> = visits.iter().flat_map(|(t, _)| &x[t * hidden..][..hidden]).copied().collect();
             let output = expert.forward(&input);

@@ -51,7 +51,7 @@ impl Mamba {
             conv: Convolution::load(weights, l)?,
             x_proj: weights.linear(WeightId::XProj(l), None)?,
             norms: match c.family {
-                Family::Mamba => None,
+                Family::Mamba | Family::Mamba2 | Family::Granite => None,
                 Family::FalconMamba => Some([c.mamba_dt_rank, c.mamba_d_state, c.mamba_d_state].map(|n| vec![1.0; n])),
                 Family::Jamba | Family::Jamlet => Some([
                     weights.matrix(WeightId::DtNorm(l)).read()?,
@@ -77,7 +77,7 @@ impl Mamba {
     pub(super) fn forward(&self, x: &[f32], state: &mut State) -> Vec<f32> {
         let (channels, rank, n) = (self.d.len(), self.rank, self.n);
         let u_and_z = self.in_proj.forward(x); // (T, 2E)
-        let u = self.conv.forward(&u_and_z, &mut state.conv); // (T, E)
+        let u = self.conv.forward(&u_and_z, 2 * channels, 0, &mut state.conv); // (T, E)
 
         let projected = self.x_proj.forward(&u); // (T, R + 2N)
         let part = |begin: usize, len: usize, norm: usize| {

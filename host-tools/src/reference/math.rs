@@ -76,6 +76,11 @@ pub(super) fn add(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
 
+/// `x += factor y`.
+pub(super) fn add_scaled(x: &mut [f32], y: &[f32], factor: f32) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += factor * y);
+}
+
 /// Every row of `x` (T, len) divided by its root mean square and multiplied by `weight` (len).
 pub(super) fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     x.chunks_exact(weight.len())

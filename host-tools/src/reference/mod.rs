@@ -1,8 +1,9 @@
 //! The reference: a Jamba, or one of its relatives, in f32, straight from its checkpoint, to be read beside the paper (Lieber et al. 2024).
 //!
 //! It says what a packed image should compute, so it favours plainness over memory: all weights are held in f32, and the
-//! cache of an attention layer grows with the text. It equals transformers' `JambaForCausalLM`, `MambaForCausalLM` and
-//! `FalconMambaForCausalLM` in f32, which the fixtures under `tests/fixtures/checkpoints` show.
+//! cache of an attention layer grows with the text. It equals transformers' `JambaForCausalLM`, `MambaForCausalLM`,
+//! `FalconMambaForCausalLM`, `Mamba2ForCausalLM` and `GraniteMoeHybridForCausalLM` in f32, which the fixtures under
+//! `tests/fixtures/checkpoints` show.
 //!
 //! Shapes in comments are rows × columns, row after row in memory: T tokens of this call, H hidden, E Mamba channels,
 //! N state, R dt rank, K taps, I intermediate, V vocabulary.
@@ -13,6 +14,7 @@ mod feed_forward;
 mod linear;
 mod loader;
 mod mamba;
+mod mamba2;
 mod math;
 mod rounding;
 mod s4d;
@@ -23,7 +25,7 @@ use crate::hf::config::{FeedForward, JambaConfig, Mixer};
 use crate::hf::{ImportError, WeightId, Weights};
 use linear::Linear;
 use loader::Loader;
-use math::{add, rms_norm};
+use math::{add_scaled, rms_norm};
 
 pub use attention::Visible;
 pub use rounding::Rounding;
@@ -48,6 +50,7 @@ struct Layer {
 
 enum MixerWeights {
     Mamba(mamba::Mamba),
+    Mamba2(mamba2::Mamba2),
     Attention(attention::Attention),
     S4d(s4d::S4d),
 }
@@ -119,6 +122,7 @@ impl Reference {
             Ok(Layer {
                 mixer_norm: weights.matrix(WeightId::MixerNorm(l)).read()?,
                 mixer: match kind.mixer {
+                    Mixer::Mamba if config.mamba2.is_some() => MixerWeights::Mamba2(mamba2::Mamba2::load(weights, l)?),
                     Mixer::Mamba => MixerWeights::Mamba(mamba::Mamba::load(weights, l)?),
                     Mixer::Attention => MixerWeights::Attention(attention::Attention::load(weights, l)?),
                     Mixer::S4d => MixerWeights::S4d(s4d::S4d::load(weights, l)?),
@@ -162,6 +166,7 @@ impl Reference {
     pub fn empty_state(&self) -> State {
         let state = |layer: &Layer| match &layer.mixer {
             MixerWeights::Mamba(m) => LayerState::Mamba(m.empty_state()),
+            MixerWeights::Mamba2(m) => LayerState::Mamba(m.empty_state()),
             MixerWeights::S4d(s) => LayerState::Mamba(s.empty_state()),
             MixerWeights::Attention(_) => LayerState::Attention(attention::Cache::default()),
         };
@@ -199,11 +204,12 @@ impl Reference {
     /// # Errors
     /// If a token is outside of the vocabulary; the state is then unchanged.
     pub fn hidden(&self, state: &mut State, tokens: &[u32]) -> Result<Vec<f32>, UnknownToken> {
-        let (hidden, eps) = (self.config.hidden_size, self.config.rms_norm_eps);
+        let (hidden, eps, multipliers) = (self.config.hidden_size, self.config.rms_norm_eps, self.config.multipliers);
         let mut x = Vec::with_capacity(tokens.len() * hidden); // (T, H), the residual stream
         for &token in tokens {
             let row = self.embedding.chunks_exact(hidden).nth(token as usize);
-            x.extend_from_slice(row.ok_or(UnknownToken { token, vocab: self.config.vocab_size })?);
+            let row = row.ok_or(UnknownToken { token, vocab: self.config.vocab_size })?;
+            x.extend(row.iter().map(|x| x * multipliers.embedding));
         }
         if tokens.is_empty() {
             return Ok(x);
@@ -212,17 +218,18 @@ impl Reference {
             let normed = rms_norm(&x, &layer.mixer_norm, eps);
             let mixed = match (&layer.mixer, state) {
                 (MixerWeights::Mamba(m), LayerState::Mamba(s)) => m.forward(&normed, s),
+                (MixerWeights::Mamba2(m), LayerState::Mamba(s)) => m.forward(&normed, s),
                 (MixerWeights::S4d(m), LayerState::Mamba(s)) => m.forward(&normed, s),
                 (MixerWeights::Attention(a), LayerState::Attention(s)) => a.forward(&normed, s, self.visible),
                 _ => panic!("this state belongs to another model"),
             };
-            add(&mut x, &mixed);
+            add_scaled(&mut x, &mixed, multipliers.residual);
             let fed_forward = match &layer.ffn {
                 FfnWeights::None => continue,
                 FfnWeights::Mlp(mlp) => mlp.forward(&rms_norm(&x, &layer.ffn_norm, eps)),
                 FfnWeights::Moe(moe) => moe.forward(&rms_norm(&x, &layer.ffn_norm, eps)),
             };
-            add(&mut x, &fed_forward);
+            add_scaled(&mut x, &fed_forward, multipliers.residual);
         }
         state.position += tokens.len();
         Ok(rms_norm(&x, &self.final_norm, eps))
@@ -230,9 +237,12 @@ impl Reference {
 
     /// The head: rows of [`Reference::hidden`] (T, H) to logits (T, V).
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        match &self.head {
+        let mut logits = match &self.head {
             Some(head) => head.forward(hidden),
             None => math::matmul(hidden, &self.embedding, self.config.hidden_size),
-        }
+        };
+        let scaling = self.config.multipliers.logits;
+        logits.iter_mut().for_each(|x| *x /= scaling);
+        logits
     }
 }

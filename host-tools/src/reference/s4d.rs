@@ -52,7 +52,7 @@ impl S4d {
     pub(super) fn forward(&self, x: &[f32], state: &mut State) -> Vec<f32> {
         let (channels, n) = (self.d.len(), self.decay.len() / self.d.len());
         let u_and_z = self.in_proj.forward(x); // (T, 2E)
-        let mut y = self.conv.forward(&u_and_z, &mut state.conv); // (T, E): u, then what becomes of it
+        let mut y = self.conv.forward(&u_and_z, 2 * channels, 0, &mut state.conv); // (T, E): u, then what becomes of it
         for (y, u_and_z) in y.chunks_exact_mut(channels).zip(u_and_z.chunks_exact(2 * channels)) {
             for (e, (y, z)) in y.iter_mut().zip(&u_and_z[channels..]).enumerate() {
                 let h = &mut state.ssm[e * n..][..n];
