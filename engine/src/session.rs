@@ -505,6 +505,11 @@ impl<'m, 'w> Session<'m, 'w> {
                     layers::mamba(&mut pass, layer.mixer_norm, weights, state);
                     mamba += 1;
                 }
+                MixerWeights::Mamba2(weights) => {
+                    let state = self.mamba.layer(mamba, &self.plan);
+                    layers::mamba2(&mut pass, layer.mixer_norm, weights, state);
+                    mamba += 1;
+                }
                 MixerWeights::Attention(weights) => {
                     layers::attention(&mut pass, layer.mixer_norm, weights, &mut self.cache, attention);
                     attention += 1;

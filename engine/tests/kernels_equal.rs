@@ -2,7 +2,7 @@
 
 mod random;
 
-use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, StateScalar, WeightedHead};
+use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, SsdScan, StateScalar, WeightedHead};
 use jamlet::matrix::{Bits, NIBBLE_GROUP, QMatrix, decode_nibbles, encode, encode_nibbles, groups, padded_cols};
 use random::Random;
 
@@ -373,6 +373,152 @@ fn s4d_scan<S: StateScalar>(seed: u64, start: fn(f32) -> S) {
                 let right = run(Kernels::portable());
                 for kernels in others() {
                     same(&right, &run(kernels), &format!("{kernels:?}: {tokens} x {e} x {n}, kind {kind}"));
+                }
+            }
+        }
+    }
+}
+
+/// E channels, N states, G groups of them.
+const SSD_SHAPES: [(usize, usize, usize); 6] =
+    [(8, 1, 1), (16, 16, 2), (24, 11, 3), (80, 16, 1), (16, 128, 1), (256, 17, 4)];
+
+fn ssd_scan<S: StateScalar>(seed: u64, start: fn(f32) -> S) {
+    let random = &mut Random(seed);
+    for kind in 0..=KINDS {
+        for (e, n, groups) in SSD_SHAPES {
+            for tokens in [1, 3, 8] {
+                // Rows end with padding.
+                let row = 2 * groups * n + 3;
+                let u = random.floats(tokens * e, kind);
+                let z = random.floats(tokens * e, kind);
+                let dt: Vec<f32> = random.floats(tokens * e, kind).iter().map(|x| x.abs()).collect();
+                let bc = random.floats(tokens * row, kind % 4);
+                // Negative, as exponentials make them; and anything, as a damaged image may hold it.
+                let mut a = random.floats(e, kind);
+                if random.below(2) == 0 {
+                    a.iter_mut().for_each(|a| *a = -a.abs());
+                }
+                let d = random.floats(e, 0);
+                let h: Vec<S> = random.floats(e * n, kind % 2 * 4).into_iter().map(start).collect();
+                let run = |kernels: Kernels<'_>| {
+                    let (mut u, mut state) = (u.clone(), h.clone());
+                    let of_u = Columns::new(&mut u, e);
+                    let (first, stride, shared) = (0, e, e / groups);
+                    let (dt, z, bc, a, d, state_of) = (&dt, &z, &bc, &a, &d, &mut state);
+                    kernels.ssd_scan(SsdScan {
+                        u: of_u,
+                        first,
+                        dt,
+                        z,
+                        stride,
+                        bc,
+                        row,
+                        shared,
+                        a,
+                        d,
+                        state: state_of,
+                        d_state: n,
+                    });
+                    u.extend(state.into_iter().map(S::load));
+                    u
+                };
+                let right = run(Kernels::portable());
+                for kernels in others() {
+                    same(&right, &run(kernels), &format!("{kernels:?}: {tokens} x {e} x {n} / {groups}, kind {kind}"));
+                }
+                // Group by group, it is the selective scan with one decay for all states.
+                let (mut all, mut state) = (u.clone(), h.clone());
+                for group in 0..groups {
+                    let channels = group * e / groups..(group + 1) * e / groups;
+                    let of_group = |rows: &[f32]| -> Vec<f32> {
+                        rows.chunks_exact(e).flat_map(|row| &row[channels.clone()]).copied().collect()
+                    };
+                    let (mut u, dt, z) = (of_group(&u), of_group(&dt), of_group(&z));
+                    let bc: Vec<f32> = bc
+                        .chunks_exact(row)
+                        .flat_map(|bc| [&bc[group * n..][..n], &bc[(groups + group) * n..][..n]].concat())
+                        .collect();
+                    let eights = a[channels.clone()].chunks_exact(8);
+                    let a: Vec<f32> = eights.flat_map(|a| std::iter::repeat_n(a, n).flatten()).copied().collect();
+                    let stride = e / groups;
+                    Kernels::portable().scan(Scan {
+                        u: Columns::new(&mut u, stride),
+                        first: 0,
+                        dt: &dt,
+                        z: &z,
+                        stride,
+                        bc: &bc,
+                        row: 2 * n,
+                        a: &a,
+                        d: &d[channels.clone()],
+                        state: &mut state[channels.start * n..channels.end * n],
+                        d_state: n,
+                    });
+                    for (all, u) in all.chunks_exact_mut(e).zip(u.chunks_exact(stride)) {
+                        all[channels.clone()].copy_from_slice(u);
+                    }
+                }
+                all.extend(state.into_iter().map(S::load));
+                same(&right, &all, &format!("the selective scan: {tokens} x {e} x {n} / {groups}, kind {kind}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn ssd_scan_with_a_state_in_f32() {
+    ssd_scan::<f32>(12, |x| x);
+}
+
+#[test]
+fn ssd_scan_with_a_state_in_f16() {
+    ssd_scan::<u16>(13, u16::store);
+}
+
+#[test]
+fn ssd_scan_with_a_state_in_int8() {
+    let random = &mut Random(14);
+    for kind in 0..=KINDS {
+        for (e, n, groups) in SSD_SHAPES {
+            let (row, tokens) = (2 * groups * n, 7);
+            let u = random.floats(tokens * e, kind);
+            let z = random.floats(tokens * e, kind);
+            let dt: Vec<f32> = random.floats(tokens * e, kind).iter().map(|x| x.abs()).collect();
+            let bc = random.floats(tokens * row, kind % 4);
+            let a: Vec<f32> = random.floats(e, kind).iter().map(|a| -a.abs()).collect();
+            let d = random.floats(e, 0);
+            let state: Vec<i8> = (0..e * (n + 1)).map(|_| (random.bits() as i8).max(-100)).collect();
+            // Chunks of any length: the rounding knows the position.
+            let run = |kernels: Kernels<'_>, chunk: usize| {
+                let (mut all, mut state) = (Vec::new(), state.clone());
+                for from in (0..tokens).step_by(chunk) {
+                    let to = (from + chunk).min(tokens);
+                    let mut u = u[from * e..to * e].to_vec();
+                    let scan = SsdScan {
+                        u: Columns::new(&mut u, e),
+                        first: 0,
+                        dt: &dt[from * e..to * e],
+                        z: &z[from * e..to * e],
+                        stride: e,
+                        bc: &bc[from * row..to * row],
+                        row,
+                        shared: e / groups,
+                        a: &a,
+                        d: &d,
+                        state: &mut state,
+                        d_state: n,
+                    };
+                    kernels.ssd_scan_int8(scan, (1 << 32) - 3 + from as u64);
+                    all.extend(u);
+                }
+                all.extend(state.iter().map(|&x| f32::from(x)));
+                all
+            };
+            let right = run(Kernels::portable(), tokens);
+            for kernels in others().into_iter().chain([Kernels::portable()]) {
+                for chunk in [1, 3, tokens] {
+                    same(&right, &run(kernels, chunk), &format!("{kernels:?}: {chunk} x {e} x {n}, kind {kind}"));
                 }
             }
         }

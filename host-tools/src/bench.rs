@@ -227,12 +227,15 @@ fn weight_bytes(model: &Model<'_>) -> u64 {
                     SsmWeights::Constant(s) => block + 4 * (s.decay.len() + s.b.len() + s.c.len()) as u64,
                 }
             }
+            MixerWeights::Mamba2(w) => bytes(&[w.in_x, w.in_z, w.in_bc, w.in_dt, w.out]),
             MixerWeights::Attention(w) => bytes(&[w.q, w.k, w.v, w.o]),
         };
         let ffn = match &layer.ffn {
             FfnWeights::None => 0,
             FfnWeights::Mlp { mlp: w, .. } => mlp(w),
-            FfnWeights::Moe { moe, .. } => u64::from(model.header().top_k) * mlp(&moe.experts.get(0)),
+            FfnWeights::Moe { moe, .. } => {
+                moe.shared.as_ref().map_or(0, mlp) + u64::from(model.header().top_k) * mlp(&moe.experts.get(0))
+            }
         };
         mixer + ffn
     });

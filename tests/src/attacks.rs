@@ -79,6 +79,12 @@ fn header_field(name: &str) -> Option<usize> {
         "group" => field::GROUP,
         "eps" => field::EPS,
         "bos" => field::BOS,
+        "ssm_heads" => field::SSM_HEADS,
+        "ssm_head_dim" => field::SSM_HEAD_DIM,
+        "ssm_groups" => field::SSM_GROUPS,
+        "step_min" => field::STEP_MIN,
+        "step_max" => field::STEP_MAX,
+        "shared" => field::SHARED,
         "reserved" => field::RESERVED,
         _ => return None,
     })

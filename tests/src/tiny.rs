@@ -27,8 +27,8 @@ impl Source for Weights {
         let cols = section.shape.map_or(0, |(_, cols)| cols as usize);
         for _ in 0..rows.len() * cols {
             out.push(match section.role {
-                Role::MambaA => -1.0 + 0.5 * self.next(),
-                Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => 1.0 + 0.25 * self.next(),
+                Role::MambaA | Role::Mamba2A => -1.0 + 0.5 * self.next(),
+                Role::FinalNorm | Role::MixerNorm | Role::FfnNorm | Role::Mamba2Norm => 1.0 + 0.25 * self.next(),
                 _ => self.next(),
             });
         }
@@ -66,7 +66,7 @@ const BASE: Header = Header {
 /// If they can't be packed.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     use FeedForward::{Mlp, Moe, None};
-    use Mixer::{Attention, Mamba, S4d};
+    use Mixer::{Attention, Mamba, Mamba2, S4d};
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
     let base = BASE;
     let with_tokenizer = features::TIED | features::TOKENIZER;
@@ -84,7 +84,29 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         bos: Option::None,
         ..base
     };
+    // Heads, and of B and C more channels than a multiple of 8 has.
+    let heads = Header {
+        d_inner: 16,
+        d_state: 3,
+        ssm_heads: 4,
+        ssm_head_dim: 3,
+        ssm_groups: 2,
+        step_limit: [0.0, f32::INFINITY],
+        ..base
+    };
+    let granite = Header {
+        features: features::TIED | features::PROJ_BIAS,
+        d_inner: 8,
+        ssm_heads: 1,
+        ssm_head_dim: 5,
+        ssm_groups: 1,
+        step_limit: [0.125, 0.5],
+        shared_intermediate: 5,
+        ..base
+    };
     [
+        ("mamba2", heads, vec![layer(Mamba2, None)]),
+        ("granite", granite, vec![layer(Mamba2, Moe), layer(Attention, Moe)]),
         ("mamba", base, vec![layer(Mamba, None)]),
         ("attention", base, vec![layer(Attention, Mlp)]),
         ("experts", Header { top_k: 2, experts: 3, ..base }, vec![layer(Attention, Moe)]),

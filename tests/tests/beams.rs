@@ -86,7 +86,7 @@ fn naive(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> L
 #[test]
 fn as_if_every_beam_were_read_alone() {
     let (mut searches, mut ends, mut greedy) = (0, 0, 0);
-    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only"] {
+    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only", "granite-odd"] {
         let fixture = fixtures::load(name);
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(name);

@@ -21,7 +21,7 @@ fn fresh(model: &Model<'_>, options: Options, tokens: &[u32]) -> Vec<u32> {
 
 #[test]
 fn a_rewound_session_goes_on_as_a_fresh_one() {
-    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only"] {
+    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only", "granite-odd-groups"] {
         let fixture = fixtures::load(name);
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(name);

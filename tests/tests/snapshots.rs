@@ -27,7 +27,7 @@ fn save_with_logits(session: &mut Session<'_, '_>) -> Vec<u8> {
 
 #[test]
 fn the_same_bits_after_a_restore_wherever_it_was_saved() {
-    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only"] {
+    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only", "granite-odd-groups", "granite-moe"] {
         let fixture = fixtures::load(name);
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(name);

@@ -12,6 +12,8 @@ pub enum Mixer {
     Attention,
     /// Mamba's block without selectivity: dt, B and C are constants of a channel (Gu et al. 2022).
     S4d,
+    /// Mamba-2: one decay a head, B and C of a group of heads (Dao and Gu 2024).
+    Mamba2,
 }
 
 /// What follows the mixer in a layer.
@@ -73,8 +75,18 @@ pub struct Header {
     pub group: u32,
     /// Epsilon of the RMS norms of the residual stream.
     pub eps: f32,
-    /// Epsilon of the RMS norms on dt, B and C.
+    /// Epsilon of the RMS norms inside a Mamba block: on dt, B and C, or of Mamba-2's output.
     pub mixer_eps: f32,
+    /// Heads of a Mamba-2 block.
+    pub ssm_heads: u32,
+    /// Channels of such a head.
+    pub ssm_head_dim: u32,
+    /// Groups of such heads, which share B and C and are normalized together.
+    pub ssm_groups: u32,
+    /// The smallest and the largest step dt of Mamba-2.
+    pub step_limit: [f32; 2],
+    /// Width of the MLP beside a mixture's experts, or 0.
+    pub shared_intermediate: u32,
     /// Beginning-of-sequence token.
     pub bos: Option<u32>,
 }
@@ -106,8 +118,21 @@ pub(crate) const fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes_at(bytes, at))
 }
 
+/// That none of the sizes is 0.
+const fn all_positive(checks: &[(&'static str, u32)]) -> Result<(), ImageError> {
+    let mut i = 0;
+    while i < checks.len() {
+        let (name, found) = checks[i];
+        if found == 0 {
+            return Err(ImageError::Field { name, found: 0, min: 1, max: u32::MAX as u64 });
+        }
+        i += 1;
+    }
+    Ok(())
+}
+
 /// Bounds that keep every product of sizes far inside 64 bits, generous for any model there is.
-const BOUNDS: [(&str, usize, u32, u32); 15] = [
+const BOUNDS: [(&str, usize, u32, u32); 19] = [
     ("section count", field::SECTIONS, 1, 1 << 20),
     ("layer count", field::LAYERS, 1, 4096),
     ("vocab_size", field::VOCAB, 1, 1 << 24),
@@ -123,6 +148,10 @@ const BOUNDS: [(&str, usize, u32, u32); 15] = [
     ("dt_rank", field::DT_RANK, 0, 1 << 18),
     ("num_experts", field::EXPERTS, 0, 1024),
     ("num_experts_per_tok", field::TOP_K, 0, 64),
+    ("mamba_n_heads", field::SSM_HEADS, 0, 4096),
+    ("mamba_d_head", field::SSM_HEAD_DIM, 0, 1 << 16),
+    ("mamba_n_groups", field::SSM_GROUPS, 0, 4096),
+    ("shared_intermediate_size", field::SHARED, 0, 1 << 20),
     // 1024 · 127 · 127 is still exact in f32.
     ("group_size", field::GROUP, 8, 1024),
 ];
@@ -150,6 +179,11 @@ impl Header {
         group: 0,
         eps: 1e-6,
         mixer_eps: 1e-6,
+        ssm_heads: 0,
+        ssm_head_dim: 0,
+        ssm_groups: 0,
+        step_limit: [0.0; 2],
+        shared_intermediate: 0,
         bos: None,
     };
 
@@ -186,7 +220,7 @@ impl Header {
             i += 1;
         }
         let mut i = field::RESERVED;
-        while i < field::HEADER_BYTES {
+        while i < field::SSM_HEADS {
             let found = u8_at(bytes, i) as u64;
             if found != 0 {
                 return Err(ImageError::Field { name: "reserved", found, min: 0, max: 0 });
@@ -217,6 +251,14 @@ impl Header {
                 0 => u32_at(bytes, field::EPS),
                 own => own,
             }),
+            ssm_heads: u32_at(bytes, field::SSM_HEADS),
+            ssm_head_dim: u32_at(bytes, field::SSM_HEAD_DIM),
+            ssm_groups: u32_at(bytes, field::SSM_GROUPS),
+            step_limit: [
+                f32::from_bits(u32_at(bytes, field::STEP_MIN)),
+                f32::from_bits(u32_at(bytes, field::STEP_MAX)),
+            ],
+            shared_intermediate: u32_at(bytes, field::SHARED),
             bos: if bos == NONE_U32 { None } else { Some(bos) },
         };
         match header.check(bytes) {
@@ -252,14 +294,34 @@ impl Header {
         if self.length < tables + 4 {
             return Err(ImageError::Field { name: "length", found: self.length, min: tables + 4, max: u64::MAX });
         }
+        let (mut mamba2, mut moe) = (false, false);
         let mut i = 0;
         while i < self.layers {
             let kind = match self.layer(bytes, i) {
                 Ok(kind) => kind,
                 Err(error) => return Err(error),
             };
+            mamba2 |= matches!(kind.mixer, Mixer::Mamba2);
+            moe |= matches!(kind.ffn, FeedForward::Moe);
             if let Err(error) = self.check_layer(kind) {
                 return Err(error);
+            }
+            i += 1;
+        }
+        // What older readers take for zeros is zero where it says nothing.
+        let unused = [
+            (mamba2, "mamba_n_heads", self.ssm_heads),
+            (mamba2, "mamba_d_head", self.ssm_head_dim),
+            (mamba2, "mamba_n_groups", self.ssm_groups),
+            (mamba2, "time_step_min, as bits,", self.step_limit[0].to_bits()),
+            (mamba2, "time_step_max, as bits,", self.step_limit[1].to_bits()),
+            (moe, "shared_intermediate_size", self.shared_intermediate),
+        ];
+        let mut i = 0;
+        while i < unused.len() {
+            let (used, name, found) = unused[i];
+            if !used && found != 0 {
+                return Err(ImageError::Field { name, found: found as u64, min: 0, max: 0 });
             }
             i += 1;
         }
@@ -268,22 +330,6 @@ impl Header {
 
     /// The sizes that a layer of this kind needs must not be zero and must agree.
     const fn check_layer(&self, kind: LayerKind) -> Result<(), ImageError> {
-        const fn positive(name: &'static str, found: u32) -> Result<(), ImageError> {
-            match found {
-                0 => Err(ImageError::Field { name, found: 0, min: 1, max: u32::MAX as u64 }),
-                _ => Ok(()),
-            }
-        }
-        const fn all_positive(checks: &[(&'static str, u32)]) -> Result<(), ImageError> {
-            let mut i = 0;
-            while i < checks.len() {
-                if let Err(error) = positive(checks[i].0, checks[i].1) {
-                    return Err(error);
-                }
-                i += 1;
-            }
-            Ok(())
-        }
         let mixer = match kind.mixer {
             Mixer::Mamba => all_positive(&[
                 ("d_inner", self.d_inner),
@@ -294,6 +340,7 @@ impl Header {
             Mixer::S4d => {
                 all_positive(&[("d_inner", self.d_inner), ("d_state", self.d_state), ("d_conv", self.d_conv)])
             }
+            Mixer::Mamba2 => self.check_mamba2(),
             Mixer::Attention => all_positive(&[
                 ("num_attention_heads", self.heads),
                 ("num_key_value_heads", self.kv_heads),
@@ -330,6 +377,49 @@ impl Header {
         }
     }
 
+    /// What Mamba-2 needs, and that heads, groups and channels agree.
+    const fn check_mamba2(&self) -> Result<(), ImageError> {
+        if let Err(error) = all_positive(&[
+            ("d_state", self.d_state),
+            ("d_conv", self.d_conv),
+            ("mamba_n_heads", self.ssm_heads),
+            ("mamba_d_head", self.ssm_head_dim),
+            ("mamba_n_groups", self.ssm_groups),
+        ]) {
+            return Err(error);
+        }
+        if !self.ssm_heads.is_multiple_of(self.ssm_groups) {
+            return Err(ImageError::Divisor { name: "mamba_n_groups", found: self.ssm_groups, of: self.ssm_heads });
+        }
+        let padded = self.ssm_groups as u64 * self.ssm_group_channels() as u64;
+        if self.d_inner as u64 != padded {
+            return Err(ImageError::Field { name: "d_inner", found: self.d_inner as u64, min: padded, max: padded });
+        }
+        // Floats that aren't negative rise with their bits, and infinity is behind them all.
+        let (min, max) = (self.step_limit[0].to_bits() as u64, self.step_limit[1].to_bits() as u64);
+        let infinity = f32::INFINITY.to_bits() as u64;
+        if min >= infinity {
+            return Err(ImageError::Field { name: "time_step_min, as bits,", found: min, min: 0, max: infinity - 1 });
+        }
+        if max < min || max > infinity {
+            return Err(ImageError::Field { name: "time_step_max, as bits,", found: max, min, max: infinity });
+        }
+        Ok(())
+    }
+
+    /// Channels of a group of Mamba-2's heads, padded to a multiple of 8.
+    pub const fn ssm_group_channels(&self) -> u32 {
+        match self.ssm_heads.checked_div(self.ssm_groups) {
+            Some(heads) => (heads * self.ssm_head_dim).next_multiple_of(8),
+            None => 0,
+        }
+    }
+
+    /// Channels of the convolution of Mamba-2's B and C, of all groups, padded to a multiple of 8.
+    pub const fn ssm_bc_channels(&self) -> u32 {
+        (2 * self.ssm_groups * self.d_state).next_multiple_of(8)
+    }
+
     /// The kind of layer `index`, which must be below [`Header::layers`], from the image that this header was read from.
     ///
     /// # Errors
@@ -343,6 +433,7 @@ impl Header {
             1 => Mixer::Mamba,
             2 => Mixer::Attention,
             3 => Mixer::S4d,
+            4 => Mixer::Mamba2,
             other => return Err(ImageError::Layer { layer: index, name: "mixer", found: other as u32 }),
         };
         let ffn = match u8_at(bytes, at + field::LAYER_FFN) {

@@ -60,6 +60,7 @@ pub fn layer_sections(header: &Header, layer: u16, kind: LayerKind) -> impl Iter
         Mixer::Mamba => Part::Mamba,
         Mixer::Attention => Part::Attention,
         Mixer::S4d => Part::S4d,
+        Mixer::Mamba2 => Part::Mamba2,
     };
     let (ffn, experts) = match kind.ffn {
         FeedForward::None => (None, 0),

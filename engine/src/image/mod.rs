@@ -31,7 +31,7 @@
 //! | 44 | u32 | query heads |
 //! | 48 | u32 | key-value heads |
 //! | 52 | u32 | head dimension |
-//! | 56 | u32 | channels of a Mamba block (`d_inner`), padded to a multiple of 8 |
+//! | 56 | u32 | channels of a Mamba block (`d_inner`), padded to a multiple of 8; in Mamba-2 those of each group are |
 //! | 60 | u32 | state size of a Mamba channel (`d_state`) |
 //! | 64 | u32 | convolution width (`d_conv`) |
 //! | 68 | u32 | rank of dt (`dt_rank`) |
@@ -40,14 +40,22 @@
 //! | 80 | u32 | quantization group along the input dimension, a multiple of 8 |
 //! | 84 | f32 | epsilon of the RMS norms |
 //! | 88 | u32 | id of the beginning-of-sequence token, or `FFFFFFFF` |
-//! | 92 | f32 | epsilon of the RMS norms on dt, B and C; 0 where it is that at 84 |
-//! | 96..128 | | zeros |
+//! | 92 | f32 | epsilon of the RMS norms inside a Mamba block; 0 where it is that at 84 |
+//! | 96..104 | | zeros |
+//! | 104 | u32 | heads of a Mamba-2 block |
+//! | 108 | u32 | channels of such a head |
+//! | 112 | u32 | groups of such heads |
+//! | 116 | f32 | smallest step dt of Mamba-2 |
+//! | 120 | f32 | largest step dt of Mamba-2, which may be infinite |
+//! | 124 | u32 | width of the MLP beside a mixture's experts, or 0: see Mixtures |
+//!
+//! The fields from 104 to 123 are 0 where no layer is Mamba-2, and that at 124 where none has a mixture.
 //!
 //! ## Layer table
 //!
 //! | offset | type | field |
 //! |---|---|---|
-//! | 0 | u8 | mixer: 1 Mamba, 2 attention, 3 S4D |
+//! | 0 | u8 | mixer: 1 Mamba, 2 attention, 3 S4D, 4 Mamba-2 |
 //! | 1 | u8 | feed-forward: 0 none, 1 MLP, 2 mixture of experts |
 //! | 2 | u16 | zero |
 //! | 4 | u32 | index of the layer's first section |
@@ -86,6 +94,11 @@
 //!   a word is four neighbouring columns, one a byte, as processors that multiply bytes take them, and `x & 000F000F` of the
 //!   word shifted by 0, 4, 8 and 12 bits gives the weights two by two to those that multiply 16 bits. Padding is 88.
 //! * `Bytes`: 1 × length bytes with a format of their own.
+//!
+//! ## Mixtures
+//!
+//! A token goes through the experts with the largest router logits, and their outputs are weighted by a softmax over the logits of
+//! all experts. Where all tokens go through an MLP beside the experts as well, the softmax is over the chosen ones alone.
 //!
 //! ## Prompt, template and sampling
 //!
@@ -171,6 +184,12 @@ pub mod field {
     pub const BOS: usize = 88;
     pub const MIXER_EPS: usize = 92;
     pub const RESERVED: usize = 96;
+    pub const SSM_HEADS: usize = 104;
+    pub const SSM_HEAD_DIM: usize = 108;
+    pub const SSM_GROUPS: usize = 112;
+    pub const STEP_MIN: usize = 116;
+    pub const STEP_MAX: usize = 120;
+    pub const SHARED: usize = 124;
     pub const HEADER_BYTES: usize = 128;
 
     pub const LAYER_MIXER: usize = 0;

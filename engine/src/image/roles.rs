@@ -14,6 +14,7 @@ pub(crate) enum Part {
     Mlp = 16,
     Moe = 32,
     Expert = 64,
+    Mamba2 = 128,
 }
 
 /// Makes [`Role`] and what is known of each from rows `name = number, parts, encoding(rows, columns) if condition`, with `h`
@@ -87,17 +88,33 @@ roles! { h:
     /// Ed25519 signature, 1 × 64, see [`crate::image::Image::signature`].
     Signature = 7, Model, Bytes(1, SIGNATURE_BYTES as u32) if h.has(features::SIGNED);
     /// RMS norm before the mixer, 1 × hidden.
-    MixerNorm = 16, Mamba | S4d | Attention, F32(1, h.hidden);
+    MixerNorm = 16, Mamba | S4d | Mamba2 | Attention, F32(1, h.hidden);
     /// Mamba in_proj, the half that is convolved and scanned (x), d_inner × hidden.
-    MambaInX = 17, Mamba | S4d, Q8(h.d_inner, h.hidden);
+    MambaInX = 17, Mamba | S4d | Mamba2, Q8(h.d_inner, h.hidden);
     /// Mamba in_proj, the half that gates (z), d_inner × hidden.
-    MambaInZ = 18, Mamba | S4d, Q8(h.d_inner, h.hidden);
+    MambaInZ = 18, Mamba | S4d | Mamba2, Q8(h.d_inner, h.hidden);
     /// Bias of in_proj, x then z, 2 × d_inner.
-    MambaInBias = 19, Mamba | S4d, F32(2, h.d_inner) if h.has(features::PROJ_BIAS);
+    MambaInBias = 19, Mamba | S4d | Mamba2, F32(2, h.d_inner) if h.has(features::PROJ_BIAS);
     /// Depthwise convolution, tap-major: d_conv × d_inner.
-    MambaConv = 20, Mamba | S4d, F32(h.d_conv, h.d_inner);
+    MambaConv = 20, Mamba | S4d | Mamba2, F32(h.d_conv, h.d_inner);
     /// Bias of the convolution, 1 × d_inner; zeros where the model has none.
-    MambaConvBias = 21, Mamba | S4d, F32(1, h.d_inner);
+    MambaConvBias = 21, Mamba | S4d | Mamba2, F32(1, h.d_inner);
+    /// Mamba-2 in_proj, the part that becomes B of every group, then C of every group: (2 groups · d_state, padded to a multiple of
+    /// 8) × hidden. What else a Mamba-2 layer has in common with Mamba's has Mamba's roles, the channels of each group padded to a
+    /// multiple of 8.
+    Mamba2InBc = 48, Mamba2, Q8(h.ssm_bc_channels(), h.hidden);
+    /// Mamba-2 in_proj, the part that becomes dt, heads × hidden.
+    Mamba2InDt = 49, Mamba2, Q8(h.ssm_heads, h.hidden);
+    /// Bias of in_proj for B and C, 1 × as many as they are; that for dt is in the bias of dt.
+    Mamba2BcBias = 50, Mamba2, F32(1, h.ssm_bc_channels()) if h.has(features::PROJ_BIAS);
+    /// Depthwise convolution of B and C, tap-major: d_conv × as many as they are.
+    Mamba2BcConv = 51, Mamba2, F32(h.d_conv, h.ssm_bc_channels());
+    /// Bias of that convolution; zeros where the model has none.
+    Mamba2BcConvBias = 52, Mamba2, F32(1, h.ssm_bc_channels());
+    /// Bias of dt inside the softplus, 1 × heads.
+    Mamba2DtBias = 53, Mamba2, F32(1, h.ssm_heads);
+    /// −exp(A_log)·log2(e) of every channel's head, 1 × d_inner.
+    Mamba2A = 54, Mamba2, F32(1, h.d_inner);
     /// Mamba x_proj to dt, B and C, (dt_rank + 2 d_state) × d_inner.
     MambaXProj = 22, Mamba, Q8(h.dt_rank + 2 * h.d_state, h.d_inner);
     /// RMS norm of dt, 1 × dt_rank; this and the next two are absent with [`features::PLAIN_MAMBA`].
@@ -120,11 +137,13 @@ roles! { h:
     /// S4D: C, laid out as the decay.
     S4dC = 34, S4d, F32(h.d_inner / 8 * h.d_state, 8);
     /// The skip connection D, 1 × d_inner.
-    MambaD = 29, Mamba | S4d, F32(1, h.d_inner);
+    MambaD = 29, Mamba | S4d | Mamba2, F32(1, h.d_inner);
+    /// RMS norm of Mamba-2's gated output, 1 × d_inner, times √(channels / padded channels) of a group.
+    Mamba2Norm = 55, Mamba2, F32(1, h.d_inner);
     /// Mamba out_proj, hidden × d_inner.
-    MambaOut = 30, Mamba | S4d, Q8(h.hidden, h.d_inner);
+    MambaOut = 30, Mamba | S4d | Mamba2, Q8(h.hidden, h.d_inner);
     /// Bias of out_proj, 1 × hidden.
-    MambaOutBias = 31, Mamba | S4d, F32(1, h.hidden) if h.has(features::PROJ_BIAS);
+    MambaOutBias = 31, Mamba | S4d | Mamba2, F32(1, h.hidden) if h.has(features::PROJ_BIAS);
     /// Attention q_proj, (heads · head_dim) × hidden.
     AttentionQ = 40, Attention, Q8(h.heads * h.head_dim, h.hidden);
     /// Attention k_proj, (kv_heads · head_dim) × hidden.
@@ -137,6 +156,12 @@ roles! { h:
     FfnNorm = 60, Mlp | Moe, F32(1, h.hidden);
     /// MoE router, experts × hidden, kept in f32.
     Router = 61, Moe, F32(h.experts, h.hidden);
+    /// gate_proj of the MLP beside a mixture's experts, its width × hidden; this and the next two are absent where it is 0.
+    SharedGate = 65, Moe, Q8(h.shared_intermediate, h.hidden) if h.shared_intermediate > 0;
+    /// up_proj of that MLP.
+    SharedUp = 66, Moe, Q8(h.shared_intermediate, h.hidden) if h.shared_intermediate > 0;
+    /// down_proj of that MLP, hidden × its width.
+    SharedDown = 67, Moe, Q8(h.hidden, h.shared_intermediate) if h.shared_intermediate > 0;
     /// SwiGLU gate_proj, intermediate × hidden.
     Gate = 62, Mlp | Expert, Q8(h.intermediate, h.hidden);
     /// SwiGLU up_proj, intermediate × hidden.

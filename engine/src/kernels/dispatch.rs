@@ -9,7 +9,7 @@ use super::arm::dsp;
 use super::cores::{Columns, Executor, OneCore, Shared, Taken};
 #[cfg(feature = "narrow-state")]
 use super::int8_state;
-use super::operands::{Quantized, S4dScan, Scan, StateScalar, StateWidth, WeightedHead};
+use super::operands::{Quantized, S4dScan, Scan, SsdScan, StateScalar, StateWidth, WeightedHead};
 #[cfg(any(portable, feature = "heavy-hitters"))]
 use super::portable;
 #[cfg(target_feature = "simd128")]
@@ -333,6 +333,53 @@ impl Kernels<'_> {
                 return;
             };
             step(S4dScan { u, first: offset + first, z, stride, decay, b, c, d, state, d_state: n });
+        });
+    }
+
+    /// The scan over a chunk where a decay belongs to a head.
+    pub fn ssd_scan<S: StateScalar>(&self, scan: SsdScan<'_, S>) {
+        self.share_ssd(scan, |n| n, |scan| call!(self.isa, ssd_scan(scan)));
+    }
+
+    /// The same with a state in int8, `(E / 8, 1 + N, 8)`: see [`int8_state`]. `position` is the number of tokens before the
+    /// chunk.
+    #[cfg(feature = "narrow-state")]
+    pub fn ssd_scan_int8(&self, scan: SsdScan<'_, i8>, position: u64) {
+        self.share_ssd(
+            scan,
+            |n| n + 1,
+            |scan| int8_state::ssd_scan(scan, position, |scan| call!(self.isa, ssd_scan(scan))),
+        );
+    }
+
+    /// The same with a state as it is stored: bytes of numbers of `width`.
+    pub(crate) fn ssd_scan_stored(&self, scan: SsdScan<'_, u8>, width: StateWidth, _position: u64) {
+        match width {
+            StateWidth::F32 => self.ssd_scan(scan.with_state(cast_state::<f32>)),
+            #[cfg(feature = "narrow-state")]
+            StateWidth::F16 => self.ssd_scan(scan.with_state(cast_state::<u16>)),
+            #[cfg(feature = "narrow-state")]
+            StateWidth::I8 => self.ssd_scan_int8(scan.with_state(cast_state::<i8>), _position),
+        }
+    }
+
+    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers.
+    fn share_ssd<S: Send>(
+        &self,
+        scan: SsdScan<'_, S>,
+        numbers: impl Fn(usize) -> usize + Sync,
+        step: impl Fn(SsdScan<'_, S>) + Sync,
+    ) {
+        let SsdScan { u, first: offset, dt, z, stride, bc, row, shared, a, d, state, d_state: n } = scan;
+        let (bytes, state) = (size_of_val(state), Shared::new(state));
+        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+            let (first, count) = (8 * first, 8 * count);
+            // SAFETY: no two shares have a channel in common; here and below.
+            let u = unsafe { u.part(first, count) };
+            // SAFETY: as above.
+            let state = unsafe { state.part(first * numbers(n), count * numbers(n)) };
+            let (Some(a), Some(d)) = (a.get(first..first + count), d.get(first..first + count)) else { return };
+            step(SsdScan { u, first: offset + first, dt, z, stride, bc, row, shared, a, d, state, d_state: n });
         });
     }
 

@@ -20,7 +20,7 @@
 //! adding up as those of random numbers would; and since they follow from the position, every target draws the same ones. α and
 //! β (of the R₂ sequence, Roberts 2018) spread channels and states, whose errors meet in y. `state/bounded-memory.md` has figures.
 
-use super::operands::{S4dScan, Scan};
+use super::operands::{S4dScan, Scan, SsdScan};
 
 /// φ − 1, 1/ρ and 1/ρ² (ρ the plastic number) times 2³².
 const GOLDEN: u32 = 0x9E37_79B9;
@@ -57,6 +57,18 @@ pub(super) fn s4d_scan(scan: S4dScan<'_, i8>, position: u64, step: impl Fn(S4dSc
         let Some(z) = z.get(token * stride..) else { return };
         let u = u.eight(token, 8 * block);
         step(S4dScan { u, first: first + 8 * block, z, stride, decay, b, c, d, state, d_state: n });
+    });
+}
+
+/// The same for a scan with one decay a head.
+pub(super) fn ssd_scan(scan: SsdScan<'_, i8>, position: u64, step: impl Fn(SsdScan<'_, f32>)) {
+    let SsdScan { mut u, first, dt, z, stride, bc, row, shared, a, d, state, d_state: n } = scan;
+    let chunk = Chunk { blocks: d.len() / 8, tokens: bc.len() / row.max(1), first, position };
+    widened(state, n, chunk, |block, token, state| {
+        let (Some(a), Some(d), Some(bc)) = (part(a, block, 8), part(d, block, 8), part(bc, token, row)) else { return };
+        let (Some(dt), Some(z)) = (dt.get(token * stride..), z.get(token * stride..)) else { return };
+        let (u, first) = (u.eight(token, 8 * block), first + 8 * block);
+        step(SsdScan { u, first, dt, z, stride, bc, row, shared, a, d, state, d_state: n });
     });
 }
 

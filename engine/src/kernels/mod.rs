@@ -34,6 +34,7 @@
 //! | `conv_silu` | causal depthwise convolution, then SiLU |
 //! | `scan` | the selective scan (Gu and Dao 2023, algorithm 2), gated |
 //! | `s4d_scan` | the scan with constant dt, B and C (Gu et al. 2022), gated: no exponential but the gate's |
+//! | `ssd_scan` | the scan with one decay a head (Dao and Gu 2024), gated: one exponential a channel |
 //! | `scores`, `softmax`, `weighted_values` | attention over an int8 cache |
 //! | `swiglu` | `silu(gate) × up` (Shazeer 2020) |
 
@@ -66,4 +67,4 @@ pub use dispatch::Kernels;
 pub(crate) use heads::{HeadRoom, Lane, Units};
 pub use operands::StateWidth;
 #[doc(hidden)]
-pub use operands::{Quantized, S4dScan, Scan, StateScalar, WeightedHead};
+pub use operands::{Quantized, S4dScan, Scan, SsdScan, StateScalar, WeightedHead};

@@ -94,6 +94,42 @@ pub struct S4dScan<'a, S> {
     pub d_state: usize,
 }
 
+/// What the scan of one chunk reads and writes where a decay belongs to a head, for E channels (a multiple of 8) of N states.
+pub struct SsdScan<'a, S> {
+    /// `(tokens, E)`: the convolved input u on entry, the gated output on return.
+    pub u: Columns<'a>,
+    /// Where these channels begin in a row of `dt` and of `z`.
+    pub first: usize,
+    /// `(tokens, stride)`: step sizes of the channels' heads.
+    pub dt: &'a [f32],
+    /// `(tokens, stride)`: the gate.
+    pub z: &'a [f32],
+    /// Numbers in a row of `dt` and of `z`: the channels of all groups.
+    pub stride: usize,
+    /// `(tokens, row)`: a row holds B (N numbers) of every group, then C (N numbers) of every group.
+    pub bc: &'a [f32],
+    /// Numbers in a row of `bc`.
+    pub row: usize,
+    /// Channels of a group, which share B and C: a multiple of 8.
+    pub shared: usize,
+    /// `(E)`: −exp(A_log)·log2(e) of the channels' heads.
+    pub a: &'a [f32],
+    /// `(E)`: the skip connection.
+    pub d: &'a [f32],
+    /// `(E / 8, N, 8)`: the state h.
+    pub state: &'a mut [S],
+    /// N.
+    pub d_state: usize,
+}
+
+impl<'a> SsdScan<'a, u8> {
+    /// The same with the state as `cast` has it.
+    pub(super) fn with_state<S>(self, cast: impl FnOnce(&'a mut [u8]) -> &'a mut [S]) -> SsdScan<'a, S> {
+        let SsdScan { u, first, dt, z, stride, bc, row, shared, a, d, state, d_state } = self;
+        SsdScan { u, first, dt, z, stride, bc, row, shared, a, d, state: cast(state), d_state }
+    }
+}
+
 impl<'a> Scan<'a, u8> {
     /// The same with the state as `cast` has it.
     pub(super) fn with_state<S>(self, cast: impl FnOnce(&'a mut [u8]) -> &'a mut [S]) -> Scan<'a, S> {

@@ -4,7 +4,7 @@
 
 use super::cores::Columns;
 use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
-use super::operands::{Quantized, S4dScan, Scan, StateScalar};
+use super::operands::{Quantized, S4dScan, Scan, SsdScan, StateScalar};
 use crate::matrix::{Bits, Groups, NIBBLE_COLS, QMatrix, TILE_ROWS, decode, decode_nibbles, half_to_f32};
 use crate::planned::planned;
 
@@ -337,6 +337,58 @@ pub fn s4d_scan<S: StateScalar>(scan: S4dScan<'_, S>) {
                     let next = decay[lane] * h[lane].load() + b[lane] * u[lane];
                     h[lane] = S::store(next);
                     y[lane] += next * c[lane];
+                }
+            }
+            for lane in 0..8 {
+                u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
+            }
+        }
+    }
+}
+
+/// The scan with one decay a head and gate, eight channels at a time:
+///
+/// ```text
+/// t     = ⌊(dt·2²³)·a⌋ towards zero, as i32, saturating
+/// decay = exp2(t)
+/// h[n]  = decay·h[n] + (dt·u)·B[n]
+/// y     = Σ_n h[n]·C[n] + D·u        (n = 0, 1, …)
+/// out   = y · silu(z)
+/// ```
+///
+/// So it is [`scan`] with the same a for all n. Narrow states are rounded after every token; y uses h before that rounding.
+#[inline(always)]
+pub fn ssd_scan<S: StateScalar>(scan: SsdScan<'_, S>) {
+    let SsdScan { mut u, first, dt, z, stride, bc, row, shared, a, d, state, d_state: n } = scan;
+    // C of the first group lies behind B of the last.
+    let Some(c_begin) = stride.checked_div(shared).map(|groups| groups * n) else { return };
+    let (mut a, mut d) = (a.as_chunks::<8>().0.iter(), d.as_chunks::<8>().0.iter());
+    for (block, state) in state.chunks_exact_mut((8 * n).max(1)).enumerate() {
+        // Not zipped, as in `scan_with`.
+        let (Some(a), Some(d)) = (a.next(), d.next()) else { return };
+        let channel = first + 8 * block;
+        let Some(b_begin) = channel.checked_div(shared).map(|group| group * n) else { return };
+        for (token, bc) in bc.chunks_exact(row.max(1)).enumerate() {
+            let at = token * stride + channel;
+            let (Some(u), Some(dt), Some(z), Some(b), Some(c)) = (
+                u.block::<8>(token, 8 * block),
+                dt.get(at..).and_then(|dt| dt.first_chunk::<8>()),
+                z.get(at..).and_then(|z| z.first_chunk::<8>()),
+                bc.get(b_begin..b_begin + n),
+                bc.get(c_begin + b_begin..c_begin + b_begin + n),
+            ) else {
+                continue;
+            };
+            let (mut decay, mut dx, mut y) = ([0.0f32; 8], [0.0f32; 8], [0.0f32; 8]);
+            for lane in 0..8 {
+                decay[lane] = exp2(((dt[lane] * LOG_SCALE) * a[lane]) as i32);
+                dx[lane] = dt[lane] * u[lane];
+            }
+            for ((h, b), c) in as_blocks_mut(state).iter_mut().zip(b).zip(c) {
+                for lane in 0..8 {
+                    let next = decay[lane] * h[lane].load() + dx[lane] * b;
+                    h[lane] = S::store(next);
+                    y[lane] += next * c;
                 }
             }
             for lane in 0..8 {

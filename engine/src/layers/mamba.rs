@@ -43,7 +43,8 @@ pub(crate) fn mamba(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MambaWeights<'_>,
         add_bias(z, z_bias);
     }
 
-    k.conv_silu(x, w.conv, w.conv_bias, state.conv);
+    // Mamba-2's convolutions, which have more channels, may be in the same image.
+    k.conv_silu(x, w.conv, w.conv_bias, take_prefix(state.conv, w.conv.len() - e));
 
     match &w.ssm {
         SsmWeights::Selective(s) => {

@@ -3,6 +3,7 @@
 
 mod attention;
 mod mamba;
+mod mamba2;
 mod mlp;
 mod moe;
 mod norm;
@@ -11,6 +12,7 @@ mod rows;
 
 pub(crate) use attention::attention;
 pub(crate) use mamba::mamba;
+pub(crate) use mamba2::mamba2;
 pub(crate) use mlp::mlp;
 pub(crate) use moe::moe;
 pub(crate) use norm::{Norm, normalize};

@@ -1,12 +1,13 @@
 //! Sparse mixture of SwiGLU experts (Shazeer et al. 2017, Jiang et al. 2024), as Jamba has it: softmax over all experts,
-//! then the top k, **not** renormalised.
+//! then the top k, **not** renormalised. As Granite has it, all tokens go through an MLP beside the experts, whose output is added
+//! first, and the softmax is over the top k alone.
 //!
 //! Tokens of a chunk that chose the same expert go through it together, so its weights are read once. The experts' outputs
 //! are added to a token in order of the experts' numbers, whatever the chunk.
 
 use super::mlp::swiglu;
 use super::pass::Pass;
-use super::rows::{Rows, take_prefix};
+use super::rows::{Rows, add_rows, take_prefix};
 use crate::model::MoeWeights;
 use crate::planned::planned;
 use crate::state::Buffers;
@@ -32,9 +33,15 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
         for (score, row) in scores.iter_mut().zip(w.router.chunks_exact(hidden.max(1))) {
             *score = k.dot(normed, row);
         }
-        route(k.softmax(scores), scores, chosen, weights);
+        let sum = k.softmax(scores);
+        route(scores, chosen, weights);
+        let sum = if w.shared.is_some() { weights.iter().fold(0.0, |sum, weight| sum + weight) } else { sum };
+        weights.iter_mut().for_each(|weight| *weight /= sum);
     }
     let input = input.into_all();
+    if let Some(shared) = &w.shared {
+        add_rows(residual, swiglu(k, shared, &input, quant_mid, wide));
+    }
 
     for expert in 0..experts as u16 {
         // The tokens that chose this expert, and their inputs side by side.
@@ -70,9 +77,9 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
     }
 }
 
-/// The most probable experts in falling order (the lower number first among equals) and their probabilities. `scores`
-/// hold exponentials whose sum is `sum`; those of the chosen are used up.
-fn route(sum: f32, scores: &mut [f32], chosen: &mut [u16], weights: &mut [f32]) {
+/// The most probable experts in falling order (the lower number first among equals) and their scores, which are exponentials.
+/// Those of the chosen are used up.
+fn route(scores: &mut [f32], chosen: &mut [u16], weights: &mut [f32]) {
     for (expert, weight) in chosen.iter_mut().zip(weights) {
         let mut best = (0, -1.0);
         for (index, &score) in scores.iter().enumerate() {
@@ -81,7 +88,7 @@ fn route(sum: f32, scores: &mut [f32], chosen: &mut [u16], weights: &mut [f32]) 
             }
         }
         *expert = best.0 as u16;
-        *weight = best.1 / sum;
+        *weight = best.1;
         if let Some(score) = scores.get_mut(best.0) {
             *score = -1.0;
         }

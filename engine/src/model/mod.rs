@@ -188,6 +188,24 @@ impl<'m> Model<'m> {
                 out: read.matrix(Role::MambaOut),
                 out_bias: read.floats(Role::MambaOutBias),
             }),
+            Mixer::Mamba2 => MixerWeights::Mamba2(Mamba2Weights {
+                in_x: read.matrix(Role::MambaInX),
+                in_z: read.matrix(Role::MambaInZ),
+                in_bias: read.floats(Role::MambaInBias),
+                conv: read.floats(Role::MambaConv),
+                conv_bias: read.floats(Role::MambaConvBias),
+                in_bc: read.matrix(Role::Mamba2InBc),
+                in_dt: read.matrix(Role::Mamba2InDt),
+                bc_bias: read.floats(Role::Mamba2BcBias),
+                bc_conv: read.floats(Role::Mamba2BcConv),
+                bc_conv_bias: read.floats(Role::Mamba2BcConvBias),
+                dt_bias: read.floats(Role::Mamba2DtBias),
+                a: read.floats(Role::Mamba2A),
+                d: read.floats(Role::MambaD),
+                norm: read.floats(Role::Mamba2Norm),
+                out: read.matrix(Role::MambaOut),
+                out_bias: read.floats(Role::MambaOutBias),
+            }),
             Mixer::Attention => MixerWeights::Attention(AttentionWeights {
                 q: read.matrix(Role::AttentionQ),
                 k: read.matrix(Role::AttentionK),
@@ -197,10 +215,15 @@ impl<'m> Model<'m> {
         };
         let ffn = match kind.ffn {
             FeedForward::None => FfnWeights::None,
-            FeedForward::Mlp => FfnWeights::Mlp { norm: read.floats(Role::FfnNorm), mlp: read.mlp() },
+            FeedForward::Mlp => FfnWeights::Mlp { norm: read.floats(Role::FfnNorm), mlp: read.mlp(MLP) },
             FeedForward::Moe => FfnWeights::Moe {
                 norm: read.floats(Role::FfnNorm),
-                moe: MoeWeights { router: read.floats(Role::Router), experts: Experts::new(*self, read.indices.end) },
+                moe: MoeWeights {
+                    router: read.floats(Role::Router),
+                    shared: (self.header().shared_intermediate > 0)
+                        .then(|| read.mlp([Role::SharedGate, Role::SharedUp, Role::SharedDown])),
+                    experts: Experts::new(*self, read.indices.end),
+                },
             },
         };
         Some(Layer { mixer_norm, mixer, ffn })
@@ -250,10 +273,13 @@ impl<'a, 'm> LayerReader<'a, 'm> {
         self.model.matrix(Some(section))
     }
 
-    fn mlp(&mut self) -> MlpWeights<'m> {
-        MlpWeights { gate: self.matrix(Role::Gate), up: self.matrix(Role::Up), down: self.matrix(Role::Down) }
+    fn mlp(&mut self, [gate, up, down]: [Role; 3]) -> MlpWeights<'m> {
+        MlpWeights { gate: self.matrix(gate), up: self.matrix(up), down: self.matrix(down) }
     }
 }
+
+/// The matrices of a plain MLP, or of an expert.
+const MLP: [Role; 3] = [Role::Gate, Role::Up, Role::Down];
 
 /// The numbers of an `F32` section. Sections lie on multiples of 64 in an image on a multiple of 16, so the cast holds.
 fn floats<'m>(section: &Section<'m>) -> &'m [f32] {
@@ -279,6 +305,8 @@ pub struct Layer<'m> {
 pub enum MixerWeights<'m> {
     /// A state space, selective or not.
     Mamba(MambaWeights<'m>),
+    /// A state space with heads.
+    Mamba2(Mamba2Weights<'m>),
     /// Attention.
     Attention(AttentionWeights<'m>),
 }
@@ -345,6 +373,44 @@ pub struct S4dWeights<'m> {
     pub c: &'m [f32],
 }
 
+/// A Mamba-2 block: E = d_inner channels, N = d_state, K = d_conv, M heads, W channels of B and C of all groups.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub struct Mamba2Weights<'m> {
+    /// The part of in_proj that becomes x, `(E, hidden)`.
+    pub in_x: QMatrix<'m>,
+    /// The gate's part, `(E, hidden)`.
+    pub in_z: QMatrix<'m>,
+    /// Biases of both, `(2, E)`, or empty.
+    pub in_bias: &'m [f32],
+    /// Convolution of x, `(K, E)`.
+    pub conv: &'m [f32],
+    /// Its bias, `(E)`.
+    pub conv_bias: &'m [f32],
+    /// The part of in_proj that becomes B and C, `(W, hidden)`.
+    pub in_bc: QMatrix<'m>,
+    /// The part that becomes dt, `(M, hidden)`.
+    pub in_dt: QMatrix<'m>,
+    /// Bias of B and C, `(W)`, or empty.
+    pub bc_bias: &'m [f32],
+    /// Convolution of B and C, `(K, W)`.
+    pub bc_conv: &'m [f32],
+    /// Its bias, `(W)`.
+    pub bc_conv_bias: &'m [f32],
+    /// `(M)`.
+    pub dt_bias: &'m [f32],
+    /// −exp(A_log)·log2(e), `(E)`.
+    pub a: &'m [f32],
+    /// Skip connection, `(E)`.
+    pub d: &'m [f32],
+    /// Norm of the gated output, `(E)`.
+    pub norm: &'m [f32],
+    /// `(hidden, E)`.
+    pub out: QMatrix<'m>,
+    /// `(hidden)`, or empty.
+    pub out_bias: &'m [f32],
+}
+
 /// Grouped-query attention.
 #[derive(Clone, Copy, Debug)]
 #[doc(hidden)]
@@ -399,6 +465,8 @@ pub struct MlpWeights<'m> {
 pub struct MoeWeights<'m> {
     /// `(experts, hidden)`.
     pub router: &'m [f32],
+    /// What all tokens go through beside the experts, if there is such an MLP.
+    pub shared: Option<MlpWeights<'m>>,
     /// The experts, read when a token needs them.
     pub experts: Experts<'m>,
 }
@@ -422,6 +490,6 @@ impl<'m> Experts<'m> {
         let first = self.first.saturating_add(EXPERT_SECTIONS.saturating_mul(index as u32));
         let there = index < self.model.header().experts as usize;
         let indices = if there { first..first.saturating_add(EXPERT_SECTIONS) } else { 0..0 };
-        LayerReader::new(&self.model, indices).mlp()
+        LayerReader::new(&self.model, indices).mlp(MLP)
     }
 }

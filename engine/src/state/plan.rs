@@ -140,7 +140,7 @@ pub struct Plan {
     pub options: Options,
     pub(crate) mamba_layers: u64,
     pub(crate) attention_layers: u64,
-    /// f32, a Mamba layer: the last `d_conv − 1` inputs of the convolution.
+    /// f32, a Mamba layer: the last `d_conv − 1` inputs of the convolution; in Mamba-2 of x, then of B and C.
     pub(crate) conv: u64,
     /// Bytes, a Mamba layer.
     pub(crate) ssm: u64,
@@ -164,7 +164,7 @@ pub struct Plan {
     pub(crate) quant_routed: QuantSizes,
     /// f32, `(chunk, widest)`.
     pub(crate) wide: [u64; 3],
-    /// f32: dt, B and C of a Mamba layer, or keys and values of an attention layer.
+    /// f32: dt, B and C of a Mamba layer of either kind, or keys and values of an attention layer.
     pub(crate) narrow: u64,
     /// f32: scores of the heads that are computed at the same time; also the router's probabilities.
     pub(crate) scores: u64,
@@ -202,6 +202,16 @@ pub(crate) const ALIGN: u64 = 16;
 
 const fn max(a: u64, b: u64) -> u64 {
     if a > b { a } else { b }
+}
+
+/// How many layers of each kind there are.
+struct Layers {
+    /// S4D among them.
+    mamba: u64,
+    mamba2: u64,
+    attention: u64,
+    mlp: u64,
+    moe: u64,
 }
 
 /// Elements of a buffer of quantized rows.
@@ -253,27 +263,28 @@ impl Plan {
             }
             i += 1;
         }
-        let (mut mamba, mut attention, mut mlp, mut moe) = (0u64, 0u64, 0u64, 0u64);
+        let mut layers = Layers { mamba: 0, mamba2: 0, attention: 0, mlp: 0, moe: 0 };
         let mut layer = 0;
         while layer < header.layers {
             match header.layer(image, layer) {
                 Ok(kind) => {
                     match kind.mixer {
                         // Both have the same state.
-                        Mixer::Mamba | Mixer::S4d => mamba += 1,
-                        Mixer::Attention => attention += 1,
+                        Mixer::Mamba | Mixer::S4d => layers.mamba += 1,
+                        Mixer::Mamba2 => layers.mamba2 += 1,
+                        Mixer::Attention => layers.attention += 1,
                     }
                     match kind.ffn {
                         FeedForward::None => {}
-                        FeedForward::Mlp => mlp += 1,
-                        FeedForward::Moe => moe += 1,
+                        FeedForward::Mlp => layers.mlp += 1,
+                        FeedForward::Moe => layers.moe += 1,
                     }
                 }
                 Err(error) => return Err(PlanError::Image(error)),
             }
             layer += 1;
         }
-        let plan = Self::from_counts(&header, options, mamba, attention, mlp, moe);
+        let plan = Self::from_counts(&header, options, layers);
         match plan.total() <= (isize::MAX as u64) {
             true => Ok(plan),
             false => Err(PlanError::TooLarge),
@@ -298,15 +309,20 @@ impl Plan {
         }
     }
 
-    const fn from_counts(h: &Header, options: Options, mamba: u64, attention: u64, mlp: u64, moe: u64) -> Self {
+    const fn from_counts(h: &Header, options: Options, layers: Layers) -> Self {
+        let Layers { mamba, mamba2, attention, mlp, moe } = layers;
         let chunk = options.chunk as u64;
         let hidden = h.hidden as u64;
         // A kind that no layer has needs no room.
-        let e = if mamba > 0 { h.d_inner as u64 } else { 0 };
+        let e = if mamba + mamba2 > 0 { h.d_inner as u64 } else { 0 };
         let r = if mamba > 0 { h.dt_rank as u64 } else { 0 };
-        let n = if mamba > 0 { h.d_state as u64 } else { 0 };
-        let taps = if mamba > 0 { h.d_conv as u64 - 1 } else { 0 };
-        let ffn = if mlp + moe > 0 { h.intermediate as u64 } else { 0 };
+        let n = if mamba + mamba2 > 0 { h.d_state as u64 } else { 0 };
+        let taps = if mamba + mamba2 > 0 { h.d_conv as u64 - 1 } else { 0 };
+        // Mamba-2's B and C of all groups, and its heads.
+        let bc = if mamba2 > 0 { h.ssm_bc_channels() as u64 } else { 0 };
+        let steps = if mamba2 > 0 { h.ssm_heads as u64 } else { 0 };
+        let shared = if moe > 0 { h.shared_intermediate as u64 } else { 0 };
+        let ffn = if mlp + moe > 0 { max(h.intermediate as u64, shared) } else { 0 };
         let kv = if attention > 0 { h.kv_heads as u64 } else { 0 };
         let dim = if attention > 0 { h.head_dim as u64 } else { 0 };
         let q = if attention > 0 { h.heads as u64 * dim } else { 0 };
@@ -318,9 +334,9 @@ impl Plan {
         let rows = if options.heads_at_once < h.heads { options.heads_at_once as u64 } else { max(h.heads as u64, 1) };
         Self {
             options,
-            mamba_layers: mamba,
+            mamba_layers: mamba + mamba2,
             attention_layers: attention,
-            conv: taps * e,
+            conv: taps * (e + bc),
             ssm: if n > 0 { e * options.state.channel_bytes(n) } else { 0 },
             slots,
             cache: slots * kv * dim,
@@ -336,7 +352,7 @@ impl Plan {
             quant_mid: quantized(chunk, max(widest, hidden), group),
             quant_routed: if moe > 0 { quantized(chunk, hidden, group) } else { QuantSizes { values: 0, scales: 0 } },
             wide: [chunk * widest, chunk * widest, chunk * max(e, hidden)],
-            narrow: chunk * max(r + 2 * n, 2 * kv * dim),
+            narrow: chunk * max(max(r + 2 * n, bc + steps), 2 * kv * dim),
             scores: max(rows * slots, experts),
             query: rows * dim,
             logits: if (h.vocab as u64) < LOGITS_BLOCK { h.vocab as u64 } else { LOGITS_BLOCK },

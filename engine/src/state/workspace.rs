@@ -115,7 +115,7 @@ impl<'w> Buffers<'w> {
 
 /// The state of all Mamba layers, layer after layer.
 pub(crate) struct MambaState<'w> {
-    /// `(layer, d_conv − 1, E)`.
+    /// `(layer, d_conv − 1, E)`; in Mamba-2 so many of x, then so many of B and C.
     pub conv: &'w mut [f32],
     /// `(layer, E / 8, N, 8)` numbers of [`Options::state`](crate::Options::state), as bytes.
     pub ssm: &'w mut [u8],
@@ -123,7 +123,7 @@ pub(crate) struct MambaState<'w> {
 
 /// The state of one Mamba layer.
 pub(crate) struct MambaLayer<'a> {
-    /// `(d_conv − 1, E)`.
+    /// `(d_conv − 1, E)`; in Mamba-2 of x, then of B and C.
     pub conv: &'a mut [f32],
     /// `(E / 8, N, 8)` numbers of `width`; of int8, `(E / 8, 1 + N, 8)`.
     pub ssm: &'a mut [u8],

@@ -35,7 +35,7 @@ struct Report {
     rms_norm_eps: f32,
     tied: bool,
     bos: Option<u32>,
-    /// One letter a layer: M Mamba, A attention, S S4D; lower case with a mixture of experts.
+    /// One letter a layer: M Mamba, D Mamba-2 (the state-space dual), A attention, S S4D; lower case with a mixture of experts.
     layers: String,
     prompt_prefix: Vec<u32>,
     prompt_suffix: Vec<u32>,
@@ -110,7 +110,11 @@ impl Inspect {
             report.version,
             report.checksum
         )?;
-        writeln!(out, "\nlayers  {}  (M Mamba, A attention, S S4D; lower case: mixture of experts)", report.layers)?;
+        writeln!(
+            out,
+            "\nlayers  {}  (M Mamba, D Mamba-2, A attention, S S4D; lower case: mixture of experts)",
+            report.layers
+        )?;
         for (name, value) in &report.sizes {
             writeln!(out, "  {name:<20} {value}")?;
         }
@@ -291,12 +295,13 @@ fn letter(kind: jamlet::image::LayerKind) -> char {
         Mixer::Mamba => 'M',
         Mixer::Attention => 'A',
         Mixer::S4d => 'S',
+        Mixer::Mamba2 => 'D',
     };
     if kind.ffn == FeedForward::Moe { letter.to_ascii_lowercase() } else { letter }
 }
 
 fn sizes(h: &Header) -> BTreeMap<&'static str, u32> {
-    BTreeMap::from([
+    let all = [
         ("vocab_size", h.vocab),
         ("hidden_size", h.hidden),
         ("intermediate_size", h.intermediate),
@@ -310,5 +315,13 @@ fn sizes(h: &Header) -> BTreeMap<&'static str, u32> {
         ("num_experts", h.experts),
         ("num_experts_per_tok", h.top_k),
         ("group_size", h.group),
-    ])
+    ];
+    // What few models have.
+    let more = [
+        ("mamba_n_heads", h.ssm_heads),
+        ("mamba_d_head", h.ssm_head_dim),
+        ("mamba_n_groups", h.ssm_groups),
+        ("shared_intermediate", h.shared_intermediate),
+    ];
+    all.into_iter().chain(more.into_iter().filter(|(_, size)| *size > 0)).collect()
 }

@@ -134,7 +134,7 @@ pub struct JambaConfig {
     pub mamba_conv_bias: bool,
     /// Whether Mamba's in_proj and out_proj have biases.
     pub mamba_proj_bias: bool,
-    /// Of Mamba-2; the others are Mamba.
+    /// Of Mamba-2's layers, in models that have them.
     pub mamba2: Option<Mamba2Config>,
     /// Experts of a mixture layer; with 1, or in a Granite with 0, every layer has a plain MLP.
     pub num_experts: usize,
@@ -445,7 +445,7 @@ impl Fields {
             rms_norm_eps,
             mixer_rms_eps: rms_norm_eps,
             multipliers: Multipliers::NONE,
-            mixers: Some(vec![Mixer::Mamba; num_hidden_layers]),
+            mixers: Some(vec![Mixer::Mamba2; num_hidden_layers]),
             bos_token_id: self.tokens("bos_token_id", Some(0), vocab_size)?.first().copied(),
             eos_token_ids: self.tokens("eos_token_id", Some(2), vocab_size)?,
             pad_token_id: self.pad(Some(1), vocab_size)?,
@@ -603,12 +603,12 @@ impl Fields {
         let field = if self.is_null("layer_types") && !self.is_null(alias) { alias } else { "layer_types" };
         let wrong = || self.wrong(field, format!("a list of {layers}, each \"mamba\" or \"attention\""));
         let mixer = |name: &Value| match name.as_str() {
-            Some("mamba" | "linear_attention") => Ok(Mixer::Mamba),
+            Some("mamba" | "linear_attention") => Ok(Mixer::Mamba2),
             Some("attention" | "full_attention") => Ok(Mixer::Attention),
             _ => Err(wrong()),
         };
         match self.map.get(field) {
-            None | Some(Value::Null) => Ok(vec![Mixer::Mamba; layers]),
+            None | Some(Value::Null) => Ok(vec![Mixer::Mamba2; layers]),
             Some(Value::Array(names)) if names.len() == layers => names.iter().map(mixer).collect(),
             Some(_) => Err(wrong()),
         }
@@ -810,7 +810,7 @@ mod tests {
             (mamba2.bos_token_id, mamba2.eos_token_ids.as_slice(), mamba2.pad_token_id),
             (Some(0), &[2][..], Some(1))
         );
-        assert!(mamba2.layers().all(|kind| kind == LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }));
+        assert!(mamba2.layers().all(|kind| kind == LayerKind { mixer: Mixer::Mamba2, ffn: FeedForward::None }));
     }
 
     /// As [`with`], of a Granite.
@@ -834,7 +834,7 @@ mod tests {
         assert_eq!((c.num_experts, c.num_experts_per_tok, c.shared_intermediate_size), (8, 2, 1024));
         assert_eq!(c.multipliers, Multipliers { attention: Some(1.0), ..Multipliers::NONE });
         assert_eq!((c.bos_token_id, c.eos_token_ids.as_slice(), c.pad_token_id), (Some(1), &[2][..], None));
-        assert!(c.layers().all(|kind| kind == LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::Moe }));
+        assert!(c.layers().all(|kind| kind == LayerKind { mixer: Mixer::Mamba2, ffn: FeedForward::Moe }));
     }
 
     #[test]
@@ -848,7 +848,7 @@ mod tests {
         assert_eq!((dense.intermediate_size, dense.shared_intermediate_size, dense.head_dim), (72, 0, 6));
         let mlp = |mixer| LayerKind { mixer, ffn: FeedForward::Mlp };
         let kinds: Vec<_> = dense.layers().collect();
-        assert_eq!(kinds, [mlp(Mixer::Mamba), mlp(Mixer::Attention), mlp(Mixer::Mamba)]);
+        assert_eq!(kinds, [mlp(Mixer::Mamba2), mlp(Mixer::Attention), mlp(Mixer::Mamba2)]);
         assert_eq!((dense.multipliers.attention, dense.multipliers.embedding), (Some(0.015625), 12.0));
         assert_eq!(dense.mamba2.unwrap().step_limit, [0.0, f32::INFINITY]);
         let words = granite(r#"{"layers_block_type": ["linear_attention", "full_attention", "mamba"]}"#).unwrap();

@@ -213,21 +213,21 @@ fn layer_ids(c: &JambaConfig, l: usize, kind: LayerKind) -> impl Iterator<Item =
 
     let mut ids = vec![MixerNorm(l)];
     match kind.mixer {
-        Mixer::Mamba | Mixer::S4d => {
+        Mixer::Mamba | Mixer::S4d | Mixer::Mamba2 => {
             ids.push(InProj(l));
             ids.extend(c.mamba_proj_bias.then_some(InProjBias(l)));
             ids.push(Conv(l));
             ids.extend(c.mamba_conv_bias.then_some(ConvBias(l)));
-            if kind.mixer == Mixer::S4d {
-                ids.extend([LogDt(l), S4dB(l), S4dC(l)]);
-            } else if c.mamba2.is_some() {
-                ids.extend([DtBias(l), GatedNorm(l)]);
-            } else {
-                ids.push(XProj(l));
-                if !c.family.is_pure_mamba() {
-                    ids.extend([DtNorm(l), BNorm(l), CNorm(l)]);
+            match kind.mixer {
+                Mixer::S4d => ids.extend([LogDt(l), S4dB(l), S4dC(l)]),
+                Mixer::Mamba2 => ids.extend([DtBias(l), GatedNorm(l)]),
+                _ => {
+                    ids.push(XProj(l));
+                    if !c.family.is_pure_mamba() {
+                        ids.extend([DtNorm(l), BNorm(l), CNorm(l)]);
+                    }
+                    ids.extend([DtProj(l), DtProjBias(l)]);
                 }
-                ids.extend([DtProj(l), DtProjBias(l)]);
             }
             ids.extend([ALog(l), D(l), OutProj(l)]);
             ids.extend(c.mamba_proj_bias.then_some(OutProjBias(l)));

@@ -4,19 +4,22 @@
 
 mod bits;
 mod blocks;
+mod mamba2;
+mod multipliers;
 mod quantize;
 mod rewrite;
 mod source;
 mod writer;
 
 use crate::destination::Destination;
-use crate::hf::config::Family;
+use crate::hf::config::{Family, Mamba2Config};
 use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
 pub use bits::{Widths, bits_of};
 pub use blocks::Blocks;
-use jamlet::image::{Header, LayerKind, Role, features};
+use jamlet::image::{Header, LayerKind, Mixer, Role, features};
 use jamlet::matrix::NIBBLE_GROUP;
+pub(crate) use multipliers::factor;
 pub use quantize::{Fit, Format, round_trip};
 pub use rewrite::rewrite;
 use source::Folder;
@@ -76,8 +79,11 @@ pub fn pack(
         options.group
     );
     ensure!(
-        weights.config().mamba2.is_none(),
-        "Mamba-2 layers: the reference computes them, an image can't hold them yet"
+        multipliers::eps(weights.config()) <= 1.0,
+        "residual_multiplier {}: with rms_norm_eps {} it can't be less than {}",
+        weights.config().multipliers.residual,
+        weights.config().rms_norm_eps,
+        weights.config().rms_norm_eps.sqrt()
     );
     let layers: Vec<LayerKind> = weights.config().layers().collect();
     let mut header = header(weights.config(), options.group);
@@ -116,7 +122,10 @@ fn header(c: &JambaConfig, group: u32) -> Header {
         flags |= features::PLAIN_MAMBA;
     }
     let unless_pure = |size: usize| if c.family.is_pure_mamba() { 0 } else { size as u32 };
-    let mixture = c.num_experts > 1;
+    let mixture = c.has_mixtures();
+    let mamba2 = c.mamba2.filter(|_| c.layers().any(|kind| kind.mixer == Mixer::Mamba2));
+    let Mamba2Config { heads, groups, step_limit } =
+        mamba2.unwrap_or(Mamba2Config { heads: 0, groups: 0, step_limit: Header::EMPTY.step_limit });
     Header {
         features: flags,
         vocab: c.vocab_size as u32,
@@ -125,15 +134,20 @@ fn header(c: &JambaConfig, group: u32) -> Header {
         heads: unless_pure(c.num_attention_heads),
         kv_heads: unless_pure(c.num_key_value_heads),
         head_dim: unless_pure(c.head_dim),
-        d_inner: c.mamba_d_inner.next_multiple_of(8) as u32,
+        d_inner: mamba2::padded_channels(c) as u32,
         d_state: c.mamba_d_state as u32,
         d_conv: c.mamba_d_conv as u32,
-        dt_rank: c.mamba_dt_rank as u32,
+        dt_rank: if heads > 0 { 0 } else { c.mamba_dt_rank as u32 },
         experts: if mixture { c.num_experts as u32 } else { 0 },
         top_k: if mixture { c.num_experts_per_tok as u32 } else { 0 },
         group,
-        eps: c.rms_norm_eps,
-        mixer_eps: c.mixer_rms_eps,
+        eps: multipliers::eps(c),
+        mixer_eps: if heads > 0 { mamba2::padded_eps(c) } else { c.mixer_rms_eps },
+        ssm_heads: heads as u32,
+        ssm_head_dim: c.mamba_d_inner.checked_div(heads).unwrap_or(0) as u32,
+        ssm_groups: groups as u32,
+        step_limit,
+        shared_intermediate: c.shared_intermediate_size as u32,
         bos: c.bos_token_id,
         ..Header::EMPTY
     }
@@ -158,7 +172,9 @@ pub fn kind(role: Role) -> &'static str {
         }
         Role::FinalNorm | Role::MixerNorm | Role::FfnNorm => "norms",
         Role::AttentionQ | Role::AttentionK | Role::AttentionV | Role::AttentionO => "attention",
-        Role::Router | Role::Gate | Role::Up | Role::Down => "feed-forward",
+        Role::Router | Role::Gate | Role::Up | Role::Down | Role::SharedGate | Role::SharedUp | Role::SharedDown => {
+            "feed-forward"
+        }
         _ => "Mamba",
     }
 }

@@ -2,6 +2,7 @@
 
 use super::bits::{Widths, bits_of};
 use super::writer::Source;
+use super::{mamba2, multipliers};
 use crate::hf::config::Family;
 use crate::hf::{Matrix, Projection, WeightId, Weights};
 use anyhow::Result;
@@ -35,6 +36,8 @@ enum Shape {
     Ones,
     /// All zeros: the checkpoint has no such tensor.
     Zeros,
+    /// As [`mamba2`] says.
+    Mamba2,
 }
 
 impl<'a> Folder<'a> {
@@ -48,6 +51,11 @@ impl<'a> Folder<'a> {
         let l = usize::from(section.layer);
         let c = self.weights.config();
         let e = c.mamba_d_inner;
+        if c.mamba2.is_some()
+            && let Some(id) = mamba2::tensor(section.role, l)
+        {
+            return Some((id, Shape::Mamba2));
+        }
         let id = match section.role {
             Role::Tokenizer
             | Role::Prompt
@@ -81,6 +89,14 @@ impl<'a> Folder<'a> {
             Role::S4dDecay => return Some((W::ALog(l), constants(l, |dt, a| (-dt * a.exp()).exp()))),
             Role::S4dB => return Some((W::S4dB(l), constants(l, |dt, b| dt * b))),
             Role::S4dC => return Some((W::S4dC(l), constants(l, |_, c| c))),
+            Role::Mamba2InBc
+            | Role::Mamba2InDt
+            | Role::Mamba2BcBias
+            | Role::Mamba2BcConv
+            | Role::Mamba2BcConvBias
+            | Role::Mamba2DtBias
+            | Role::Mamba2A
+            | Role::Mamba2Norm => return None,
             Role::MambaD => W::D(l),
             Role::MambaOut => W::OutProj(l),
             Role::MambaOutBias => W::OutProjBias(l),
@@ -93,6 +109,9 @@ impl<'a> Folder<'a> {
             Role::Gate => projection(section, Projection::Gate),
             Role::Up => projection(section, Projection::Up),
             Role::Down => projection(section, Projection::Down),
+            Role::SharedGate => W::Shared(l, Projection::Gate),
+            Role::SharedUp => W::Shared(l, Projection::Up),
+            Role::SharedDown => W::Shared(l, Projection::Down),
         };
         // The bias of in_proj is one row in the checkpoint and two in the image.
         let count = if section.role == Role::MambaInBias { 2 } else { self.weights.matrix(id).rows() };
@@ -144,7 +163,9 @@ impl Source for Folder<'_> {
         let Some((id, shape)) = self.origin(section) else { return Ok(()) };
         let matrix = self.weights.matrix(id).clone();
         let cols = section.shape.map_or(0, |(_, cols)| cols as usize);
+        let begin = out.len();
         match shape {
+            Shape::Mamba2 => mamba2::rows(self.weights, section, rows, out)?,
             Shape::Rows { first, count } => self.copy(&matrix, (first, count), rows, cols, out)?,
             Shape::Zeros => out.resize(out.len() + rows.len() * cols, 0.0),
             Shape::Transposed => {
@@ -172,6 +193,10 @@ impl Source for Folder<'_> {
                 }
             }
         }
+        let factor = multipliers::factor(self.weights.config(), id);
+        if factor != 1.0 {
+            out[begin..].iter_mut().for_each(|x| *x *= factor);
+        }
         Ok(())
     }
 
@@ -187,9 +212,19 @@ impl Source for Folder<'_> {
         match (section.role, shape) {
             (Role::MambaInX, _) => format!("{name} (x)"),
             (Role::MambaInZ, _) => format!("{name} (z)"),
+            (Role::Mamba2InBc | Role::Mamba2BcConv, _) => format!("{name} (B and C)"),
+            (Role::Mamba2InDt, _) => format!("{name} (dt)"),
             (role, Shape::Ones) => format!("{role:?} (no weights)"),
             (_, Shape::Zeros) => format!("{name} (no bias)"),
             // Fused tensors hold more than one matrix.
+            (Role::SharedGate | Role::SharedUp | Role::SharedDown, _) => {
+                format!("{name} ({})", format!("{:?}", section.role).trim_start_matches("Shared").to_lowercase())
+            }
+            (Role::Gate | Role::Up | Role::Down, _)
+                if section.expert == NONE_U16 && !name.ends_with("_proj.weight") =>
+            {
+                format!("{name} ({})", format!("{:?}", section.role).to_lowercase())
+            }
             (Role::Gate | Role::Up | Role::Down, _) if !name.ends_with("_proj.weight") => {
                 let part = format!("{:?}", section.role).to_lowercase();
                 format!("{name} ({part} of expert {})", section.expert)

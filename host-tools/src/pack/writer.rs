@@ -178,6 +178,12 @@ pub fn tables(h: &Header, layers: &[LayerKind], entries: &[(SectionSpec, u64, u6
         (field::EPS, h.eps.to_bits()),
         (field::MIXER_EPS, if h.mixer_eps == h.eps { 0 } else { h.mixer_eps.to_bits() }),
         (field::BOS, h.bos.unwrap_or(NONE_U32)),
+        (field::SSM_HEADS, h.ssm_heads),
+        (field::SSM_HEAD_DIM, h.ssm_head_dim),
+        (field::SSM_GROUPS, h.ssm_groups),
+        (field::STEP_MIN, h.step_limit[0].to_bits()),
+        (field::STEP_MAX, h.step_limit[1].to_bits()),
+        (field::SHARED, h.shared_intermediate),
     ] {
         put(at, &value.to_le_bytes());
     }
@@ -189,6 +195,7 @@ pub fn tables(h: &Header, layers: &[LayerKind], entries: &[(SectionSpec, u64, u6
             Mixer::Mamba => 1,
             Mixer::Attention => 2,
             Mixer::S4d => 3,
+            Mixer::Mamba2 => 4,
         };
         let ffn = match kind.ffn {
             FeedForward::None => 0,

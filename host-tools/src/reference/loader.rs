@@ -3,7 +3,7 @@
 use super::linear::Linear;
 use super::rounding::Rounding;
 use crate::hf::{ImportError, JambaConfig, Matrix, WeightId, Weights};
-use crate::pack::{Format, round_trip};
+use crate::pack::{Format, factor, round_trip};
 
 /// A checkpoint, and what becomes of its weights on the way in.
 pub(super) struct Loader<'a> {
@@ -52,9 +52,13 @@ impl Loader<'_> {
         let matrix = self.matrix(id);
         let weights = matrix.read()?;
         Ok(match self.rounding.filter(|r| r.weights && !(r.wide)(id)) {
+            // Rounded as the image has them.
             Some(r) => {
+                let factor = factor(self.config(), id);
+                let folded: Vec<f32> = weights.iter().map(|w| w * factor).collect();
                 let format = Format { bits: (r.bits)(id), group: r.group, fit: r.fit };
-                round_trip(&weights, matrix.cols(), format)
+                let rounded = round_trip(&folded, matrix.cols(), format);
+                rounded.into_iter().map(|w| w / factor).collect()
             }
             None => weights,
         })

@@ -122,8 +122,8 @@ impl Reference {
             Ok(Layer {
                 mixer_norm: weights.matrix(WeightId::MixerNorm(l)).read()?,
                 mixer: match kind.mixer {
-                    Mixer::Mamba if config.mamba2.is_some() => MixerWeights::Mamba2(mamba2::Mamba2::load(weights, l)?),
                     Mixer::Mamba => MixerWeights::Mamba(mamba::Mamba::load(weights, l)?),
+                    Mixer::Mamba2 => MixerWeights::Mamba2(mamba2::Mamba2::load(weights, l)?),
                     Mixer::Attention => MixerWeights::Attention(attention::Attention::load(weights, l)?),
                     Mixer::S4d => MixerWeights::S4d(s4d::S4d::load(weights, l)?),
                 },

@@ -103,6 +103,25 @@ fn use_all(model: &Model<'_>) {
                 assert!(w.in_bias.len() == 2 * w.out_bias.len() / hidden * inner);
                 assert_eq!((w.conv_bias.len(), w.d.len()), (inner, inner));
             }
+            MixerWeights::Mamba2(w) => {
+                let (inner, bc) = (header.d_inner as usize, w.in_bc.rows());
+                [w.in_x, w.in_z, w.in_bc, w.in_dt].iter().for_each(|weights| matrix(weights, hidden));
+                matrix(&w.out, inner);
+                assert!(w.in_x.rows() == inner && inner.is_multiple_of(8) && bc.is_multiple_of(8));
+                assert!(bc >= 2 * (header.ssm_groups * header.d_state) as usize);
+                assert_eq!(
+                    (w.conv.len(), w.bc_conv.len()),
+                    (header.d_conv as usize * inner, header.d_conv as usize * bc)
+                );
+                assert_eq!((w.conv_bias.len(), w.bc_conv_bias.len()), (inner, bc));
+                assert_eq!(
+                    (w.in_bias.len(), w.bc_bias.len() * hidden),
+                    (2 * w.out_bias.len() / hidden * inner, bc * w.out_bias.len())
+                );
+                assert_eq!((w.a.len(), w.d.len(), w.norm.len()), (inner, inner, inner));
+                assert_eq!((w.dt_bias.len(), w.in_dt.rows()), (header.ssm_heads as usize, header.ssm_heads as usize));
+                assert!(header.step_limit[0] >= 0.0 && header.step_limit[0] <= header.step_limit[1]);
+            }
             MixerWeights::Attention(w) => {
                 [w.q, w.k, w.v].iter().for_each(|weights| matrix(weights, hidden));
                 matrix(&w.o, (header.heads * header.head_dim) as usize);
@@ -113,6 +132,10 @@ fn use_all(model: &Model<'_>) {
             FfnWeights::Mlp { norm, mlp: weights } => mlp(norm.len() - hidden, &weights, hidden),
             FfnWeights::Moe { norm, moe } => {
                 assert_eq!(moe.router.len(), header.experts as usize * norm.len());
+                assert_eq!(moe.shared.is_some(), header.shared_intermediate > 0);
+                if let Some(shared) = &moe.shared {
+                    mlp(norm.len() - hidden, shared, hidden);
+                }
                 for expert in [0, header.experts as usize - 1] {
                     mlp(norm.len() - hidden, &moe.experts.get(expert), hidden);
                 }

@@ -44,7 +44,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 const MODELS: [&str; 2] = ["nano", "pico"];
 const CHUNKS: [u32; 4] = [1, 3, 8, 64];
 /// Fixtures under other options than the rest: name, and whose image it is.
-const VARIANTS: [(&str, &str); 2] = [("mamba-f16", "mamba"), ("gqa-heavy-int8", "gqa")];
+const VARIANTS: [(&str, &str); 3] = [("mamba-f16", "mamba"), ("gqa-heavy-int8", "gqa"), ("mamba2-int8", "mamba2")];
 /// The chunks in which these run.
 const VARIANT_CHUNKS: [u32; 2] = [3, 64];
 /// Tokens that are decoded.
@@ -299,6 +299,7 @@ fn options(name: &str, chunk: u32) -> Options {
     let options = Options::window(WINDOW).chunk(chunk);
     match name {
         "mamba-f16" => options.state(StateWidth::F16),
+        "mamba2-int8" => options.state(StateWidth::I8),
         // Of 52 slots 16 are a ring: 22 tokens of the prompt and what is decoded leave it.
         "gqa-heavy-int8" => options.state(StateWidth::I8).eviction(Eviction::HeavyHitters { recent: 16 }),
         _ => options,

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(300);
 /// Each kind of layer, and each width of a state.
-const MODELS: [&str; 6] = ["moe", "gqa", "gqa-heavy-int8", "mamba-f16", "s4d", "pure"];
+const MODELS: [&str; 8] = ["moe", "gqa", "gqa-heavy-int8", "mamba-f16", "s4d", "pure", "granite", "mamba2-int8"];
 /// What the planted load reads, where that is allowed.
 const WORD: &str = "unaligned 0x05040302";
 /// Of letters with one to four bytes, in several lines.

@@ -10,7 +10,7 @@ use jamlet_tools::pack;
 /// The fixtures by name.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     use FeedForward::{Mlp, Moe, None};
-    use Mixer::{Attention, Mamba, S4d};
+    use Mixer::{Attention, Mamba, Mamba2, S4d};
     let layer = |mixer, ffn| LayerKind { mixer, ffn };
     let base = Header {
         features: features::TIED,
@@ -36,12 +36,38 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     let small = Header { hidden: 32, d_inner: 64, intermediate: 48, vocab: 96, head_dim: 8, ..base };
     let s4d = Header { d_state: 9, dt_rank: 0, ..small };
     let pure = Header { features: features::TIED | features::PLAIN_MAMBA | features::PROJ_BIAS, ..small };
+    // Mamba-2 with groups whose channels are padded, and a Granite with mixtures.
+    let mamba2 = Header {
+        features: features::TIED | features::PROJ_BIAS,
+        d_inner: 80,
+        d_state: 13,
+        ssm_heads: 6,
+        ssm_head_dim: 13,
+        ssm_groups: 2,
+        step_limit: [0.02, 0.5],
+        ..small
+    };
+    let granite = Header {
+        d_inner: 64,
+        d_state: 32,
+        ssm_heads: 8,
+        ssm_head_dim: 8,
+        ssm_groups: 1,
+        step_limit: [0.0, f32::INFINITY],
+        experts: 4,
+        top_k: 2,
+        shared_intermediate: 40,
+        kv_heads: 2,
+        ..small
+    };
     let attention = Header { features: 0, d_inner: 0, d_state: 0, d_conv: 0, dt_rank: 0, ..small };
     vec![
         ("moe", build(moe, &[layer(Mamba, Mlp), layer(Mamba, Moe), layer(Attention, Mlp), layer(Mamba, Moe)], 1)),
         ("gqa", build(gqa, &[layer(Attention, Mlp), layer(Mamba, Mlp), layer(Attention, None)], 2)),
         ("s4d", build(s4d, &[layer(S4d, None), layer(S4d, Mlp)], 4)),
         ("pure", build(pure, &[layer(Mamba, None), layer(Mamba, None)], 5)),
+        ("mamba2", build(mamba2, &[layer(Mamba2, None), layer(Mamba2, Mlp)], 7)),
+        ("granite", build(granite, &[layer(Mamba2, Moe), layer(Attention, Moe), layer(Mamba2, Mlp)], 8)),
         ("attention", build(attention, &[layer(Attention, Mlp), layer(Attention, Mlp)], 6)),
         // Every matrix of 4 bits, with sizes that end within a group and within a tile; and every other one, of another model.
         (
@@ -131,13 +157,15 @@ fn content(header: &Header, section: &SectionSpec, random: &mut Random, image: &
         (Encoding::F32, role) => {
             for _ in 0..rows * cols {
                 let x = match role {
-                    Role::MambaA => random.between(-12.0, -0.5),
+                    Role::MambaA | Role::Mamba2A => random.between(-12.0, -0.5),
                     Role::S4dDecay => random.between(0.5, 1.0),
                     Role::S4dB | Role::S4dC => random.between(-1.0, 1.0),
-                    Role::MambaDtBias => random.between(-4.0, -1.0),
-                    Role::MambaConv | Role::MambaConvBias => random.between(-0.5, 0.5),
+                    Role::MambaDtBias | Role::Mamba2DtBias => random.between(-4.0, -1.0),
+                    Role::MambaConv | Role::MambaConvBias | Role::Mamba2BcConv | Role::Mamba2BcConvBias => {
+                        random.between(-0.5, 0.5)
+                    }
                     Role::Router => random.between(-0.25, 0.25),
-                    Role::MambaInBias | Role::MambaOutBias => random.between(-0.1, 0.1),
+                    Role::MambaInBias | Role::MambaOutBias | Role::Mamba2BcBias => random.between(-0.1, 0.1),
                     _ => random.between(0.5, 1.5), // norms and D
                 };
                 image.extend(x.to_le_bytes());

@@ -5,7 +5,7 @@ mod matmul_q4;
 
 pub(in crate::kernels) use super::neon::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, scan, scores,
-    softmax, softplus_bias, swiglu, weighted_values,
+    softmax, softplus_bias, ssd_scan, swiglu, weighted_values,
 };
 #[cfg(i8mm)]
 pub(super) use matmul::Sdot;

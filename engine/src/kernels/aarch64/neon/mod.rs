@@ -6,6 +6,7 @@ mod matmul_q4;
 mod rows;
 mod s4d;
 mod scan;
+mod ssd;
 mod vector;
 
 pub(in crate::kernels) use attention::{scores, softmax, weighted_values};
@@ -18,5 +19,6 @@ pub(in crate::kernels) use rows::{
 };
 pub(in crate::kernels) use s4d::s4d_scan;
 pub(in crate::kernels) use scan::scan;
+pub(in crate::kernels) use ssd::ssd_scan;
 #[cfg(i8mm)]
 pub(in crate::kernels) use vector::{load_bytes, store_bytes};

@@ -12,4 +12,6 @@ pub(in crate::kernels) use rows::{conv_silu, quantize, quantize_head, quantize_q
 pub(in crate::kernels) use scan::scan;
 
 // What the compiler vectorises by itself, since the whole module may use vectors.
-pub(in crate::kernels) use crate::kernels::portable::{dot, matmul_q4, rms_norm, rms_norm_in_place, s4d_scan};
+pub(in crate::kernels) use crate::kernels::portable::{
+    dot, matmul_q4, rms_norm, rms_norm_in_place, s4d_scan, ssd_scan,
+};

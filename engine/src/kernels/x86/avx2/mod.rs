@@ -14,7 +14,7 @@ pub(super) use matmul::{fits, scales};
 pub(in crate::kernels) use matmul_q4::matmul_q4;
 pub(in crate::kernels) use rows::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softplus_bias,
-    swiglu,
+    ssd_scan, swiglu,
 };
 pub(in crate::kernels) use scan::scan;
 pub(super) use vector::{load_f32, load_state, negative_exp2, silu, store_state, to_array, to_int};

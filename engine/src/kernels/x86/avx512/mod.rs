@@ -8,7 +8,7 @@ mod vector;
 
 pub(in crate::kernels) use super::avx2::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softplus_bias,
-    swiglu,
+    ssd_scan, swiglu,
 };
 pub(in crate::kernels) use attention::{scores, softmax, weighted_values, weighted_values_of};
 pub(in crate::kernels) use matmul::matmul;

@@ -1,0 +1,97 @@
+//! The Mamba-2 block, the state-space dual (Dao and Gu 2024, section 7): Mamba with one decay a head, whose scan takes far fewer
+//! exponentials and so can have far more states.
+//!
+//! ```text
+//! z, x, BC, dt = in_proj(u)                       (tokens, E) twice, (tokens, 2·G·N), (tokens, M)
+//! x, BC        = silu(conv(x)), silu(conv(BC))    causal, depthwise, K taps
+//! dt           = softplus(dt + bias)              (tokens, M), kept within the header's limits
+//! h[t]         = exp(dt·A)·h[t−1] + (dt·x) ⊗ B    (E, N): dt and A of the channel's head, B and C of its group
+//! y            = (h·C + D·x) · silu(z)            (tokens, E)
+//! out          = out_proj(norm(y))                (tokens, hidden), the RMS norm over the E / G channels of a group
+//! ```
+//!
+//! In an image, the channels of a group are padded to a multiple of 8. Padding stays zero all the way: its weights are.
+
+use super::norm::{Norm, normalize};
+use super::pass::Pass;
+use super::rows::{add_bias, add_rows, quantize_rows, take_prefix};
+use crate::kernels::{Columns, SsdScan};
+use crate::model::{Header, Mamba2Weights};
+use crate::planned::planned;
+use crate::state::MambaLayer;
+
+/// Adds the block's output to the residual stream and moves the layer's state on.
+#[inline(never)]
+pub(crate) fn mamba2(pass: &mut Pass<'_, '_>, norm: &[f32], w: &Mamba2Weights<'_>, state: MambaLayer<'_>) {
+    let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
+    let group = header.group as usize;
+    let (e, row, heads) = (w.d.len(), w.bc_conv_bias.len(), w.dt_bias.len());
+    let shared = header.ssm_group_channels() as usize;
+    let b = &mut *pass.buffers;
+    let [x, z, dt] = &mut b.wide;
+    let (x, z, dt) = (take_prefix(x, tokens * e), take_prefix(z, tokens * e), take_prefix(dt, tokens * e));
+    let (bc, steps) = planned(take_prefix(b.narrow, tokens * (row + heads)).split_at_mut_checked(tokens * row));
+    let residual = take_prefix(b.residual, tokens * norm.len());
+
+    let norm = Norm { weight: norm, eps: header.eps };
+    let input = normalize(k, residual, norm, group, b.normed, &mut b.quant_in);
+    k.matmul(&w.in_z, &input, z);
+    k.matmul(&w.in_x, &input, x);
+    k.matmul(&w.in_bc, &input, bc);
+    k.matmul(&w.in_dt, &input, steps);
+    if let Some((x_bias, z_bias)) = w.in_bias.split_at_checked(e)
+        && !x_bias.is_empty()
+    {
+        add_bias(x, x_bias);
+        add_bias(z, z_bias);
+        add_bias(bc, w.bc_bias);
+    }
+
+    let (x_history, bc_history) = planned(state.conv.split_at_mut_checked(w.conv.len() - e));
+    k.conv_silu(x, w.conv, w.conv_bias, x_history);
+    k.conv_silu(bc, w.bc_conv, w.bc_conv_bias, take_prefix(bc_history, w.bc_conv.len() - row));
+
+    k.softplus_bias(steps, w.dt_bias);
+    limit(steps, header);
+    spread(steps, heads, header, dt);
+
+    let u = Columns::new(x, e);
+    let (a, d, n) = (w.a, w.d, header.d_state as usize);
+    let scan = SsdScan { u, first: 0, dt, z, stride: e, bc, row, shared, a, d, state: state.ssm, d_state: n };
+    k.ssd_scan_stored(scan, state.width, pass.position);
+
+    for y in x.chunks_exact_mut(e.max(1)) {
+        for (y, weight) in y.chunks_exact_mut(shared.max(1)).zip(w.norm.chunks_exact(shared.max(1))) {
+            k.rms_norm_in_place(y, weight, header.mixer_eps);
+        }
+    }
+    let gated = quantize_rows(k, x, e, e, group, &mut b.quant_mid);
+    let out = take_prefix(b.wide[2], residual.len());
+    k.matmul(&w.out, &gated, out);
+    add_rows(residual, out);
+    add_bias(residual, w.out_bias);
+}
+
+/// Keeps step sizes within the header's limits, where there are any.
+fn limit(steps: &mut [f32], header: &Header) {
+    let [least, largest] = header.step_limit;
+    if least > 0.0 || largest < f32::INFINITY {
+        for step in steps {
+            *step = if *step < least { least } else { *step };
+            *step = if *step > largest { largest } else { *step };
+        }
+    }
+}
+
+/// Gives each head's step `(tokens, heads)` to its channels `(tokens, E)`; padding gets none.
+fn spread(steps: &[f32], heads: usize, header: &Header, channels: &mut [f32]) {
+    let (dim, shared) = (header.ssm_head_dim as usize, header.ssm_group_channels() as usize);
+    let in_group = heads / (header.ssm_groups as usize).max(1);
+    // The groups of all tokens, one after another.
+    for (steps, channels) in steps.chunks_exact(in_group.max(1)).zip(channels.chunks_exact_mut(shared.max(1))) {
+        channels.fill(0.0);
+        for (step, channels) in steps.iter().zip(channels.chunks_exact_mut(dim.max(1))) {
+            channels.fill(*step);
+        }
+    }
+}
