@@ -3,6 +3,7 @@
 use anyhow::Result;
 use jamlet::image::layout::SectionSpec;
 use jamlet::image::{FeedForward, Header, LayerKind, Mixer, Role, SIGNATURE_BYTES, features};
+use jamlet::matrix::Bits;
 use jamlet::model::{Sampling, Template};
 use jamlet::{Model, Options, Plan, Session};
 use jamlet_tools::hf::tokenizer::Prompt;
@@ -14,11 +15,19 @@ use crate::random::Random;
 use crate::vocabulary;
 
 /// Numbers for weights, from the section's name.
-struct Weights(Random);
+struct Weights {
+    random: Random,
+    /// Bits of the layers' weights; the embedding keeps 8.
+    bits: Bits,
+}
 
 impl Weights {
+    fn new(seed: u64) -> Self {
+        Self { random: Random(seed), bits: Bits::Eight }
+    }
+
     fn next(&mut self) -> f32 {
-        self.0.between(-1.0, 1.0)
+        self.random.between(-1.0, 1.0)
     }
 }
 
@@ -33,6 +42,10 @@ impl Source for Weights {
             });
         }
         Ok(())
+    }
+
+    fn bits(&self, section: &SectionSpec) -> Bits {
+        if section.role == Role::Embedding { Bits::Eight } else { self.bits }
     }
 
     fn name(&self, section: &SectionSpec) -> String {
@@ -104,6 +117,8 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         shared_intermediate: 5,
         ..base
     };
+    // The layers of 4 bits a weight, the embedding of 8.
+    let nibbles = Header { features: features::TIED | features::FOUR_BITS, group: 32, ..base };
     [
         ("mamba2", heads, vec![layer(Mamba2, None)]),
         ("granite", granite, vec![layer(Mamba2, Moe), layer(Attention, Moe)]),
@@ -112,6 +127,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("experts", Header { top_k: 2, experts: 3, ..base }, vec![layer(Attention, Moe)]),
         ("s4d", base, vec![layer(S4d, None)]),
         ("plain", Header { features: features::TIED | features::PLAIN_MAMBA, ..base }, vec![layer(Mamba, None)]),
+        ("nibbles", nibbles, vec![layer(Mamba, Mlp), layer(Attention, None)]),
         ("odd", odd, vec![layer(Mamba, Mlp), layer(Attention, None)]),
         ("template", Header { features: with_template, ..base }, vec![layer(Mamba, None)]),
         ("text", Header { features: with_tokenizer, ..base }, vec![layer(Mamba, None), layer(Attention, None)]),
@@ -139,7 +155,7 @@ pub fn with_prompt(vocab: u32, tokenizer: Vec<u8>, prompt: &Prompt) -> Vec<u8> {
     let provenance = serde_json::json!({ "chat": prompt.chat }).to_string().into();
     let blobs = Blobs { tokenizer, prompt: prompt.ids.section(), template, provenance, ..Blobs::default() };
     let layers = [LayerKind { mixer: Mixer::Mamba, ffn: FeedForward::None }];
-    let (mut image, mut weights) = (Vec::new(), Weights(Random(0)));
+    let (mut image, mut weights) = (Vec::new(), Weights::new(0));
     pack::write(header, &layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");
     image
 }
@@ -219,7 +235,10 @@ fn build(header: Header, layers: &[LayerKind]) -> Vec<u8> {
         false => Vec::new(),
     };
     let blobs = Blobs { tokenizer, prompt, template, sampling, provenance: b"{}".to_vec() };
-    let (mut image, mut weights) = (Vec::new(), Weights(Random(layers.len() as u64)));
+    let (mut image, mut weights) = (Vec::new(), Weights::new(layers.len() as u64));
+    if header.has(features::FOUR_BITS) {
+        weights.bits = Bits::Four;
+    }
     pack::write(header, layers, &mut weights, &blobs, &mut image, &mut |_, _| ()).expect("a small image");
     image
 }
