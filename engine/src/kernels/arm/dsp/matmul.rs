@@ -19,7 +19,7 @@
 
 use super::{cpu, enter, leave};
 use crate::kernels::{Columns, Quantized, portable};
-use crate::matrix::{QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
+use crate::matrix::{Bits, Block, QMatrix, TILE_ROWS};
 use core::arch::{asm, naked_asm};
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -44,23 +44,60 @@ const fn pass_words(count: usize, width: usize) -> usize {
     count / FOUR * group_words(FOUR, width) + count % FOUR * group_words(1, width)
 }
 
-pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
+/// The loops for weights of so many bits.
+pub(super) trait Loops {
+    const BITS: Bits;
+
+    /// Expands one token's group to the words that multiply its weights, two for four activations, `STEP` bytes from one to the
+    /// next. Returns what its sums begin with.
+    ///
+    /// # Safety
+    /// There must be room, and as many values as a multiple of 8, not zero.
+    unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32;
+
+    /// `y += W·x` for one token: tile after tile, group after group, in rounds of 32 columns.
+    ///
+    /// # Safety
+    /// The pointers must be right, and the activations be what [`fill`] makes.
+    unsafe fn eight_rows(args: &mut EightRows);
+
+    /// `y += W·x` for four tokens: tile after tile, the fours of tokens one after another, two rows after two rows, group after
+    /// group, in rounds of 32 columns.
+    ///
+    /// # Safety
+    /// As for [`Loops::eight_rows`].
+    unsafe fn two_rows(args: &mut TwoRows);
+}
+
+pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+    match x.group {
+        1..=WIDEST => product::<Q8>(w, x, out),
+        _ => portable::matmul(w, x, out),
+    }
+}
+
+/// Matrix product, for groups whose sums are exact.
+#[inline(always)]
+pub(super) fn product<L: Loops>(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
     // The most tokens of which a group has room.
     let most = (1..=TOKENS).rev().find(|&count| pass_words(count, x.group) <= WORDS);
-    let (Some(most), 1..=WIDEST, true) = (most, x.group, w.bytes().as_ptr().addr().is_multiple_of(4)) else {
-        return portable::matmul(w, x, out);
+    let (Some(most), true) = (most, w.bytes().as_ptr().addr().is_multiple_of(4)) else {
+        return match L::BITS {
+            Bits::Eight => portable::matmul(w, x, out),
+            Bits::Four => portable::matmul_q4(w, x, out),
+        };
     };
     let mut words = [const { MaybeUninit::uninit() }; WORDS];
     let mut first = 0;
     while first < x.tokens().min(out.tokens()) {
         let count = (x.tokens() - first).min(most);
-        pass(w, x, first, count, &mut words, &mut out);
+        pass::<L>(w, x, first, count, &mut words, &mut out);
         first += count;
     }
 }
 
 /// The tokens `first .. first + count` through the whole matrix.
-fn pass(
+fn pass<L: Loops>(
     w: &QMatrix<'_>,
     x: &Quantized<'_>,
     first: usize,
@@ -68,7 +105,7 @@ fn pass(
     words: &mut [MaybeUninit<u32>; WORDS],
     out: &mut Columns<'_>,
 ) {
-    let tile_size = tile_bytes(x.cols, x.group);
+    let tile_size = L::BITS.tile_bytes(x.cols, x.group);
     let tiles = w.tiles().len().min(w.rows().div_ceil(TILE_ROWS));
     let whole = tiles.min(w.rows() / TILE_ROWS);
     // The results of a last tile that isn't whole.
@@ -78,10 +115,10 @@ fn pass(
     while column < x.cols {
         let width = x.group.min(x.cols - column);
         let groups = ((x.cols - column) / width.max(1)).min(WORDS / pass_words(count, width).max(1));
-        let block = groups * TILE_ROWS * (2 + width);
-        fill(x, first..first + count, column / x.group, groups, width, words);
-        // How many fours of a round of 32 columns the first round of a group leaves out.
-        let skip = (32 - width % 32) % 32 / TILE_COLS;
+        let block = groups * (2 * TILE_ROWS + width / L::BITS.block_cols() * size_of::<Block>());
+        fill::<L>(x, first..first + count, column / x.group, groups, width, words);
+        // How many of the equal parts of a round of 32 columns the first round of a group leaves out.
+        let skip = (32 - width % 32) % 32 / L::BITS.block_cols();
         let mut tile = 0;
         while tile < tiles {
             // Tokens of one kind go through all tiles in one call.
@@ -106,10 +143,10 @@ fn pass(
                 // out, those of the others follow at multiples of the tile's size, and there is room for the results.
                 unsafe {
                     if unit == FOUR {
-                        two_rows(&mut TwoRows { w, x, y, stride: 4 * stride, skip, units, tiles: run, tile_size });
+                        L::two_rows(&mut TwoRows { w, x, y, stride: 4 * stride, skip, units, tiles: run, tile_size });
                     } else {
                         let y_end = y.wrapping_add(run * TILE_ROWS);
-                        eight_rows(&mut EightRows { x, skip, y, y_end, gap: tile_size - block, w });
+                        L::eight_rows(&mut EightRows { x, skip, y, y_end, gap: tile_size - block, w });
                     }
                 }
                 if tile >= whole {
@@ -161,7 +198,7 @@ unsafe extern "C" fn clear_eights(to: *mut [f32; 8], eights: usize) {
 
 /// Expands the groups `group .. group + groups` of the tokens, all of them of `width` columns: group after group of four
 /// tokens, then of the next ones.
-fn fill(
+fn fill<L: Loops>(
     x: &Quantized<'_>,
     tokens: Range<usize>,
     group: usize,
@@ -185,7 +222,7 @@ fn fill(
                 // SAFETY: `WORDS` has room for all groups of all tokens, as `pass_words` counted them.
                 unsafe {
                     let to = start.add(unit + 9 + token);
-                    let offset = if unit == FOUR { expand::<16>(values, to) } else { expand::<4>(values, to) };
+                    let offset = if unit == FOUR { L::expand::<16>(values, to) } else { L::expand::<4>(values, to) };
                     start.add(token).write(scales.get(group + index).copied().unwrap_or(0.0).to_bits());
                     start.add(unit).write(end as u32);
                     (0..8 / unit).for_each(|row| start.add(unit + 1 + token * (8 / unit) + row).write(offset));
@@ -195,6 +232,34 @@ fn fill(
         }
         place = place.wrapping_add(groups * size);
         left -= unit;
+    }
+}
+
+/// The loops for int8.
+struct Q8;
+
+impl Loops for Q8 {
+    const BITS: Bits = Bits::Eight;
+
+    #[inline(always)]
+    // SAFETY: the trait says what its callers promise; here and below.
+    unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32 {
+        // SAFETY: by the caller's promise; here and below.
+        unsafe { expand::<STEP>(values, to) }
+    }
+
+    #[inline(always)]
+    // SAFETY: as above.
+    unsafe fn eight_rows(args: &mut EightRows) {
+        // SAFETY: as above.
+        unsafe { eight_rows(args) }
+    }
+
+    #[inline(always)]
+    // SAFETY: as above.
+    unsafe fn two_rows(args: &mut TwoRows) {
+        // SAFETY: as above.
+        unsafe { two_rows(args) }
     }
 }
 
@@ -237,11 +302,11 @@ unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32 {
     offset
 }
 
-/// What [`eight_rows`] needs: in this order in s26 to s31.
+/// What [`Loops::eight_rows`] needs: in this order in s26 to s31.
 #[repr(C)]
-struct EightRows {
+pub(super) struct EightRows {
     x: *const u32,
-    /// Fours that the first round of a group leaves out.
+    /// Blocks of columns that the first round of a group leaves out.
     skip: usize,
     y: *mut f32,
     y_end: *mut f32,
@@ -250,10 +315,10 @@ struct EightRows {
     w: *const u8,
 }
 
-/// `y += W·x` for one token: tile after tile, group after group, in rounds of 32 columns.
+/// See [`Loops::eight_rows`].
 ///
 /// # Safety
-/// The pointers must be right, and the activations be what [`fill`] makes.
+/// As there.
 #[unsafe(naked)]
 unsafe extern "C" fn eight_rows(args: &mut EightRows) {
     // r0 to r7 are the rows' sums, r8 and r9 weights, r10 and r11 activations, r12 and lr where they come from.
@@ -339,15 +404,15 @@ unsafe extern "C" fn eight_rows(args: &mut EightRows) {
     )
 }
 
-/// What [`two_rows`] needs.
+/// What [`Loops::two_rows`] needs.
 #[repr(C)]
-struct TwoRows {
+pub(super) struct TwoRows {
     w: *const u8,
     x: *const u32,
     y: *mut f32,
     /// Bytes from a token's results to the next one's.
     stride: usize,
-    /// Fours that the first round of a group leaves out.
+    /// Blocks of columns that the first round of a group leaves out.
     skip: usize,
     /// Fours of tokens.
     units: usize,
@@ -356,11 +421,10 @@ struct TwoRows {
     tile_size: usize,
 }
 
-/// `y += W·x` for four tokens: tile after tile, the fours of tokens one after another, two rows after two rows, group after
-/// group, in rounds of 32 columns.
+/// See [`Loops::two_rows`].
 ///
 /// # Safety
-/// As for [`eight_rows`].
+/// As there.
 #[unsafe(naked)]
 unsafe extern "C" fn two_rows(args: &mut TwoRows) {
     // r0, r2, r4, r6 are the first row's sums, r1, r3, r5, r7 the second one's; r8 and r9 are weights, r10 and r11
