@@ -440,7 +440,7 @@ fn ssd_scan<S: StateScalar>(seed: u64, start: fn(f32) -> S) {
                         .flat_map(|bc| [&bc[group * n..][..n], &bc[(groups + group) * n..][..n]].concat())
                         .collect();
                     let eights = a[channels.clone()].chunks_exact(8);
-                    let a: Vec<f32> = eights.flat_map(|a| std::iter::repeat_n(a, n).flatten()).copied().collect();
+                    let a: Vec<f32> = eights.flat_map(|a| core::iter::repeat_n(a, n).flatten()).copied().collect();
                     let stride = e / groups;
                     Kernels::portable().scan(Scan {
                         u: Columns::new(&mut u, stride),

@@ -234,7 +234,8 @@ fn weight_bytes(model: &Model<'_>) -> u64 {
             FfnWeights::None => 0,
             FfnWeights::Mlp { mlp: w, .. } => mlp(w),
             FfnWeights::Moe { moe, .. } => {
-                moe.shared.as_ref().map_or(0, mlp) + u64::from(model.header().top_k) * mlp(&moe.experts.get(0))
+                moe.experts.shared().as_ref().map_or(0, mlp)
+                    + u64::from(model.header().top_k) * mlp(&moe.experts.get(0))
             }
         };
         mixer + ffn

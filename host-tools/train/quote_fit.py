@@ -210,6 +210,8 @@ def main() -> None:
     found = {"mark": args.mark, "likelihoods": most, "likelihood": [0.0, 0.0], "probe": []}
     if (args.texts / "gate-train.signals").exists():
         training, validation = read("gate-train"), read("gate-val")
+        if args.mark is None:  # whatever the dump's image had
+            training.x[:, MARK] = validation.x[:, MARK] = 0
         plain = validation.y[validation.best(ranking.scores(validation))]
         likelihood = add_model(ranking, training)
         for other in sorted({0, 4, 6, 8, 24, most}):

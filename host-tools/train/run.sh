@@ -117,12 +117,10 @@ if ! [ -e "$work/ranking.json" ]; then
 fi
 for model in pico nano; do
     [ -e "$work/models/$model.jamlet" ] && continue
-    echo '{"mark": 0}' > "$work/marked.json"
     jamlet pack "$work/models/$model" -o "$work/$model-plain.jamlet"
-    jamlet tune "$work/$model-plain.jamlet" -p "$work/marked.json" -o "$work/$model-marked.jamlet"
     for name in gate-train gate-val; do
-        jamlet score "$work/$model-marked.jamlet" --pairs "$texts/$name.jsonl" --signals "$texts/$name.signals"
+        jamlet score "$work/$model-plain.jamlet" --pairs "$texts/$name.jsonl" --signals "$texts/$name.signals"
     done
-    "$python" "$here/quote_fit.py" "$texts" "$work/$model.json" --ranking "$work/ranking.json" --mark 0
+    "$python" "$here/quote_fit.py" "$texts" "$work/$model.json" --ranking "$work/ranking.json"
     jamlet tune "$work/$model-plain.jamlet" -p "$work/$model.json" -o "$work/models/$model.jamlet"
 done

@@ -35,12 +35,13 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
         }
         let sum = k.softmax(scores);
         route(scores, chosen, weights);
-        let sum = if w.shared.is_some() { weights.iter().fold(0.0, |sum, weight| sum + weight) } else { sum };
+        let sum =
+            if header.shared_intermediate > 0 { weights.iter().fold(0.0, |sum, weight| sum + weight) } else { sum };
         weights.iter_mut().for_each(|weight| *weight /= sum);
     }
     let input = input.into_all();
-    if let Some(shared) = &w.shared {
-        add_rows(residual, swiglu(k, shared, &input, quant_mid, wide));
+    if let Some(shared) = w.experts.shared() {
+        add_rows(residual, swiglu(k, &shared, &input, quant_mid, wide));
     }
 
     for expert in 0..experts as u16 {

@@ -220,9 +220,7 @@ impl<'m> Model<'m> {
                 norm: read.floats(Role::FfnNorm),
                 moe: MoeWeights {
                     router: read.floats(Role::Router),
-                    shared: (self.header().shared_intermediate > 0)
-                        .then(|| read.mlp([Role::SharedGate, Role::SharedUp, Role::SharedDown])),
-                    experts: Experts::new(*self, read.indices.end),
+                    experts: Experts { model: *self, sections: read.indices },
                 },
             },
         };
@@ -288,7 +286,7 @@ fn floats<'m>(section: &Section<'m>) -> &'m [f32] {
 }
 
 /// One layer: `x += mixer(norm(x)); x += ffn(norm(x))`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[doc(hidden)]
 pub struct Layer<'m> {
     /// Norm before the mixer, `(hidden)`.
@@ -426,7 +424,7 @@ pub struct AttentionWeights<'m> {
 }
 
 /// Weights after the mixer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[doc(hidden)]
 pub enum FfnWeights<'m> {
     /// Nothing follows.
@@ -460,34 +458,37 @@ pub struct MlpWeights<'m> {
 }
 
 /// Router and experts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[doc(hidden)]
 pub struct MoeWeights<'m> {
     /// `(experts, hidden)`.
     pub router: &'m [f32],
-    /// What all tokens go through beside the experts, if there is such an MLP.
-    pub shared: Option<MlpWeights<'m>>,
-    /// The experts, read when a token needs them.
+    /// The experts, and the MLP beside them, read when a token needs them.
     pub experts: Experts<'m>,
 }
 
-/// Experts of a layer by number.
-#[derive(Clone, Copy, Debug)]
+/// Experts of a layer by number. Their matrices aren't kept: a layer lies on the stack.
+#[derive(Clone, Debug)]
 #[doc(hidden)]
 pub struct Experts<'m> {
     model: Model<'m>,
-    first: u32,
+    /// Of the layer; the experts' are the last ones.
+    sections: Range<u32>,
 }
 
 impl<'m> Experts<'m> {
-    /// Those whose sections end before `end`.
-    fn new(model: Model<'m>, end: u32) -> Self {
-        Self { model, first: end.saturating_sub(EXPERT_SECTIONS * model.header().experts) }
+    /// What all tokens go through beside the experts, if there is such an MLP.
+    pub fn shared(&self) -> Option<MlpWeights<'m>> {
+        let roles = [Role::SharedGate, Role::SharedUp, Role::SharedDown];
+        let read = || LayerReader::new(&self.model, self.sections.clone()).mlp(roles);
+        (self.model.header().shared_intermediate > 0).then(read)
     }
 
     /// The matrices of expert `index`; empty past the last.
     pub fn get(&self, index: usize) -> MlpWeights<'m> {
-        let first = self.first.saturating_add(EXPERT_SECTIONS.saturating_mul(index as u32));
+        let experts = EXPERT_SECTIONS * self.model.header().experts;
+        let first =
+            self.sections.end.saturating_sub(experts).saturating_add(EXPERT_SECTIONS.saturating_mul(index as u32));
         let there = index < self.model.header().experts as usize;
         let indices = if there { first..first.saturating_add(EXPERT_SECTIONS) } else { 0..0 };
         LayerReader::new(&self.model, indices).mlp(MLP)

@@ -252,7 +252,8 @@ fn write_matrix(
         numbers.clear();
         source.rows(section, rows, &mut numbers)?;
         if let Some(w) = numbers.iter().find(|w| w.abs() > quantize::max_weight(format.bits)) {
-            bail!("{}: a weight of {w} is too large for {:?} with f16 scales", source.name(section), section.encoding);
+            let bits = format.bits.count();
+            bail!("{}: a weight of {w} is too large for int{bits} with f16 scales", source.name(section));
         }
         let (bytes, noise) = quantize::tiles(&numbers, cols as usize, format);
         out.write(&bytes)?;

@@ -39,15 +39,15 @@ fn its_links_lead_somewhere() {
 
 #[test]
 fn its_first_command_prints_what_it_says() {
-    let file = root("tests/texts/tidewatch.txt");
+    let file = root("tests/texts/mail.txt");
     let printed = ok(&["summarize", file.to_str().expect("UTF-8")]);
-    assert!(readme().contains(&format!("summarize tests/texts/tidewatch.txt\n{printed}")), "{printed}");
+    assert!(readme().contains(&format!("summarize tests/texts/mail.txt\n{printed}")), "{printed}");
 }
 
 #[test]
 fn the_board_in_the_picture_says_the_same() {
     let picture = fs::read_to_string(root("targets/session.svg")).expect("a picture");
-    let file = root("tests/texts/tidewatch.txt");
+    let file = root("tests/texts/mail.txt");
     let printed = ok(&["summarize", file.to_str().expect("UTF-8")]);
     assert!(picture.contains(&format!(">{}</text>", printed.trim_end())), "{printed}");
 }

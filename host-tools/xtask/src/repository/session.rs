@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The text that is typed.
 fn text() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/texts/tidewatch.txt")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/texts/mail.txt")
 }
 
 /// What a terminal shows, by who wrote it.

@@ -69,6 +69,8 @@ pub(super) trait Loops {
     unsafe fn two_rows(args: &mut TwoRows);
 }
 
+// A frame of its own, so that those of 8 and 4 bits don't add up.
+#[inline(never)]
 pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
     match x.group {
         1..=WIDEST => product::<Q8>(w, x, out),

@@ -19,6 +19,8 @@ use crate::kernels::{Columns, Quantized, portable};
 use crate::matrix::{Bits, NIBBLE_GROUP, QMatrix};
 use core::arch::{asm, naked_asm};
 
+// A frame of its own, beside that of int8.
+#[inline(never)]
 pub(in crate::kernels) fn matmul_q4(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
     match x.group {
         NIBBLE_GROUP => product::<Q4>(w, x, out),

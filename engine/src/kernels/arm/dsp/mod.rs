@@ -29,7 +29,7 @@ mod norm;
 mod quantize;
 mod scan;
 
-pub(in crate::kernels) use crate::kernels::portable::{dot, matmul_q4, quantize_query, s4d_scan, ssd_scan};
+pub(in crate::kernels) use crate::kernels::portable::{dot, quantize_query, s4d_scan, ssd_scan};
 pub(in crate::kernels) use activations::{softmax, softplus_bias, swiglu};
 pub(in crate::kernels) use attention::{scores, weighted_values};
 pub(in crate::kernels) use conv::conv_silu;
