@@ -132,8 +132,8 @@ fn use_all(model: &Model<'_>) {
             FfnWeights::Mlp { norm, mlp: weights } => mlp(norm.len() - hidden, &weights, hidden),
             FfnWeights::Moe { norm, moe } => {
                 assert_eq!(moe.router.len(), header.experts as usize * norm.len());
-                assert_eq!(moe.shared.is_some(), header.shared_intermediate > 0);
-                if let Some(shared) = &moe.shared {
+                assert_eq!(moe.experts.shared().is_some(), header.shared_intermediate > 0);
+                if let Some(shared) = &moe.experts.shared() {
                     mlp(norm.len() - hidden, shared, hidden);
                 }
                 for expert in [0, header.experts as usize - 1] {
