@@ -118,6 +118,9 @@ pub(super) fn rows(weights: &Weights, section: &SectionSpec, rows: Range<usize>,
     Ok(())
 }
 
+/// Appends the values of these rows.
+type ReadRows<'a> = dyn FnMut(Range<usize>, &mut Vec<f32>) -> Result<(), crate::hf::ImportError> + 'a;
+
 impl Channels {
     /// A row of numbers, one a channel, as the image has it.
     fn spread(self, row: &[f32], out: &mut Vec<f32>) {
@@ -136,7 +139,7 @@ impl Channels {
         first: usize,
         rows: Range<usize>,
         cols: usize,
-        read: &mut dyn FnMut(Range<usize>, &mut Vec<f32>) -> Result<(), crate::hf::ImportError>,
+        read: &mut ReadRows<'_>,
         out: &mut Vec<f32>,
     ) -> Result<()> {
         let (mut at, mut there) = (rows.start, Vec::new());
