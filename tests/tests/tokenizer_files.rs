@@ -260,7 +260,8 @@ fn prompt_of_a_chat_template() {
 fn prompt_with_control_pieces() {
     let folder = copy("jamba");
     fs::copy(dir("byte-level-4096").join("config.json"), folder.path().join("config.json")).unwrap();
-    let settings = json!({"bos_token": "<s>", "chat_template": "{{ bos_token }}{% for m in messages %}<|user|>{{ m.content }}<|eom|>{% endfor %}"});
+    let settings =
+        json!({"bos_token": "<s>", "chat_template": "{{ bos_token }}<|user|>{{ messages[0].content }}<|eom|>"});
     fs::write(folder.path().join("tokenizer_config.json"), settings.to_string()).unwrap();
     let (packed, ids) = open(folder.path());
     let id = |text| packed.view().added_token(text).unwrap();

@@ -87,10 +87,10 @@ fn going_back_and_going_on_make_the_same_answers() {
             let options = [&["--temperature", "1", "-n", "24", "--system", "You are brief."], options].concat();
             turns(&model, &options, lines)
         };
-        // With room for all, also the states before the first conversation ended.
-        let (kept, anew) = (of(&["--checkpoints", "16"]), of(&["--checkpoints", "0"]));
-        assert_eq!(kept.len(), 4);
-        for (kept, anew) in kept.iter().zip(&anew) {
+        // The usual number of states, none, and room for all, also for those before the first conversation ended.
+        let (usual, anew, kept) = (of(&[]), of(&["--checkpoints", "0"]), of(&["--checkpoints", "16"]));
+        assert_eq!([usual.len(), anew.len(), kept.len()], [4; 3]);
+        for (kept, anew) in kept.iter().chain(&usual).zip(anew.iter().chain(&anew)) {
             assert_eq!((&kept["text"], &kept["thinking"]), (&anew["text"], &anew["thinking"]), "{template}");
             assert!(number(kept, "reused_tokens") >= number(anew, "reused_tokens"));
         }

@@ -107,7 +107,7 @@ pub fn prompt(
         let with_marks = load_for_prompts(dir, tokenizer.vocab, legacy)?;
         let all: Tokenizer<'_> = with_marks.as_ref().map_or(view, PackedTokenizer::view);
         let stored = template.stored(&special, legacy);
-        prompt.ids.stops.extend(after_answer(&stored).find_map(|after| first_mark(all, &after)));
+        prompt.ids.stops.extend(after_answer(&stored).iter().find_map(|after| first_mark(all, after)));
         // What can't be rendered at all is none to talk with.
         let hello = [chat::Message::new(chat::Role::User, "a")];
         prompt.chat = stored.render(&hello, true).is_ok().then_some(stored);

@@ -140,15 +140,17 @@ impl ChatTemplate {
 }
 
 /// What stands behind an answer that ends a conversation, and behind one after which it goes on: some templates write the mark
-/// only there.
-pub(super) fn after_answer(template: &chat::ChatTemplate) -> impl Iterator<Item = String> {
-    let user = || Message::new(Role::User, "a");
-    let last = vec![user(), Message::new(Role::Assistant, MARK)];
-    let goes_on = [&last[..], &[user()]].concat();
-    [(last, false), (goes_on, true)].into_iter().filter_map(move |(messages, answer)| {
-        let text = template.render(&messages, answer).ok()?;
+/// only there. Behind the user's message, where the template shows no answers: turns end alike.
+pub(super) fn after_answer(template: &chat::ChatTemplate) -> Vec<String> {
+    let message = |role, text| Message::new(role, text);
+    let behind = |messages: &[Message], answer| {
+        let text = template.render(messages, answer).ok()?;
         text.rsplit_once(MARK).map(|(_, after)| after.to_owned())
-    })
+    };
+    let last = [message(Role::User, "a"), message(Role::Assistant, MARK)];
+    let goes_on = [&last[..], &[message(Role::User, "a")]].concat();
+    let shown: Vec<String> = [behind(&last, false), behind(&goes_on, true)].into_iter().flatten().collect();
+    if shown.is_empty() { behind(&[message(Role::User, MARK)], true).into_iter().collect() } else { shown }
 }
 
 /// What is wrong with a template that puts other text around this message than `around`.
