@@ -52,7 +52,8 @@ def value(row, sentence: str) -> float:
 
 
 class Texts:
-    """Texts with their sentences, one behind the other: `n` sentences each, `x` signals, `y` worth, their words `count` each."""
+    """Texts with their sentences, one behind the other: `n` sentences each, `x` signals, `y` worth, `length` in words, and
+    of the weights that their words have, `count` each, the numbers `words`."""
 
     def __init__(self, pairs: Path, dump: Path):
         self.meta, self.rows, found = [], [], []
@@ -69,7 +70,7 @@ class Texts:
         self.x = np.array([quote["signals"] for quote in quotes], np.float32)
         self.y = np.array([quote["rouge_l"] for quote in quotes], np.float32) * percent
         self.first = np.array([line["first"] for line in found]) * percent
-        self.words = np.array([len(quote["text"].split()) for quote in quotes])
+        self.length = np.array([len(quote["text"].split()) for quote in quotes])
         likely = [quote.get("likelihood") or (np.nan, np.nan) for quote in quotes]
         self.likelihood = np.array(likely, np.float32)
         words = [np.array(buckets(quote["text"]), np.int64) for quote in quotes]

@@ -31,7 +31,7 @@ GOOD = 30.0  # points of ROUGE-L that make a good quote
 REWRITTEN = ("package", "advisory", "advisories")
 WORSE = 2.0
 RIDGE = 1000.0
-LOST = 1.0  # points of ROUGE-L that the gate may cost what is rewritten well
+LOST = 1.5  # points of ROUGE-L that the gate may cost what is rewritten well
 COST = 2  # of what the gate looks at
 
 
@@ -129,7 +129,7 @@ def features(texts: Texts, scores, probe):
     gate[:, 5] = np.where(np.isfinite(second), np.minimum(scores[best] - second, 8), 8)
     gate[:, 6] = probe
     gate[:, 7] = texts.x[best, MARK]
-    gate[:, 8] = texts.words[best] / 20
+    gate[:, 8] = texts.length[best] / 20
     return gate
 
 
