@@ -142,6 +142,39 @@ fn quotes_are_sentences_of_the_text() {
     assert!(GERMAN.contains(&found.text));
 }
 
+/// Boards see lines as people broke them; the host joins these of mails before.
+#[test]
+fn where_lines_are_broken_changes_no_sentence() {
+    let text = "The harbour office of Port Alba closes for good in June. Its four clerks move to the town hall in Elm Street, \
+        where Maria Santos and Peter Brandt already keep the ships' register. Captains who call at night reach the \
+        Coast Guard on channel 16 as before. On Monday the Mayor told the Council that the rent of the old building, \
+        which belongs to Northern Rail, had doubled since March 2019.";
+    let sentences = |text: &str| {
+        let mut found = Vec::new();
+        jamlet::summary::examine(text.as_bytes(), |sentence, _| {
+            found.push(String::from_utf8(sentence.to_vec()).expect("UTF-8"));
+        });
+        found
+    };
+    let right = sentences(text);
+    assert_eq!(right.len(), 4);
+    for width in 56..=110 {
+        let (mut broken, mut line) = (String::new(), 0);
+        for word in text.split(' ') {
+            if line + 1 + word.len() > width {
+                broken.push('\n');
+                line = 0;
+            } else if line > 0 {
+                broken.push(' ');
+                line += 1;
+            }
+            broken.push_str(word);
+            line += word.len();
+        }
+        assert_eq!(sentences(&broken), right, "{width} bytes a line");
+    }
+}
+
 #[test]
 fn a_text_without_words_has_no_summary_and_a_short_one_is_its_own() {
     let file = nano();

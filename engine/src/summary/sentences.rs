@@ -4,7 +4,7 @@
 //! |---|---|
 //! | at a blank line | always, and so does the paragraph |
 //! | at `.`, `!` or `?`, closing signs and white space | but not within `e.g. this`, `Mr. X`, `J. Smith`, `No. 5`, nor before a small letter that goes on |
-//! | at the end of a line | of fewer than 40 bytes, before a list item, and unless a small letter goes on, of fewer than 60 bytes or more than 100, behind `:`, where both lines begin alike |
+//! | at the end of a line | of fewer than 40 bytes, before a list item, and unless a small letter goes on, a comma is last, or a word such as `the`; but not a line of 60 to 100 bytes, unless `:` is last or both lines begin alike, nor one that is about as long as the longest behind which a small letter went on |
 //!
 //! Other ends of lines are spaces, and so is every run of white space. Signs of headings and lists at the beginning of a
 //! sentence are dropped, and what stands between lines of three backticks. Of a sentence longer than [`SENTENCE`] bytes only the beginning
@@ -18,6 +18,9 @@ pub const SENTENCE: usize = 320;
 const SHORT_LINE: u32 = 40;
 /// Before a capital letter or a digit, lines from here to there were.
 const BROKEN_LINE: core::ops::RangeInclusive<u32> = 60..=100;
+
+/// Bytes by which lines that were broken for their length are shorter than the longest of them: a word's.
+const RAGGED: u32 = 12;
 
 /// A sentence, or a line that is none.
 #[derive(Clone, Debug)]
@@ -91,9 +94,11 @@ pub(super) struct Splitter {
     stop: bool,
     /// There were such signs behind it.
     closed: bool,
-    /// Bytes of the line, and its first one.
+    /// Bytes of the line that are no white space, and the first one.
     line: u32,
     initial: u8,
+    /// Bytes of the longest line that a small letter went on from.
+    broken: u32,
     /// Backticks at the beginning of the line; whether this is within a fenced block, or behind a fence on its line.
     ticks: u8,
     fenced: bool,
@@ -113,6 +118,7 @@ impl Splitter {
         closed: false,
         line: 0,
         initial: 0,
+        broken: 0,
         ticks: 0,
         fenced: false,
         fence_line: false,
@@ -172,7 +178,7 @@ impl Splitter {
         self.now.clear();
         self.now.end = 0;
         (self.gap, self.stop, self.closed) = (Gap::None, false, false);
-        (self.line, self.initial, self.ticks) = (0, 0, 0);
+        (self.line, self.initial, self.broken, self.ticks) = (0, 0, 0, 0);
         (self.fenced, self.fence_line, self.opened) = (false, false, false);
         (self.paragraph, self.position) = (0, 0);
     }
@@ -225,6 +231,9 @@ impl Splitter {
             self.now.push(b' ');
         }
         if gap != Gap::Space {
+            if next.is_ascii_lowercase() && self.now.len > 0 {
+                self.broken = self.broken.max(self.line);
+            }
             self.line = 0;
         }
         (self.stop, self.closed) = (false, false);
@@ -295,8 +304,17 @@ impl Splitter {
             b'-' | b'*' | b'+' | b'#' | b'>' | b'|' | b'=' | 0xe2 => true,
             b'a'..=b'z' => false,
             b'0'..=b'9' if self.initial.is_ascii_digit() => true,
-            _ => next == self.initial || !BROKEN_LINE.contains(&self.line) || last == b':',
+            _ if self.goes_on() => false,
+            _ if self.line.abs_diff(self.broken) <= RAGGED => last == b':',
+            _ => last == b':' || next == self.initial || !BROKEN_LINE.contains(&self.line),
         }
+    }
+
+    /// Whether the last word is one that no sentence ends with, or a comma follows it.
+    fn goes_on(&self) -> bool {
+        let text = self.now.text();
+        let last = text.rsplit(|&byte| byte == b' ').next().unwrap_or(&[]);
+        last.ends_with(b",") || among(last, LEADING)
     }
 
     fn end(&mut self, mut out: impl FnMut(&Sentence)) {
@@ -308,7 +326,7 @@ impl Splitter {
             out(&self.now);
         }
         self.now.clear();
-        (self.stop, self.closed, self.line) = (false, false, 0);
+        (self.stop, self.closed) = (false, false);
     }
 
     fn end_paragraph(&mut self) {
@@ -317,6 +335,13 @@ impl Splitter {
         self.line = 0;
     }
 }
+
+/// Words that lead to another one.
+const LEADING: &[&[u8]] = &[
+    b"a", b"an", b"the", b"and", b"or", b"of", b"to", b"by", b"for", b"from", b"with", b"at", b"where", b"who",
+    b"which", b"that", b"than", b"because", b"my", b"our", b"your", b"his", b"her", b"their", b"its", b"every",
+    b"between",
+];
 
 /// Words that a stop follows within a sentence.
 const TITLES: &[&[u8]] = &[
