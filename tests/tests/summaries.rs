@@ -109,6 +109,7 @@ fn pieces_of_a_text_are_the_text() {
     for (text, options) in [
         (MAIL, SummaryOptions::new()),
         (LOG, SummaryOptions::new().style(Style::Compress)),
+        (MAIL, SummaryOptions::new().style(Style::Title)),
         (&long, SummaryOptions::new()),
     ] {
         let whole = of(&model, options, text);
@@ -140,6 +141,27 @@ fn quotes_are_sentences_of_the_text() {
     let (found, answer) = of(&model, SummaryOptions::new(), GERMAN);
     assert_eq!((answer.text, answer.first.map(|line| line.way)), (TextKind::OtherLanguage, Some(Way::Quote)));
     assert!(GERMAN.contains(&found.text));
+}
+
+#[test]
+fn a_title_is_the_text_s_heading_or_the_first_clause_of_what_it_says() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    let title = |text: &str| {
+        let (found, answer) = of(&model, SummaryOptions::new().style(Style::Title).lines(3), text);
+        assert!(answer.lines <= 1 && found.lines.len() == answer.lines, "{text}");
+        (found.text, answer.first.map(|line| line.way))
+    };
+    let moved = "The quarterly review meeting has been moved from Thursday to Friday at 2pm";
+    assert_eq!(title(MAIL), (moved.into(), Some(Way::Compress)));
+    let headed = format!("# Room 4 is being painted\n\n{MAIL}");
+    assert_eq!(title(&headed), ("Room 4 is being painted".into(), Some(Way::Quote)));
+    let mail = format!("From: Mark Li\nTo: all\nSubject: Review moved to Friday\n\n{MAIL}");
+    assert_eq!(title(&mail), ("Review moved to Friday".into(), Some(Way::Quote)));
+    let minutes = "Date: 3 May\n\nThe board closes the harbour office in June.";
+    assert_eq!(title(minutes).0, "The board closes the harbour office in June");
+    assert_eq!(title("--- ***"), (String::new(), None));
+    assert!(LOG.contains(&title(LOG).0), "a log has no heading");
 }
 
 /// Boards see lines as people broke them; the host joins these of mails before.

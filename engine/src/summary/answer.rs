@@ -30,6 +30,9 @@ pub enum Style {
     Compress,
     /// Always quoted.
     Quote,
+    /// In one line without a stop: the text's own heading, a rewrite where the model is sure, otherwise the first clause of the
+    /// sentence that says most.
+    Title,
 }
 
 /// What kind of text it was.
@@ -123,6 +126,7 @@ impl SummaryOptions {
     pub(super) const fn has_passages(&self) -> bool {
         match self.style {
             Style::Rewrite => self.lines > 1,
+            Style::Title => false,
             _ => self.lines != 1,
         }
     }

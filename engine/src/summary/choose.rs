@@ -1,6 +1,6 @@
 //! Which line says best what a passage says.
 
-use super::quotes::Kept;
+use super::quotes::Cut;
 use super::words::is_word;
 use super::{Examined, Line, Listener, Step, Style, Summarizer, SummaryError, TextKind, Way, before};
 use crate::kernels::math::exp;
@@ -24,6 +24,8 @@ const EXAMINED: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
     pub way: Way,
+    /// How much of a quote is said.
+    pub cut: Cut,
     /// Place of the sentence among those that wait, where one is quoted.
     pub at: usize,
     /// How much the quote says.
@@ -81,7 +83,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         let rewrite = match self.options.style {
             Style::Rewrite => true,
             // What the model rewrites well is short: a line of a long text is a quote.
-            Style::Auto => {
+            Style::Auto | Style::Title => {
                 self.options.examine || self.passages == 0 && self.kind() == TextKind::Prose && !self.gate_is_shut()
             }
             Style::Quote | Style::Compress => self.options.examine,
@@ -97,7 +99,9 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         let margin = self.margin(&quote, probe, listener);
         let better = match self.options.style {
             Style::Rewrite => true,
-            Style::Auto => self.passages == 0 && self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound(),
+            Style::Auto | Style::Title => {
+                self.passages == 0 && self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound()
+            }
             Style::Quote | Style::Compress => false,
         };
         Ok(Some(match better {
@@ -112,14 +116,15 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
     #[inline(never)]
     pub(super) fn quote(&self, at: usize) -> Choice {
         let score = self.reader.quotes.get(at).map_or(f32::NEG_INFINITY, |kept| kept.score);
-        let compress = match self.options.style {
-            Style::Compress => true,
-            Style::Auto => self.reader.parameters().compress,
-            Style::Quote | Style::Rewrite => false,
+        let cut = match self.options.style {
+            Style::Compress => Cut::Compressed,
+            Style::Auto if self.reader.parameters().compress => Cut::Compressed,
+            Style::Title => Cut::Title,
+            Style::Auto | Style::Quote | Style::Rewrite => Cut::Whole,
         };
-        let shorter = compress && self.reader.quotes.get(at).is_some_and(Kept::can_be_compressed);
+        let shorter = self.reader.quotes.get(at).is_some_and(|kept| kept.is_shorter(cut));
         let way = if shorter { Way::Compress } else { Way::Quote };
-        Choice { way, at, score, confidence: sigmoid(self.odds(score)) }
+        Choice { way, cut, at, score, confidence: sigmoid(self.odds(score)) }
     }
 
     /// The score that the best `count` sentences have at least.
@@ -163,7 +168,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             self.feed_held(listener)?;
         }
         self.search(false, listener)?;
-        Ok(Some(Choice { way: Way::Rewrite, at: 0, score: 0.0, confidence: 0.0 }))
+        Ok(Some(Choice { way: Way::Rewrite, cut: Cut::Whole, at: 0, score: 0.0, confidence: 0.0 }))
     }
 
     /// What the hidden state behind the prompt says.

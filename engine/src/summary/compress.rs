@@ -1,4 +1,4 @@
-//! What a sentence can do without: pieces that grammar doesn't need are left out.
+//! What a sentence can do without: pieces that grammar doesn't need are left out, and for a title all but the first clause.
 
 use super::words::{among, words};
 use core::ops::Range;
@@ -36,6 +36,33 @@ pub(super) fn compress(sentence: &[u8]) -> Compressed<'_> {
         }
     }
     Compressed { text, capital: capital && begins_with_a_word(text), stop }
+}
+
+/// The first clause of a sentence on one line, without its stop, and what [`compress`] leaves out.
+///
+/// A clause goes only where the rest is true without it: behind `if` or before `unless` it stays. So it does where another comma
+/// comes before it, which may stand in a list or close what was inserted.
+pub(super) fn headline(sentence: &[u8]) -> Compressed<'_> {
+    let Compressed { text, capital, .. } = compress(sentence);
+    let text = clause(text).and_then(|end| text.get(..end)).unwrap_or(text);
+    let sign = |byte: &u8| !matches!(byte, b'.' | b',' | b';' | b':' | b' ');
+    let end = text.iter().rposition(sign).map_or(0, |at| at + 1);
+    Compressed { text: text.get(..end).unwrap_or(text), capital, stop: false }
+}
+
+/// Where the first clause of a long sentence ends, if what follows can go.
+fn clause(text: &[u8]) -> Option<usize> {
+    let condition = words(text).next().is_some_and(|word| among(word, CONDITIONS));
+    if count(text) <= LONG_TITLE || condition {
+        return None;
+    }
+    let begins = |at: usize, lead: &[u8]| text.get(at..).is_some_and(|rest| rest.starts_with(lead));
+    let ends =
+        |at: &usize| matches!(text.get(*at), Some(b',' | b';' | b':')) || MORE.iter().any(|lead| begins(*at, lead));
+    let at = (0..text.len()).find(ends)?;
+    let head = text.get(..at)?;
+    let more = MORE.iter().any(|lead| begins(at, lead));
+    (more && count(head) >= 4 && has_verb(head)).then_some(at)
 }
 
 fn behind(text: &[u8], start: usize) -> &[u8] {
@@ -216,6 +243,55 @@ const PHRASES: &[&[u8]] = &[
     b"okay, ",
 ];
 
+/// Words of a title that isn't cut.
+const LONG_TITLE: usize = 9;
+
+/// A sentence that begins with one of these isn't true without what follows.
+const CONDITIONS: &[&[u8]] = &[
+    b"if",
+    b"when",
+    b"while",
+    b"although",
+    b"though",
+    b"because",
+    b"since",
+    b"as",
+    b"after",
+    b"before",
+    b"unless",
+    b"once",
+    b"where",
+    b"until",
+    b"whenever",
+    b"not",
+    b"despite",
+];
+
+/// Beginnings of clauses that only add something.
+const MORE: &[&[u8]] = &[
+    b", which ",
+    b", who ",
+    b", where ",
+    b", so ",
+    b", because ",
+    b", as ",
+    b", since ",
+    b", and it ",
+    b", and they ",
+    b", and we ",
+    b", and I ",
+    b", and the ",
+    b", giving ",
+    b", making ",
+    b", including ",
+    b", such as ",
+    b", for example ",
+    b"; ",
+    b" because ",
+    b" so that ",
+    b" in order to ",
+];
+
 /// Finite forms of verbs.
 const VERBS: &[&[u8]] = &[
     b"is", b"are", b"was", b"were", b"has", b"have", b"had", b"will", b"can", b"must", b"may", b"should", b"would",
@@ -224,3 +300,39 @@ const VERBS: &[&[u8]] = &[
 
 const MONTHS: &[&[u8]] =
     &[b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
+
+#[cfg(test)]
+mod tests {
+    use super::headline;
+
+    fn title(sentence: &str) -> &str {
+        core::str::from_utf8(headline(sentence.as_bytes()).text).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_title_says_nothing_that_the_sentence_does_not() {
+        for (sentence, right) in [
+            (
+                "The parcel that you sent to Leeds was returned on Monday, because nobody was at home.",
+                "The parcel that you sent to Leeds was returned on Monday",
+            ),
+            ("The shop is closed on Sundays.", "The shop is closed on Sundays"),
+            // What follows says when it is true.
+            (
+                "If the green light is on, the pump has run dry, so that the motor must be stopped at once.",
+                "If the green light is on, the pump has run dry, so that the motor must be stopped at once",
+            ),
+            (
+                "You can have the money back within thirty days, but only if the box is still closed.",
+                "You can have the money back within thirty days, but only if the box is still closed",
+            ),
+            // The first comma closes nothing.
+            (
+                "The house, which was sold in May, is being torn down, so the street is closed.",
+                "The house, which was sold in May, is being torn down, so the street is closed",
+            ),
+        ] {
+            assert_eq!(title(sentence), right);
+        }
+    }
+}

@@ -1,17 +1,21 @@
 //! The sentences of a text that may be quoted: the best wait in a buffer of constant size until the text is over.
 
-use super::Way;
-use super::compress::compress;
+use super::compress::{Compressed, compress, headline};
 use super::sentences::{Sentence, Splitter};
 use super::signals::{Context, signals};
 use super::sink::Sink;
-use super::words::{Keys, is_content, is_formal, key, words};
+use super::words::{Keys, among, is_content, is_formal, key, label, words};
 use crate::model::parameters::{Parameters, Ranking};
+use heapless::Vec;
 
 /// Sentences that wait.
 pub const KEPT: usize = 24;
 /// Counters of content words, which share them by the lower bits of their keys.
 const COUNTERS: usize = 1024;
+/// The most bytes of a heading.
+const HEADING: usize = 72;
+/// Labels of a heading.
+const SUBJECTS: &[&[u8]] = &[b"subject", b"title", b"re"];
 /// Fewer words are no sentence to quote.
 const FEWEST_WORDS: usize = 4;
 
@@ -19,6 +23,17 @@ const FEWEST_WORDS: usize = 4;
 const FEWEST_WORDS_TO_TELL: u32 = 12;
 /// English has at least one word that any English text has, and three letters, among so many.
 const COMMON_ONE_IN: u32 = 16;
+
+/// How much of a sentence is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// All of it.
+    Whole,
+    /// Without what it can do without.
+    Compressed,
+    /// Its first clause, without a stop.
+    Title,
+}
 
 /// A sentence that waits, and what is known of it.
 #[derive(Clone, Debug)]
@@ -53,14 +68,19 @@ impl Kept {
         ranking.score(signals, telling.map(key))
     }
 
-    /// Writes its text as it is quoted, or compressed. What is too long for the buffer ends in an ellipsis.
-    pub fn write(&self, way: Way, sink: &mut Sink<'_>) {
+    /// What is said of it.
+    fn cut(&self, cut: Cut) -> Compressed<'_> {
         let whole = self.sentence.text();
-        if way != Way::Compress {
-            self.put(whole, sink);
-            return;
+        match cut {
+            Cut::Whole => Compressed { text: whole, capital: false, stop: false },
+            Cut::Compressed => compress(whole),
+            Cut::Title => headline(whole),
         }
-        let compressed = compress(whole);
+    }
+
+    /// Writes what is said of it. What is too long for the buffer ends in an ellipsis.
+    pub fn write(&self, cut: Cut, sink: &mut Sink<'_>) {
+        let compressed = self.cut(cut);
         let (first, rest) = compressed.parts();
         if let Some(first) = first {
             sink.put(char::from(first).encode_utf8(&mut [0; 4]));
@@ -71,9 +91,9 @@ impl Kept {
         }
     }
 
-    /// Whether anything of it can be left out.
-    pub fn can_be_compressed(&self) -> bool {
-        compress(self.sentence.text()).text.len() < self.sentence.text().len()
+    /// Whether words of it are left out, not only its stop.
+    pub fn is_shorter(&self, cut: Cut) -> bool {
+        words(self.cut(cut).text).count() < words(self.sentence.text()).count()
     }
 
     fn put(&self, text: &[u8], sink: &mut Sink<'_>) {
@@ -106,6 +126,8 @@ pub(super) struct Quotes {
     /// Content words of the first sentence of prose, and of a line before it.
     pub lead: Keys,
     pub title: Keys,
+    /// The text's own heading, where it has one.
+    heading: Vec<u8, HEADING>,
     has_lead: bool,
     /// What waits is no candidate: it is there for want of better.
     makeshift: bool,
@@ -125,6 +147,7 @@ impl Quotes {
         len: 0,
         lead: Keys::NONE,
         title: Keys::NONE,
+        heading: Vec::new(),
         has_lead: false,
         makeshift: false,
         sentences: 0,
@@ -138,6 +161,7 @@ impl Quotes {
     pub fn reset(&mut self) {
         self.counts.fill(0);
         (self.lead, self.title) = (Keys::NONE, Keys::NONE);
+        self.heading.clear();
         (self.len, self.has_lead, self.makeshift) = (0, false, false);
         (self.sentences, self.prose, self.paragraphs, self.words, self.common) = (0, 0, 0, 0, 0);
     }
@@ -161,6 +185,9 @@ impl Quotes {
         if self.sentences == 0 && !prose && !formal {
             self.title.set(sentence.text());
         }
+        if self.prose == 0 && !prose && self.heading.is_empty() {
+            self.take_heading(sentence);
+        }
         if prose && !self.has_lead {
             self.has_lead = true;
             self.lead.set(sentence.text());
@@ -180,6 +207,30 @@ impl Quotes {
             place.keys.set(sentence.text());
             (place.number, place.mark, place.has_likelihood) = (number, mark, false);
         }
+    }
+
+    /// Takes a line before the prose as the text's heading, if it looks like one: a line of its own that has two words or more, and
+    /// is first, or marked as a heading, or labelled as the subject.
+    fn take_heading(&mut self, sentence: &Sentence) {
+        let text = sentence.text();
+        let labelled = label(text).map(|label| among(label, SUBJECTS));
+        let text = match labelled {
+            Some(true) => text.splitn(2, |&byte| byte == b':').nth(1).unwrap_or(&[]).trim_ascii(),
+            Some(false) => return,
+            None => text,
+        };
+        let first = self.sentences == 0 || sentence.heading || labelled.is_some();
+        let leads_on = matches!(text.last(), Some(b',' | b':' | b']'));
+        if first && !sentence.stopped && !sentence.item && !leads_on && !is_formal(text) && words(text).nth(1).is_some()
+        {
+            // What is longer is no heading.
+            let _ = self.heading.extend_from_slice(text);
+        }
+    }
+
+    /// The text's own heading; empty where it has none.
+    pub fn heading(&self) -> &[u8] {
+        &self.heading
     }
 
     /// A free place, the last one in the order of the text.

@@ -44,14 +44,29 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             self.search(true, listener)?;
             return Ok(Answer { lines: 1, first: Some(line), ..self.answer(kind) });
         }
+        if self.options.style == Style::Title && kind == TextKind::Prose && !self.reader.quotes.heading().is_empty() {
+            return self.write_heading(listener);
+        }
         let Some(choice) = self.choose(listener)? else { return Ok(self.answer(kind)) };
-        if lines > 1 && choice.way != Way::Rewrite {
+        if self.options.style != Style::Title && lines > 1 && choice.way != Way::Rewrite {
             return self.write_best(lines, choice, kind, listener);
         }
         let line = choice.line();
         listener.line(&line);
         self.write_choice(&choice, listener)?;
         Ok(Answer { lines: 1, first: Some(line), ..self.answer(kind) })
+    }
+
+    /// Quotes the text's own heading: who wrote it knew what the text says.
+    fn write_heading(&mut self, listener: &mut dyn Listener) -> Result<Answer, SummaryError> {
+        let line = Line { way: Way::Quote, confidence: 1.0 };
+        listener.line(&line);
+        let mut sink = Sink::answer(listener, false);
+        for chunk in self.reader.quotes.heading().utf8_chunks() {
+            sink.put(chunk.valid());
+        }
+        sink.begun()?;
+        Ok(Answer { lines: 1, first: Some(line), ..self.answer(TextKind::Prose) })
     }
 
     /// Quotes the best `lines` sentences of a passage, in its order.
@@ -187,7 +202,7 @@ fn write_to<const B: usize>(
         }
         text.finish(|piece| sink.put(piece));
     } else if let Some(kept) = quotes.get(choice.at) {
-        kept.write(choice.way, sink);
+        kept.write(choice.cut, sink);
     }
 }
 

@@ -10,7 +10,7 @@ use jamlet::summary::Style;
 /// How summaries are made.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct StyleArgs {
-    /// Quoted, compressed or rewritten
+    /// Quoted, compressed, rewritten, or as a title
     #[arg(long, value_enum, default_value = "auto")]
     style: StyleArg,
     /// Longest line that the model writes, in tokens [default: 64; 512 where a chat model is asked, thinking included]
@@ -32,6 +32,8 @@ enum StyleArg {
     Compress,
     /// The sentence that says most
     Quote,
+    /// A title: the text's heading, or the first clause of the sentence that says most
+    Title,
 }
 
 /// Tokens of a line where nothing else is asked for.
@@ -43,6 +45,11 @@ impl StyleArgs {
     /// Whether the model may write the summary in its own words.
     pub fn may_write(&self) -> bool {
         matches!(self.style, StyleArg::Auto | StyleArg::Rewrite)
+    }
+
+    /// Whether a title is asked for, which is one line.
+    pub fn is_title(&self) -> bool {
+        self.style == StyleArg::Title
     }
 
     /// Most tokens of a chat model's answer.
@@ -63,6 +70,7 @@ impl StyleArgs {
             StyleArg::Rewrite => Style::Rewrite,
             StyleArg::Compress => Style::Compress,
             StyleArg::Quote => Style::Quote,
+            StyleArg::Title => Style::Title,
         };
         Ok(SummaryOptions::new().style(style).limit(self.max_tokens.unwrap_or(LINE)).grounded(!self.ungrounded))
     }

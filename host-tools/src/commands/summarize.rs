@@ -76,6 +76,10 @@ impl Summarize {
                 false => "--style says that its words aren't wanted",
             }
         );
+        ensure!(
+            !self.style.is_title() || self.lines.is_none(),
+            "--lines does nothing with --style title: a title is one line"
+        );
         let asked = self.style.options(&self.sampler)?.lines(self.lines.unwrap_or(0).into());
         let beams = self.beams.count(&self.plan, &self.sampler, asked.limit)?;
         let options = self.plan.options()?.heads_at_once(heads_at_once(self.threads.count())).beams(beams);

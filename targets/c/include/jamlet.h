@@ -210,6 +210,9 @@ enum jamlet_style
     JAMLET_STYLE_COMPRESS = 2,
     // Always quoted.
     JAMLET_STYLE_QUOTE = 3,
+    // In one line without a stop: the text's own heading, a rewrite where the model is sure, otherwise the first clause of the
+    // sentence that says most.
+    JAMLET_STYLE_TITLE = 4,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

@@ -97,7 +97,7 @@ const TEXTS: [(JamletError, &CStr); 32] = [
     (JamletError::Sinks, c"sinks is out of range: 0 to 65536 would be right"),
     (JamletError::Chunk, c"chunk is out of range: 1 to 4096 would be right"),
     (JamletError::Beams, c"beams is out of range: 1 or 2 would be right"),
-    (JamletError::Style, c"style is none of JAMLET_STYLE_AUTO, _REWRITE, _COMPRESS and _QUOTE"),
+    (JamletError::Style, c"style is none of JAMLET_STYLE_AUTO, _REWRITE, _COMPRESS, _QUOTE and _TITLE"),
     (JamletError::Choices, c"the number of choices is out of range: 1 to 32 would be right"),
     (JamletError::TooLarge, c"the workspace would be larger than this machine can address"),
     (JamletError::ImageTruncated, c"the image is cut off"),

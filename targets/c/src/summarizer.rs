@@ -89,6 +89,9 @@ pub enum JamletStyle {
     Compress = 2,
     /// Always quoted.
     Quote = 3,
+    /// In one line without a stop: the text's own heading, a rewrite where the model is sure, otherwise the first clause of the
+    /// sentence that says most.
+    Title = 4,
 }
 
 /// How summaries are made.
@@ -268,6 +271,7 @@ impl JamletSummaryOptions {
             style if style == JamletStyle::Rewrite as i32 => Style::Rewrite,
             style if style == JamletStyle::Compress as i32 => Style::Compress,
             style if style == JamletStyle::Quote as i32 => Style::Quote,
+            style if style == JamletStyle::Title as i32 => Style::Title,
             _ => return Err(JamletError::Style),
         };
         let options = SummaryOptions::new().style(style).lines((self.lines as usize).min(MOST_LINES));

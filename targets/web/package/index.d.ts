@@ -61,7 +61,7 @@ export interface Progress {
 
 export interface SummarizeOptions {
   /** By default the text is rewritten where the model is sure, and quoted elsewhere. */
-  style?: "auto" | "quote" | "compress" | "rewrite";
+  style?: "auto" | "quote" | "compress" | "rewrite" | "title";
   /** 1 to 7; 0, the default, for as many as the text's length suggests. */
   lines?: number;
   /** Ends reading with the signal's reason. Once the text was read, its summary is written to the end. */

@@ -7,7 +7,7 @@ const NEEDS_SIMD = Uint8Array.of(
   0x03, 0x02, 0x01, 0x00, // one function of it
   0x0a, 0x08, 0x01, 0x06, 0x00, 0x41, 0x00, 0xfd, 0x0f, 0x0b, // i32.const 0, i8x16.splat
 );
-const STYLES = ["auto", "quote", "compress", "rewrite"];
+const STYLES = ["auto", "quote", "compress", "rewrite", "title"];
 const WAYS = ["other", "quote", "compress", "rewrite"];
 /** Bytes of text between two looks at the clock and at the signal. */
 const PIECE = 256;

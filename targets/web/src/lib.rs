@@ -131,6 +131,7 @@ extern "C" fn choose(style: u32, lines: usize) {
         1 => Style::Quote,
         2 => Style::Compress,
         3 => Style::Rewrite,
+        4 => Style::Title,
         _ => Style::Auto,
     };
     if let Some(summarizer) = &mut door().summarizer {

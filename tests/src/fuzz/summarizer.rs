@@ -32,7 +32,13 @@ pub fn run(data: &[u8]) {
     let text = input.rest();
     let image = &IMAGES[usize::from(choice & 3)];
     let model = Model::parse(image.get()).expect("a small image");
-    let style = [Style::Auto, Style::Rewrite, Style::Compress, Style::Quote][usize::from(choice >> 2 & 3)];
+    let style = match (choice >> 2 & 3, choice & 64) {
+        (0, _) => Style::Auto,
+        (1, _) => Style::Rewrite,
+        (2, 0) => Style::Compress,
+        (2, _) => Style::Title,
+        _ => Style::Quote,
+    };
     let how = SummaryOptions::new()
         .style(style)
         .grounded(choice & 16 == 0)

@@ -319,6 +319,7 @@ mod tests {
         for (command, options) in [
             ("/style quote\r", SummaryOptions::new().style(Style::Quote)),
             ("/style compress\r/lines 2\r", SummaryOptions::new().style(Style::Compress).lines(2)),
+            ("/style title\r", SummaryOptions::new().style(Style::Title)),
             ("/lines 1\r", SummaryOptions::new().lines(1)),
         ] {
             for text in [FIRST, &long[..long.floor_char_boundary(9000)]] {

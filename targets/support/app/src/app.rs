@@ -37,7 +37,7 @@ Ctrl-C drops the text, or ends the summary.
 /reset  drops the text, and counts from zero
 /verify whether the model's image is still as it was
 /lines N   lines of a summary; 0 for more the longer the text is
-/style S   auto, quote, compress or rewrite
+/style S   auto, quote, compress, rewrite or title
 ";
 #[cfg(feature = "persist")]
 const HELP_STATES: &str = "\
@@ -465,6 +465,7 @@ fn setting(line: &[u8], options: SummaryOptions) -> Option<SummaryOptions> {
         b"quote" => Style::Quote,
         b"compress" => Style::Compress,
         b"rewrite" => Style::Rewrite,
+        b"title" => Style::Title,
         _ => return None,
     };
     Some(options.style(style))

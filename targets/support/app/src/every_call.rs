@@ -146,7 +146,7 @@ fn summarize(session: Session<'_, '_>, text: &[u8]) {
     let mut memory = Memory::<3, 256>::new();
     let Ok(mut summarizer) = Summarizer::new(session, &mut memory, options) else { return };
     let listener = &mut |piece: &str| _ = black_box(piece);
-    for style in black_box([Style::Auto, Style::Rewrite, Style::Compress, Style::Quote]) {
+    for style in black_box([Style::Auto, Style::Rewrite, Style::Compress, Style::Quote, Style::Title]) {
         summarizer.set_options(options.style(style).examine(black_box(false)));
         black_box(summarizer.feed(text, listener).is_ok());
         black_box((summarizer.has_text(), summarizer.flush(listener).is_ok(), summarizer.options()));
