@@ -15,6 +15,8 @@ use std::time::Duration;
 const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 /// The processors of Pi 3 and Zero 2 W, Pi 4, Pi 5.
 const PROCESSORS: [&str; 3] = ["cortex-a53", "cortex-a72", "cortex-a76"];
+/// Programs that are copied to other machines have no symbols: these are most of the file.
+pub const STRIP: (&str, &str) = ("CARGO_PROFILE_RELEASE_STRIP", "symbols");
 /// The longest that a build, or a summary in the emulator, may take.
 const LIMIT: Duration = Duration::from_secs(1800);
 
@@ -81,6 +83,7 @@ fn build() -> Result<PathBuf> {
     }
     cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+    cargo.env(STRIP.0, STRIP.1);
     cargo.args(["build", "--quiet", "--release", "--package", "jamlet-tools", "--target", TRIPLE, "--target-dir"]);
     let run = process::run(cargo.arg(&folder), LIMIT)?;
     ensure!(run.status.is_some_and(|status| status.success()), "{}", run.stderr);

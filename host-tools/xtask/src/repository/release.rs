@@ -36,8 +36,11 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = folder.canonicalize()?;
 
     let mut cargo = Command::new("cargo");
-    succeed(cargo.args(["build", "--release", "--locked", "--package", "jamlet-tools"]))?;
-    let jamlet = root().join("target/release/jamlet");
+    // A folder of its own: with other settings all would be built again.
+    let target = root().join("target/dist-build");
+    cargo.env(raspberry_pi_os::STRIP.0, raspberry_pi_os::STRIP.1);
+    succeed(cargo.args(["build", "--release", "--locked", "--package", "jamlet-tools", "--target-dir"]).arg(&target))?;
+    let jamlet = target.join("release/jamlet");
     fs::copy(&jamlet, folder.join(format!("jamlet-{ARCH}-{OS}")))?;
     raspberry_pi_os::run(&raspberry_pi_os::Args { output: folder.join("jamlet-aarch64-linux") })?;
 
