@@ -18,14 +18,22 @@ pub struct Run {
     pub time: Duration,
 }
 
-/// Runs a program and kills it at the time limit.
+/// Runs a program without standard input, and kills it at the time limit.
 ///
 /// # Errors
 /// When it can't be started.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Run> {
+    run_on(Stdio::null(), command, limit)
+}
+
+/// As [`run`], on a standard input.
+///
+/// # Errors
+/// As there.
+pub fn run_on(input: Stdio, command: &mut Command, limit: Duration) -> Result<Run> {
     let start = Instant::now();
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -1,6 +1,7 @@
 //! Checks that run programs: on emulated boards, under valgrind, in a fuzzer.
 
 pub mod attacks;
+pub mod chats;
 pub mod conformance;
 pub mod endless;
 pub mod example;

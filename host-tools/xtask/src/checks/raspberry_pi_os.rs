@@ -1,5 +1,6 @@
 //! The `jamlet` command for Raspberry Pi OS: one statically linked program for every 64-bit Raspberry Pi.
 
+use crate::checks::chats;
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use jamlet::Options;
@@ -42,10 +43,11 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program, and summarizes a text with it on every processor in QEMU: the summaries must be this machine's.
+/// Builds the program, and summarizes a text with it on every processor in QEMU: the summaries must be this machine's. Then
+/// conversations that were saved there go on here, and back.
 ///
 /// # Errors
-/// The compiler's; a summary that differs.
+/// The compiler's; a summary or a conversation that differs.
 pub fn check() -> Result<()> {
     let program = build()?;
     let sample = root().join("tests/texts/tidewatch.txt");
@@ -60,7 +62,7 @@ pub fn check() -> Result<()> {
         }
         println!("{processor}  {:.1} s in QEMU: {right}", run.time.as_secs_f64());
     }
-    Ok(())
+    chats::check(&program)
 }
 
 /// What `jamlet summarize` prints here.
