@@ -1,7 +1,6 @@
 //! aarch64 with SDOT (Cortex-A76: Raspberry Pi 5; Neoverse).
 
 mod matmul;
-mod matmul_q4;
 
 pub(in crate::kernels) use super::neon::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, scan, scores,
@@ -9,8 +8,7 @@ pub(in crate::kernels) use super::neon::{
 };
 #[cfg(i8mm)]
 pub(super) use matmul::Sdot;
-pub(in crate::kernels) use matmul::matmul;
-pub(in crate::kernels) use matmul_q4::matmul_q4;
+pub(in crate::kernels) use matmul::{matmul, matmul_q4};
 
 use core::arch::asm;
 

@@ -37,7 +37,7 @@ impl Inner for Smmla {
     // SAFETY: the trait says what its callers promise.
     unsafe fn four_tiles(tiles: [*const u8; 4], token: Token, groups: usize, out: *mut f32) {
         // SAFETY: by the caller's promise; here and below.
-        unsafe { Sdot::four_tiles(tiles, token, groups, out) }
+        unsafe { Sdot::<false>::four_tiles(tiles, token, groups, out) }
     }
 
     #[target_feature(enable = "neon")]
@@ -45,7 +45,7 @@ impl Inner for Smmla {
     // SAFETY: the trait says what its callers promise.
     unsafe fn four_tokens(tile: *const u8, tokens: [Token; 4], groups: usize, out: [*mut f32; 4]) {
         // SAFETY: as above.
-        unsafe { Sdot::four_tokens(tile, tokens, groups, out) }
+        unsafe { Sdot::<false>::four_tokens(tile, tokens, groups, out) }
     }
 
     #[target_feature(enable = "neon")]
@@ -53,7 +53,7 @@ impl Inner for Smmla {
     // SAFETY: the trait says what its callers promise.
     unsafe fn sums(weights: *const u8, values: *const i8, columns: usize) -> Sums {
         // SAFETY: as above.
-        unsafe { Sdot::sums(weights, values, columns) }
+        unsafe { Sdot::<false>::sums(weights, values, columns) }
     }
 
     #[target_feature(enable = "neon")]

@@ -47,6 +47,12 @@ const fn pass_words(count: usize, width: usize) -> usize {
 /// The loops for weights of so many bits.
 pub(super) trait Loops {
     const BITS: Bits;
+    /// `y += W·x` for one token: tile after tile, group after group. The pointers must be right, and the activations be what
+    /// [`fill`] makes.
+    const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows);
+    /// `y += W·x` for four tokens: tile after tile, the fours of tokens one after another, two rows after two rows, group after
+    /// group. It asks for the same.
+    const TWO_ROWS: unsafe extern "C" fn(&mut TwoRows);
 
     /// Expands one token's group to the words that multiply its weights, two for four activations, `STEP` bytes from one to the
     /// next. Returns what its sums begin with.
@@ -54,19 +60,6 @@ pub(super) trait Loops {
     /// # Safety
     /// There must be room, and as many values as a multiple of 8, not zero.
     unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32;
-
-    /// `y += W·x` for one token: tile after tile, group after group, in rounds of 32 columns.
-    ///
-    /// # Safety
-    /// The pointers must be right, and the activations be what [`fill`] makes.
-    unsafe fn eight_rows(args: &mut EightRows);
-
-    /// `y += W·x` for four tokens: tile after tile, the fours of tokens one after another, two rows after two rows, group after
-    /// group, in rounds of 32 columns.
-    ///
-    /// # Safety
-    /// As for [`Loops::eight_rows`].
-    unsafe fn two_rows(args: &mut TwoRows);
 }
 
 // A frame of its own, so that those of 8 and 4 bits don't add up.
@@ -145,10 +138,10 @@ fn pass<L: Loops>(
                 // out, those of the others follow at multiples of the tile's size, and there is room for the results.
                 unsafe {
                     if unit == FOUR {
-                        L::two_rows(&mut TwoRows { w, x, y, stride: 4 * stride, skip, units, tiles: run, tile_size });
+                        (L::TWO_ROWS)(&mut TwoRows { w, x, y, stride: 4 * stride, skip, units, tiles: run, tile_size });
                     } else {
                         let y_end = y.wrapping_add(run * TILE_ROWS);
-                        L::eight_rows(&mut EightRows { x, skip, y, y_end, gap: tile_size - block, w });
+                        (L::EIGHT_ROWS)(&mut EightRows { x, skip, y, y_end, gap: tile_size - block, w });
                     }
                 }
                 if tile >= whole {
@@ -237,74 +230,7 @@ fn fill<L: Loops>(
     }
 }
 
-/// The loops for int8.
-struct Q8;
-
-impl Loops for Q8 {
-    const BITS: Bits = Bits::Eight;
-
-    #[inline(always)]
-    // SAFETY: the trait says what its callers promise; here and below.
-    unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32 {
-        // SAFETY: by the caller's promise; here and below.
-        unsafe { expand::<STEP>(values, to) }
-    }
-
-    #[inline(always)]
-    // SAFETY: as above.
-    unsafe fn eight_rows(args: &mut EightRows) {
-        // SAFETY: as above.
-        unsafe { eight_rows(args) }
-    }
-
-    #[inline(always)]
-    // SAFETY: as above.
-    unsafe fn two_rows(args: &mut TwoRows) {
-        // SAFETY: as above.
-        unsafe { two_rows(args) }
-    }
-}
-
-/// Expands one token's group. Of four activations, the word for the whole halfwords goes to `to`, that for the low bytes
-/// `STEP` bytes further, and the next ones another `STEP` further. Returns `−256·128·Σ` of the even columns.
-///
-/// # Safety
-/// There must be room, and as many values as a multiple of 8, not zero.
-#[inline(always)]
-unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32 {
-    let offset: u32;
-    // SAFETY: by the caller's promise.
-    unsafe {
-        asm!(
-            cpu!(),
-            "2:",
-            ".rept 2",
-            "ldr {low}, [{from}], #4",
-            "sxtb16 {whole}, {low}, ror #8", // x₁, x₃
-            "and {low}, {mask}, {low}, lsl #8", // 256·x₀, 256·x₂
-            "smlad {offset}, {low}, {minus}, {offset}",
-            "ssub16 {low}, {low}, {whole}",
-            "str {low}, [{to}, #{step}]",
-            "str {whole}, [{to}], #2 * {step}",
-            ".endr",
-            "cmp {from}, {end}",
-            "bne 2b",
-            from = inout(reg) values.as_ptr() => _,
-            end = in(reg) values.as_ptr_range().end,
-            to = inout(reg) to => _,
-            mask = in(reg) 0xFF00_FF00u32,
-            minus = in(reg) 0xFF80_FF80u32, // −128 twice
-            offset = inout(reg) 0 => offset,
-            low = out(reg) _,
-            whole = out(reg) _,
-            step = const STEP,
-            options(nostack),
-        );
-    }
-    offset
-}
-
-/// What [`Loops::eight_rows`] needs: in this order in s26 to s31.
+/// What [`Loops::EIGHT_ROWS`] needs: in this order in s26 to s31.
 #[repr(C)]
 pub(super) struct EightRows {
     x: *const u32,
@@ -317,96 +243,72 @@ pub(super) struct EightRows {
     w: *const u8,
 }
 
-/// See [`Loops::eight_rows`].
-///
-/// # Safety
-/// As there.
-#[unsafe(naked)]
-unsafe extern "C" fn eight_rows(args: &mut EightRows) {
-    // r0 to r7 are the rows' sums, r8 and r9 weights, r10 and r11 activations, r12 and lr where they come from.
-    naked_asm!(
-        cpu!(),
-        // Two rows.
-        ".macro ROWS a, b",
-        "ldrd r8, r9, [r12], #8",
-        "smlad \\a, r8, r10, \\a",
-        "smlad \\b, r9, r10, \\b",
-        "uxtb16 r8, r8",
-        "uxtb16 r9, r9",
-        "smlad \\a, r8, r11, \\a",
-        "smlad \\b, r9, r11, \\b",
-        ".endm",
-        enter!(),
-        "vldmia r0, {{s26-s31}}",
-        "vmov r12, s31",
-        "adr r1, 3f", // where groups begin: 116 bytes for four columns
-        "vmov r2, s27",
-        "mov r3, #116",
-        "mla r1, r2, r3, r1",
-        "add r1, #1",
-        "str r1, [sp, #64]",
-        "1:", // a tile
-        "vmov r8, s28",
-        "vldmia r8, {{s16-s23}}",
-        "vmov lr, s26",
-        "2:", // a group
-        "vldmia lr!, {{s24, s25}}",
-        "ldmia lr!, {{r0-r7}}",
-        "vldmia r12!, {{s0-s3}}",
-        "ldr pc, [sp, #64]",
-        "3:", // a round
-        ".rept 8",
-        "ldrd r10, r11, [lr], #8",
-        "ROWS r0, r1",
-        "ROWS r2, r3",
-        "ROWS r4, r5",
-        "ROWS r6, r7",
-        ".endr",
-        "vmov r8, s25",
-        "cmp lr, r8", // lower: the group goes on; equal: another follows; higher: the last one
-        "blo 3b",
-        "vmov s8, s9, r0, r1",
-        "vmov s10, s11, r2, r3",
-        "vmov s12, s13, r4, r5",
-        "vmov s14, s15, r6, r7",
-        "vcvtt.f32.f16 s7, s3",
-        "vcvtb.f32.f16 s6, s3",
-        "vcvtt.f32.f16 s5, s2",
-        "vcvtb.f32.f16 s4, s2",
-        "vcvtt.f32.f16 s3, s1",
-        "vcvtb.f32.f16 s2, s1",
-        "vcvtt.f32.f16 s1, s0",
-        "vcvtb.f32.f16 s0, s0",
-        // From fixed point: the division by 256. VMLA rounds the product before it adds.
-        ".irp row, 0, 1, 2, 3, 4, 5, 6, 7",
-        "vmul.f32 s\\row, s\\row, s24",
-        ".endr",
-        ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
-        "vcvt.f32.s32 s\\sum, s\\sum, #8",
-        ".endr",
-        "vmla.f32 s16, s8, s0",
-        "vmla.f32 s17, s9, s1",
-        "vmla.f32 s18, s10, s2",
-        "vmla.f32 s19, s11, s3",
-        "vmla.f32 s20, s12, s4",
-        "vmla.f32 s21, s13, s5",
-        "vmla.f32 s22, s14, s6",
-        "vmla.f32 s23, s15, s7",
-        "beq 2b",
-        "vmov r8, s28",
-        "vmov r9, s30",
-        "vstmia r8!, {{s16-s23}}",
-        "add r12, r9",
-        "vmov s28, r8",
-        "vmov r9, s29",
-        "cmp r8, r9",
-        "bne 1b",
-        leave!(),
-        ".purgem ROWS",
-    )
+/// The body of a [`Loops::EIGHT_ROWS`] around `sums`, the code that makes a group's sums: in s8 to s15, as integers with so many
+/// bits of `fraction`, the flags being those of lr compared with s25. It finds their beginnings in r0 to r7, the rows' scales in s0 to
+/// s3, weights at r12, activations at lr, and at `[sp, #64]` the address behind label 3 at which its first round begins, as a block
+/// of columns takes so many `bytes` of code. `begin` is done once.
+macro_rules! for_eight_rows {
+    (bytes: $bytes:literal, fraction: $fraction:literal, begin: [$($begin:literal),*], sums: [$($sums:literal),* $(,)?]) => {
+        naked_asm!(
+            cpu!(),
+            enter!(),
+            "vldmia r0, {{s26-s31}}",
+            "vmov r12, s31",
+            "adr r1, 3f", // where groups begin
+            "vmov r2, s27",
+            concat!("mov r3, #", $bytes),
+            "mla r1, r2, r3, r1",
+            "add r1, #1",
+            "str r1, [sp, #64]",
+            $($begin,)*
+            "1:", // a tile
+            "vmov r8, s28",
+            "vldmia r8, {{s16-s23}}",
+            "vmov lr, s26",
+            "2:", // a group
+            "vldmia lr!, {{s24, s25}}",
+            "ldmia lr!, {{r0-r7}}",
+            "vldmia r12!, {{s0-s3}}",
+            $($sums,)*
+            "vcvtt.f32.f16 s7, s3",
+            "vcvtb.f32.f16 s6, s3",
+            "vcvtt.f32.f16 s5, s2",
+            "vcvtb.f32.f16 s4, s2",
+            "vcvtt.f32.f16 s3, s1",
+            "vcvtb.f32.f16 s2, s1",
+            "vcvtt.f32.f16 s1, s0",
+            "vcvtb.f32.f16 s0, s0",
+            ".irp row, 0, 1, 2, 3, 4, 5, 6, 7",
+            "vmul.f32 s\\row, s\\row, s24",
+            ".endr",
+            ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
+            concat!("vcvt.f32.s32 s\\sum, s\\sum, #", $fraction),
+            ".endr",
+            // VMLA rounds the product before it adds.
+            "vmla.f32 s16, s8, s0",
+            "vmla.f32 s17, s9, s1",
+            "vmla.f32 s18, s10, s2",
+            "vmla.f32 s19, s11, s3",
+            "vmla.f32 s20, s12, s4",
+            "vmla.f32 s21, s13, s5",
+            "vmla.f32 s22, s14, s6",
+            "vmla.f32 s23, s15, s7",
+            "beq 2b",
+            "vmov r8, s28",
+            "vmov r9, s30",
+            "vstmia r8!, {{s16-s23}}",
+            "add r12, r9",
+            "vmov s28, r8",
+            "vmov r9, s29",
+            "cmp r8, r9",
+            "bne 1b",
+            leave!(),
+        )
+    };
 }
+pub(super) use for_eight_rows;
 
-/// What [`Loops::two_rows`] needs.
+/// What [`Loops::TWO_ROWS`] needs.
 #[repr(C)]
 pub(super) struct TwoRows {
     w: *const u8,
@@ -423,134 +325,237 @@ pub(super) struct TwoRows {
     tile_size: usize,
 }
 
-/// See [`Loops::two_rows`].
+/// The body of a [`Loops::TWO_ROWS`] around a `round` of 32 columns, in which a block of columns takes so many `bytes` of code; sums are
+/// integers with so many bits of `fraction`. In a round r0, r2, r4, r6 are the first row's sums, r1, r3, r5, r7 the second one's; r8
+/// and r9 are for weights, which come from r12, and `TOKENS` multiplies these by the next activations of two tokens, from lr.
+macro_rules! for_two_rows {
+    (bytes: $bytes:literal, fraction: $fraction:literal, round: [$($round:literal),* $(,)?]) => {
+        // Of two rows, s4 is where their results go, s5 the stride, s6 where the activations begin, s31 where the weights
+        // do, and s30 the bytes of scales before theirs.
+        naked_asm!(
+            cpu!(),
+            // Two tokens.
+            ".macro TOKENS a, b, c, d",
+            "ldrd r10, r11, [lr], #8",
+            "smlad \\a, r8, r10, \\a",
+            "smlad \\b, r9, r10, \\b",
+            "smlad \\c, r8, r11, \\c",
+            "smlad \\d, r9, r11, \\d",
+            ".endm",
+            ".macro SCALE token, y0, y1, a, b",
+            "vmul.f32 s2, s0, s\\token",
+            "vmul.f32 s3, s1, s\\token",
+            "vmla.f32 s\\y0, s\\a, s2",
+            "vmla.f32 s\\y1, s\\b, s3",
+            ".endm",
+            enter!(),
+            "adr r1, 3f", // where groups begin
+            "ldr r2, [r0, #16]",
+            concat!("mov r3, #", $bytes),
+            "mla r1, r2, r3, r1",
+            "add r1, #1",
+            "push {{r0, r1}}",
+            "1:", // a tile
+            "ldr r8, [sp]",
+            "ldrd lr, r9, [r8, #4]",
+            "ldr r10, [r8, #12]",
+            "ldr r11, [r8, #20]",
+            "vmov s4, s5, r9, r10",
+            "vmov s7, r11", // fours of tokens that are left
+            "4:",           // four tokens
+            "ldr r8, [sp]",
+            "vmov s6, lr",
+            "ldr r12, [r8]",
+            "mov r9, #0",
+            "5:", // two rows
+            "vmov s30, s31, r9, r12",
+            "vmov r8, r9, s4, s5",
+            "vmov lr, s6",
+            "vldmia r8, {{s16, s17}}",
+            "add r8, r9",
+            "vldmia r8, {{s18, s19}}",
+            "add r8, r9",
+            "vldmia r8, {{s20, s21}}",
+            "add r8, r9",
+            "vldmia r8, {{s22, s23}}",
+            "2:", // a group
+            "vldmia lr!, {{s24-s28}}",
+            "vmov r8, s30",
+            "ldmia lr!, {{r0-r7}}",
+            "sub r9, r12, r8", // each two rows' weights lie eight bytes further, their scales four
+            "vldr s0, [r9]",
+            "add r12, #16",
+            "ldr pc, [sp, #4]",
+            "3:", // a round
+            $($round,)*
+            "vmov r8, s28",
+            "cmp lr, r8", // lower: the group goes on; equal: another follows; higher: the last one
+            "blo 3b",
+            "vmov s8, s9, r0, r1",
+            "vmov s10, s11, r2, r3",
+            "vmov s12, s13, r4, r5",
+            "vmov s14, s15, r6, r7",
+            "vcvtt.f32.f16 s1, s0",
+            "vcvtb.f32.f16 s0, s0",
+            ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
+            concat!("vcvt.f32.s32 s\\sum, s\\sum, #", $fraction),
+            ".endr",
+            "SCALE 24, 16, 17, 8, 9",
+            "SCALE 25, 18, 19, 10, 11",
+            "SCALE 26, 20, 21, 12, 13",
+            "SCALE 27, 22, 23, 14, 15",
+            "beq 2b",
+            "vmov r8, r9, s4, s5",
+            "vstmia r8!, {{s16, s17}}",
+            "vmov s4, r8",
+            "add r8, r9",
+            "vstmdb r8!, {{s18, s19}}",
+            "add r8, r9",
+            "vstmia r8, {{s20, s21}}",
+            "add r8, r9",
+            "vstmia r8, {{s22, s23}}",
+            "vmov r9, r12, s30, s31",
+            "add r9, #4",
+            "add r12, #8",
+            "cmp r9, #16",
+            "bne 5b",
+            // The next four tokens: lr is where their activations begin.
+            "vmov r8, r9, s4, s5",
+            "sub r8, #32",
+            "add r8, r8, r9, lsl #2",
+            "vmov s4, r8",
+            "vmov r8, s7",
+            "subs r8, #1",
+            "vmov s7, r8",
+            "bne 4b",
+            // The next tile.
+            "ldr r8, [sp]",
+            "ldrd r0, r1, [r8, #24]",
+            "ldr r2, [r8]",
+            "ldr r3, [r8, #8]",
+            "add r2, r1",
+            "add r3, #32",
+            "str r2, [r8]",
+            "str r3, [r8, #8]",
+            "subs r0, #1",
+            "str r0, [r8, #24]",
+            "bne 1b",
+            "add sp, #8",
+            leave!(),
+            ".purgem TOKENS",
+            ".purgem SCALE",
+        )
+    };
+}
+pub(super) use for_two_rows;
+
+/// The loops for int8.
+struct Q8;
+
+impl Loops for Q8 {
+    const BITS: Bits = Bits::Eight;
+    const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows) = eight_rows;
+    const TWO_ROWS: unsafe extern "C" fn(&mut TwoRows) = two_rows;
+
+    /// Of four activations, first the word for the whole halfwords, then that for the low bytes. Returns `−256·128·Σ` of the
+    /// even columns.
+    #[inline(always)]
+    // SAFETY: the trait says what its callers promise.
+    unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32 {
+        let offset: u32;
+        // SAFETY: by the caller's promise.
+        unsafe {
+            asm!(
+                cpu!(),
+                "2:",
+                ".rept 2",
+                "ldr {low}, [{from}], #4",
+                "sxtb16 {whole}, {low}, ror #8", // x₁, x₃
+                "and {low}, {mask}, {low}, lsl #8", // 256·x₀, 256·x₂
+                "smlad {offset}, {low}, {minus}, {offset}",
+                "ssub16 {low}, {low}, {whole}",
+                "str {low}, [{to}, #{step}]",
+                "str {whole}, [{to}], #2 * {step}",
+                ".endr",
+                "cmp {from}, {end}",
+                "bne 2b",
+                from = inout(reg) values.as_ptr() => _,
+                end = in(reg) values.as_ptr_range().end,
+                to = inout(reg) to => _,
+                mask = in(reg) 0xFF00_FF00u32,
+                minus = in(reg) 0xFF80_FF80u32, // −128 twice
+                offset = inout(reg) 0 => offset,
+                low = out(reg) _,
+                whole = out(reg) _,
+                step = const STEP,
+                options(nostack),
+            );
+        }
+        offset
+    }
+}
+
+/// See [`Loops::EIGHT_ROWS`]: all eight rows' sums are made together.
+///
+/// # Safety
+/// As there.
+#[unsafe(naked)]
+unsafe extern "C" fn eight_rows(args: &mut EightRows) {
+    for_eight_rows!(
+        bytes: "116", // for four columns
+        fraction: "8",
+        begin: [],
+        sums: [
+            // Two rows: weights to r8 and r9, activations are in r10 and r11.
+            ".macro ROWS a, b",
+            "ldrd r8, r9, [r12], #8",
+            "smlad \\a, r8, r10, \\a",
+            "smlad \\b, r9, r10, \\b",
+            "uxtb16 r8, r8",
+            "uxtb16 r9, r9",
+            "smlad \\a, r8, r11, \\a",
+            "smlad \\b, r9, r11, \\b",
+            ".endm",
+            "ldr pc, [sp, #64]",
+            "3:", // a round
+            ".rept 8",
+            "ldrd r10, r11, [lr], #8",
+            "ROWS r0, r1",
+            "ROWS r2, r3",
+            "ROWS r4, r5",
+            "ROWS r6, r7",
+            ".endr",
+            "vmov r8, s25",
+            "cmp lr, r8", // lower: the group goes on; equal: another follows; higher: the last one
+            "blo 3b",
+            "vmov s8, s9, r0, r1",
+            "vmov s10, s11, r2, r3",
+            "vmov s12, s13, r4, r5",
+            "vmov s14, s15, r6, r7",
+            ".purgem ROWS",
+        ]
+    )
+}
+
+/// See [`Loops::TWO_ROWS`].
 ///
 /// # Safety
 /// As there.
 #[unsafe(naked)]
 unsafe extern "C" fn two_rows(args: &mut TwoRows) {
-    // r0, r2, r4, r6 are the first row's sums, r1, r3, r5, r7 the second one's; r8 and r9 are weights, r10 and r11
-    // activations, r12 and lr where they come from. Of two rows, s4 is where their results go, s5 the stride, s6 where
-    // the activations begin, s31 where the weights do, and s30 the bytes of scales before theirs.
-    naked_asm!(
-        cpu!(),
-        // Two tokens.
-        ".macro TOKENS a, b, c, d",
-        "ldrd r10, r11, [lr], #8",
-        "smlad \\a, r8, r10, \\a",
-        "smlad \\b, r9, r10, \\b",
-        "smlad \\c, r8, r11, \\c",
-        "smlad \\d, r9, r11, \\d",
-        ".endm",
-        ".macro SCALE token, y0, y1, a, b",
-        "vmul.f32 s2, s0, s\\token",
-        "vmul.f32 s3, s1, s\\token",
-        "vmla.f32 s\\y0, s\\a, s2",
-        "vmla.f32 s\\y1, s\\b, s3",
-        ".endm",
-        enter!(),
-        "adr r1, 3f", // where groups begin: 92 bytes for four columns
-        "ldr r2, [r0, #16]",
-        "mov r3, #92",
-        "mla r1, r2, r3, r1",
-        "add r1, #1",
-        "push {{r0, r1}}",
-        "1:", // a tile
-        "ldr r8, [sp]",
-        "ldrd lr, r9, [r8, #4]",
-        "ldr r10, [r8, #12]",
-        "ldr r11, [r8, #20]",
-        "vmov s4, s5, r9, r10",
-        "vmov s7, r11", // fours of tokens that are left
-        "4:",           // four tokens
-        "ldr r8, [sp]",
-        "vmov s6, lr",
-        "ldr r12, [r8]",
-        "mov r9, #0",
-        "5:", // two rows
-        "vmov s30, s31, r9, r12",
-        "vmov r8, r9, s4, s5",
-        "vmov lr, s6",
-        "vldmia r8, {{s16, s17}}",
-        "add r8, r9",
-        "vldmia r8, {{s18, s19}}",
-        "add r8, r9",
-        "vldmia r8, {{s20, s21}}",
-        "add r8, r9",
-        "vldmia r8, {{s22, s23}}",
-        "2:", // a group
-        "vldmia lr!, {{s24-s28}}",
-        "vmov r8, s30",
-        "ldmia lr!, {{r0-r7}}",
-        "sub r9, r12, r8", // each two rows' weights lie eight bytes further, their scales four
-        "vldr s0, [r9]",
-        "add r12, #16",
-        "ldr pc, [sp, #4]",
-        "3:", // a round
-        ".rept 8",
-        "ldrd r8, r9, [r12], #32",
-        "TOKENS r0, r1, r2, r3",
-        "TOKENS r4, r5, r6, r7",
-        "uxtb16 r8, r8",
-        "uxtb16 r9, r9",
-        "TOKENS r0, r1, r2, r3",
-        "TOKENS r4, r5, r6, r7",
-        ".endr",
-        "vmov r8, s28",
-        "cmp lr, r8", // as in eight_rows
-        "blo 3b",
-        "vmov s8, s9, r0, r1",
-        "vmov s10, s11, r2, r3",
-        "vmov s12, s13, r4, r5",
-        "vmov s14, s15, r6, r7",
-        "vcvtt.f32.f16 s1, s0",
-        "vcvtb.f32.f16 s0, s0",
-        ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
-        "vcvt.f32.s32 s\\sum, s\\sum, #8",
-        ".endr",
-        "SCALE 24, 16, 17, 8, 9",
-        "SCALE 25, 18, 19, 10, 11",
-        "SCALE 26, 20, 21, 12, 13",
-        "SCALE 27, 22, 23, 14, 15",
-        "beq 2b",
-        "vmov r8, r9, s4, s5",
-        "vstmia r8!, {{s16, s17}}",
-        "vmov s4, r8",
-        "add r8, r9",
-        "vstmdb r8!, {{s18, s19}}",
-        "add r8, r9",
-        "vstmia r8, {{s20, s21}}",
-        "add r8, r9",
-        "vstmia r8, {{s22, s23}}",
-        "vmov r9, r12, s30, s31",
-        "add r9, #4",
-        "add r12, #8",
-        "cmp r9, #16",
-        "bne 5b",
-        // The next four tokens: lr is where their activations begin.
-        "vmov r8, r9, s4, s5",
-        "sub r8, #32",
-        "add r8, r8, r9, lsl #2",
-        "vmov s4, r8",
-        "vmov r8, s7",
-        "subs r8, #1",
-        "vmov s7, r8",
-        "bne 4b",
-        // The next tile.
-        "ldr r8, [sp]",
-        "ldrd r0, r1, [r8, #24]",
-        "ldr r2, [r8]",
-        "ldr r3, [r8, #8]",
-        "add r2, r1",
-        "add r3, #32",
-        "str r2, [r8]",
-        "str r3, [r8, #8]",
-        "subs r0, #1",
-        "str r0, [r8, #24]",
-        "bne 1b",
-        "add sp, #8",
-        leave!(),
-        ".purgem TOKENS",
-        ".purgem SCALE",
+    for_two_rows!(
+        bytes: "92", // for four columns
+        fraction: "8",
+        round: [
+            ".rept 8",
+            "ldrd r8, r9, [r12], #32",
+            "TOKENS r0, r1, r2, r3",
+            "TOKENS r4, r5, r6, r7",
+            "uxtb16 r8, r8",
+            "uxtb16 r9, r9",
+            "TOKENS r0, r1, r2, r3",
+            "TOKENS r4, r5, r6, r7",
+            ".endr",
+        ]
     )
 }

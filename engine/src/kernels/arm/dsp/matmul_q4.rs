@@ -8,12 +8,12 @@
 //!
 //! | | instructions for 64 products | for a group of 32 columns, 256 products, with scaling |
 //! |---|---|---|
-//! | [`eight_rows`], one token | 74 | 340 |
+//! | [`eight_rows`], one token | 70 | 329 |
 //! | [`two_rows`], four tokens | 50 | 241 |
 //!
 //! How tokens, tiles and groups are walked is the same as with 8 bits.
 
-use super::matmul::{EightRows, Loops, TwoRows, product};
+use super::matmul::{EightRows, Loops, TwoRows, for_eight_rows, for_two_rows, product};
 use super::{cpu, enter, leave};
 use crate::kernels::{Columns, Quantized, portable};
 use crate::matrix::{Bits, NIBBLE_GROUP, QMatrix};
@@ -33,13 +33,15 @@ struct Q4;
 
 impl Loops for Q4 {
     const BITS: Bits = Bits::Four;
+    const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows) = eight_rows;
+    const TWO_ROWS: unsafe extern "C" fn(&mut TwoRows) = two_rows;
 
     /// Of eight activations, first the word for bytes 0 and 2, that for their lower halves, and the same for bytes 1 and 3.
     #[inline(always)]
-    // SAFETY: the trait says what its callers promise; here and below.
+    // SAFETY: the trait says what its callers promise.
     unsafe fn expand<const STEP: usize>(values: &[i8], to: *mut u32) -> u32 {
         let offset: u32;
-        // SAFETY: by the caller's promise; here and below.
+        // SAFETY: by the caller's promise.
         unsafe {
             asm!(
                 cpu!(),
@@ -76,254 +78,98 @@ impl Loops for Q4 {
         }
         offset
     }
-
-    #[inline(always)]
-    // SAFETY: as above.
-    unsafe fn eight_rows(args: &mut EightRows) {
-        // SAFETY: as above.
-        unsafe { eight_rows(args) }
-    }
-
-    #[inline(always)]
-    // SAFETY: as above.
-    unsafe fn two_rows(args: &mut TwoRows) {
-        // SAFETY: as above.
-        unsafe { two_rows(args) }
-    }
 }
 
-/// See [`Loops::eight_rows`].
+/// See [`Loops::EIGHT_ROWS`]: the lower four rows' sums are made before the upper four's, so that there are registers for both words of
+/// weights and all four of activations of eight columns.
 ///
 /// # Safety
 /// As there.
 #[unsafe(naked)]
 unsafe extern "C" fn eight_rows(args: &mut EightRows) {
-    // r0 to r7 are the rows' sums, r8 and r9 weights, r10 and r11 activations, r12 and lr where they come from.
-    naked_asm!(
-        cpu!(),
-        // Two rows: r10 multiplies a half of their bytes as they are, r11 the lower halves of these; two weights an instruction.
-        ".macro ROWS a, b, from, at:vararg",
-        "ldrd r8, r9, \\at",
-        "uxtb16 r8, r8, ror #\\from",
-        "uxtb16 r9, r9, ror #\\from",
-        "smlad \\a, r8, r10, \\a",
-        "smlad \\b, r9, r10, \\b",
-        "and r8, #0x000f000f",
-        "and r9, #0x000f000f",
-        "smlad \\a, r8, r11, \\a",
-        "smlad \\b, r9, r11, \\b",
-        ".endm",
-        enter!(),
-        "vldmia r0, {{s26-s31}}",
-        "vmov r12, s31",
-        "adr r1, 3f", // where groups begin: 296 bytes for eight columns
-        "vmov r2, s27",
-        "mov r3, #296",
-        "mla r1, r2, r3, r1",
-        "add r1, #1",
-        "str r1, [sp, #64]",
-        "1:", // a tile
-        "vmov r8, s28",
-        "vldmia r8, {{s16-s23}}",
-        "vmov lr, s26",
-        "2:", // a group
-        "vldmia lr!, {{s24, s25}}",
-        "ldmia lr!, {{r0-r7}}",
-        "vldmia r12!, {{s0-s3}}",
-        "ldr pc, [sp, #64]",
-        "3:", // a round
-        ".rept 4",
-        "ldrd r10, r11, [lr], #8",
-        "ROWS r0, r1, 0, [r12, #0]",
-        "ROWS r2, r3, 0, [r12, #8]",
-        "ROWS r4, r5, 0, [r12, #16]",
-        "ROWS r6, r7, 0, [r12, #24]",
-        "ldrd r10, r11, [lr], #8",
-        "ROWS r0, r1, 8, [r12], #32",
-        "ROWS r2, r3, 8, [r12, #-24]",
-        "ROWS r4, r5, 8, [r12, #-16]",
-        "ROWS r6, r7, 8, [r12, #-8]",
-        ".endr",
-        "vmov r8, s25",
-        "cmp lr, r8", // lower: the group goes on; equal: another follows; higher: the last one
-        "blo 3b",
-        "vmov s8, s9, r0, r1",
-        "vmov s10, s11, r2, r3",
-        "vmov s12, s13, r4, r5",
-        "vmov s14, s15, r6, r7",
-        "vcvtt.f32.f16 s7, s3",
-        "vcvtb.f32.f16 s6, s3",
-        "vcvtt.f32.f16 s5, s2",
-        "vcvtb.f32.f16 s4, s2",
-        "vcvtt.f32.f16 s3, s1",
-        "vcvtb.f32.f16 s2, s1",
-        "vcvtt.f32.f16 s1, s0",
-        "vcvtb.f32.f16 s0, s0",
-        // From fixed point: the division by 16. VMLA rounds the product before it adds.
-        ".irp row, 0, 1, 2, 3, 4, 5, 6, 7",
-        "vmul.f32 s\\row, s\\row, s24",
-        ".endr",
-        ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
-        "vcvt.f32.s32 s\\sum, s\\sum, #4",
-        ".endr",
-        "vmla.f32 s16, s8, s0",
-        "vmla.f32 s17, s9, s1",
-        "vmla.f32 s18, s10, s2",
-        "vmla.f32 s19, s11, s3",
-        "vmla.f32 s20, s12, s4",
-        "vmla.f32 s21, s13, s5",
-        "vmla.f32 s22, s14, s6",
-        "vmla.f32 s23, s15, s7",
-        "beq 2b",
-        "vmov r8, s28",
-        "vmov r9, s30",
-        "vstmia r8!, {{s16-s23}}",
-        "add r12, r9",
-        "vmov s28, r8",
-        "vmov r9, s29",
-        "cmp r8, r9",
-        "bne 1b",
-        leave!(),
-        ".purgem ROWS",
+    for_eight_rows!(
+        bytes: "140", // for eight columns
+        fraction: "4",
+        // Where the lower rows begin: to s27, which was read.
+        begin: ["adr r1, 4f", "mla r1, r2, r3, r1", "add r1, #1", "vmov s27, r1"],
+        sums: [
+            // Eight columns of two rows: r4 and r6 multiply the bytes as they are, r5 and r7 the lower halves of these.
+            ".macro ROWS a, b, at:vararg",
+            "ldrd r8, r9, \\at",
+            "uxtb16 r10, r8",
+            "uxtb16 r11, r9",
+            "smlad \\a, r10, r4, \\a",
+            "smlad \\b, r11, r4, \\b",
+            "and r10, #0x000f000f",
+            "and r11, #0x000f000f",
+            "smlad \\a, r10, r5, \\a",
+            "smlad \\b, r11, r5, \\b",
+            "uxtb16 r10, r8, ror #8",
+            "uxtb16 r11, r9, ror #8",
+            "smlad \\a, r10, r6, \\a",
+            "smlad \\b, r11, r6, \\b",
+            "and r10, #0x000f000f",
+            "and r11, #0x000f000f",
+            "smlad \\a, r10, r7, \\a",
+            "smlad \\b, r11, r7, \\b",
+            ".endm",
+            ".macro FOUR_ROWS",
+            ".rept 4",
+            "ldmia lr!, {{r4-r7}}",
+            "ROWS r2, r3, [r12, #8]",
+            "ROWS r0, r1, [r12], #32",
+            ".endr",
+            ".endm",
+            "vmov s4, s5, lr, r12",
+            "add r12, #16",
+            "ldr pc, [sp, #64]",
+            "3:", // the upper rows
+            "FOUR_ROWS",
+            "vmov s12, s13, r0, r1",
+            "vmov s14, s15, r2, r3",
+            "vmov lr, r12, s4, s5",
+            "vmov r8, s27",
+            "ldmdb lr, {{r0-r3}}",
+            "bx r8",
+            "4:", // the lower rows
+            "FOUR_ROWS",
+            "vmov s8, s9, r0, r1",
+            "vmov s10, s11, r2, r3",
+            "vmov r8, s25",
+            "cmp lr, r8", // equal: another group follows; higher: the last one
+            ".purgem ROWS",
+            ".purgem FOUR_ROWS",
+        ]
     )
 }
 
-/// See [`Loops::two_rows`].
+/// See [`Loops::TWO_ROWS`].
 ///
 /// # Safety
 /// As there.
 #[unsafe(naked)]
 unsafe extern "C" fn two_rows(args: &mut TwoRows) {
-    // r0, r2, r4, r6 are the first row's sums, r1, r3, r5, r7 the second one's; r8 and r9 are weights, r10 and r11
-    // activations, r12 and lr where they come from. Of two rows, s4 is where their results go, s5 the stride, s6 where
-    // the activations begin, s31 where the weights do, and s30 the bytes of scales before theirs.
-    naked_asm!(
-        cpu!(),
-        // Two tokens.
-        ".macro TOKENS a, b, c, d",
-        "ldrd r10, r11, [lr], #8",
-        "smlad \\a, r8, r10, \\a",
-        "smlad \\b, r9, r10, \\b",
-        "smlad \\c, r8, r11, \\c",
-        "smlad \\d, r9, r11, \\d",
-        ".endm",
-        // A half of two rows' bytes as they are, then the lower halves of these.
-        ".macro HALF from, at:vararg",
-        "ldrd r8, r9, \\at",
-        "uxtb16 r8, r8, ror #\\from",
-        "uxtb16 r9, r9, ror #\\from",
-        "TOKENS r0, r1, r2, r3",
-        "TOKENS r4, r5, r6, r7",
-        "and r8, #0x000f000f",
-        "and r9, #0x000f000f",
-        "TOKENS r0, r1, r2, r3",
-        "TOKENS r4, r5, r6, r7",
-        ".endm",
-        ".macro SCALE token, y0, y1, a, b",
-        "vmul.f32 s2, s0, s\\token",
-        "vmul.f32 s3, s1, s\\token",
-        "vmla.f32 s\\y0, s\\a, s2",
-        "vmla.f32 s\\y1, s\\b, s3",
-        ".endm",
-        enter!(),
-        "adr r1, 3f", // where groups begin: 200 bytes for eight columns
-        "ldr r2, [r0, #16]",
-        "mov r3, #200",
-        "mla r1, r2, r3, r1",
-        "add r1, #1",
-        "push {{r0, r1}}",
-        "1:", // a tile
-        "ldr r8, [sp]",
-        "ldrd lr, r9, [r8, #4]",
-        "ldr r10, [r8, #12]",
-        "ldr r11, [r8, #20]",
-        "vmov s4, s5, r9, r10",
-        "vmov s7, r11", // fours of tokens that are left
-        "4:",           // four tokens
-        "ldr r8, [sp]",
-        "vmov s6, lr",
-        "ldr r12, [r8]",
-        "mov r9, #0",
-        "5:", // two rows
-        "vmov s30, s31, r9, r12",
-        "vmov r8, r9, s4, s5",
-        "vmov lr, s6",
-        "vldmia r8, {{s16, s17}}",
-        "add r8, r9",
-        "vldmia r8, {{s18, s19}}",
-        "add r8, r9",
-        "vldmia r8, {{s20, s21}}",
-        "add r8, r9",
-        "vldmia r8, {{s22, s23}}",
-        "2:", // a group
-        "vldmia lr!, {{s24-s28}}",
-        "vmov r8, s30",
-        "ldmia lr!, {{r0-r7}}",
-        "sub r9, r12, r8", // each two rows' weights lie eight bytes further, their scales four
-        "vldr s0, [r9]",
-        "add r12, #16",
-        "ldr pc, [sp, #4]",
-        "3:", // a round
-        ".rept 4",
-        "HALF 0, [r12]",
-        "HALF 8, [r12], #32",
-        ".endr",
-        "vmov r8, s28",
-        "cmp lr, r8", // as in eight_rows
-        "blo 3b",
-        "vmov s8, s9, r0, r1",
-        "vmov s10, s11, r2, r3",
-        "vmov s12, s13, r4, r5",
-        "vmov s14, s15, r6, r7",
-        "vcvtt.f32.f16 s1, s0",
-        "vcvtb.f32.f16 s0, s0",
-        ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
-        "vcvt.f32.s32 s\\sum, s\\sum, #4",
-        ".endr",
-        "SCALE 24, 16, 17, 8, 9",
-        "SCALE 25, 18, 19, 10, 11",
-        "SCALE 26, 20, 21, 12, 13",
-        "SCALE 27, 22, 23, 14, 15",
-        "beq 2b",
-        "vmov r8, r9, s4, s5",
-        "vstmia r8!, {{s16, s17}}",
-        "vmov s4, r8",
-        "add r8, r9",
-        "vstmdb r8!, {{s18, s19}}",
-        "add r8, r9",
-        "vstmia r8, {{s20, s21}}",
-        "add r8, r9",
-        "vstmia r8, {{s22, s23}}",
-        "vmov r9, r12, s30, s31",
-        "add r9, #4",
-        "add r12, #8",
-        "cmp r9, #16",
-        "bne 5b",
-        // The next four tokens: lr is where their activations begin.
-        "vmov r8, r9, s4, s5",
-        "sub r8, #32",
-        "add r8, r8, r9, lsl #2",
-        "vmov s4, r8",
-        "vmov r8, s7",
-        "subs r8, #1",
-        "vmov s7, r8",
-        "bne 4b",
-        // The next tile.
-        "ldr r8, [sp]",
-        "ldrd r0, r1, [r8, #24]",
-        "ldr r2, [r8]",
-        "ldr r3, [r8, #8]",
-        "add r2, r1",
-        "add r3, #32",
-        "str r2, [r8]",
-        "str r3, [r8, #8]",
-        "subs r0, #1",
-        "str r0, [r8, #24]",
-        "bne 1b",
-        "add sp, #8",
-        leave!(),
-        ".purgem TOKENS",
-        ".purgem HALF",
-        ".purgem SCALE",
+    for_two_rows!(
+        bytes: "200", // for eight columns
+        fraction: "4",
+        round: [
+            // A half of two rows' bytes as they are, then the lower halves of these.
+            ".macro HALF from, at:vararg",
+            "ldrd r8, r9, \\at",
+            "uxtb16 r8, r8, ror #\\from",
+            "uxtb16 r9, r9, ror #\\from",
+            "TOKENS r0, r1, r2, r3",
+            "TOKENS r4, r5, r6, r7",
+            "and r8, #0x000f000f",
+            "and r9, #0x000f000f",
+            "TOKENS r0, r1, r2, r3",
+            "TOKENS r4, r5, r6, r7",
+            ".endm",
+            ".rept 4",
+            "HALF 0, [r12]",
+            "HALF 8, [r12], #32",
+            ".endr",
+            ".purgem HALF",
+        ]
     )
 }

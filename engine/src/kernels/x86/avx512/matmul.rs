@@ -1,37 +1,74 @@
-//! Matrix products.
+//! Matrix products: how tiles and tokens are walked, and what int8 weights do.
 //!
 //! VPDPBUSD adds four products of an unsigned and a signed byte to each 32-bit sum. It wants one factor unsigned, so weights
-//! are multiplied as w + 128, and `128·Σx` is taken off at the start. One token reads a tile's eight rows eight columns at
+//! are multiplied as w + 128, and `128·Σx` is taken off at the start. One token reads a tile's eight rows 64 bytes at
 //! a time, so that weights come from memory as one stream; several tokens share the reading of two tiles.
 
 use super::vector::ask_ahead;
 use crate::kernels::x86::avx2;
 use crate::kernels::{Columns, Quantized};
-use crate::matrix::{FLIPPED, QMatrix, TILE_COLS, TILE_ROWS, tile_bytes};
+use crate::matrix::{Bits, FLIPPED, NIBBLE_GROUP, QMatrix, TILE_ROWS};
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Tokens that go through a tile together: each has a register of sums and one of results.
-pub(super) const TOKENS: usize = 8;
+const TOKENS: usize = 8;
 /// Groups of eight tokens for which factors have room.
-pub(super) const ROOM: usize = 512;
+const ROOM: usize = 512;
 
 /// What a group of eight tokens is multiplied with.
 #[derive(Clone, Copy)]
-pub(super) struct Factors {
-    /// What the sums begin with: `−Σx` times what a stored weight has more than it says, 128 here.
-    pub offsets: [i32; TOKENS],
-    pub scales: [f32; TOKENS],
+struct Factors {
+    /// What the sums begin with: `−Σx` times [`Weights::MORE`].
+    offsets: [i32; TOKENS],
+    scales: [f32; TOKENS],
 }
 
-pub(super) type Room = [MaybeUninit<Factors>; ROOM];
+type Room = [MaybeUninit<Factors>; ROOM];
+
+/// Columns of a group for which loops are unrolled: the packer's default, and all that weights of 4 bits have.
+const WIDTH: usize = NIBBLE_GROUP;
+
+/// What weights of so many bits do differently.
+pub(super) trait Weights {
+    const BITS: Bits;
+    /// What a weight as it is multiplied has more than it says.
+    const MORE: i32;
+    /// Cache lines of a group of [`WIDTH`] columns that are asked for ahead of one token.
+    const LINES: usize;
+    /// Bytes of a column of a tile.
+    const COLUMN: usize = TILE_ROWS * Self::BITS.count() as usize / 8;
+
+    /// Adds the products of one token and 64 bytes of weights: of the first half of their columns to the lower eight sums, of the
+    /// others to the upper ones.
+    ///
+    /// # Safety
+    /// The weights and the activations of so many columns must be there.
+    unsafe fn line(weights: *const u8, x: *const i8, sums: &mut __m512i);
+
+    /// Adds the products of `T` tokens and a block of columns of two tiles.
+    ///
+    /// # Safety
+    /// As many of every token's x, `stride` apart, must be there.
+    unsafe fn block<const T: usize>(stored: __m512i, x: *const i8, stride: usize, sums: &mut [__m512i; T]);
+}
 
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
+pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+    product::<Q8>(w, x, out);
+}
+
+/// Matrix product with weights of `W`'s bits.
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+pub(super) fn product<W: Weights>(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Columns<'_>) {
     let groups = w.groups();
-    if !avx2::fits(w, x) || groups > ROOM {
-        return avx2::matmul(w, x, out);
+    if !avx2::fits(w, x) || groups > ROOM || (W::BITS == Bits::Four && x.group != NIBBLE_GROUP) {
+        return match W::BITS {
+            Bits::Eight => avx2::matmul(w, x, out),
+            Bits::Four => avx2::matmul_q4(w, x, out),
+        };
     }
     let mut room: Room = [const { MaybeUninit::uninit() }; ROOM];
     let most = ROOM / groups * TOKENS;
@@ -39,30 +76,25 @@ pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, mut out: Co
     while first < x.tokens() {
         let count = most.min(x.tokens() - first);
         for token in 0..count {
-            prepare::<128>(x, first + token, token % TOKENS, &mut room[token / TOKENS * groups..][..groups]);
+            prepare::<W>(x, first + token, token % TOKENS, &mut room[token / TOKENS * groups..][..groups]);
         }
         // SAFETY: every group of each of these tokens has its factors in the room.
         unsafe {
             match count {
-                1 => one_token(w, x, first, &room, &mut out),
-                _ => tokens(w, x, first..first + count, &room, &mut out),
+                1 => one_token::<W>(w, x, first, &room, &mut out),
+                _ => tokens::<W>(w, x, first..first + count, &room, &mut out),
             }
         }
         first += count;
     }
 }
 
-/// Fills in what all groups of a token are multiplied with, for stored weights that have `MORE` more than they say.
+/// Fills in what all groups of a token are multiplied with.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
-pub(super) fn prepare<const MORE: i32>(
-    x: &Quantized<'_>,
-    token: usize,
-    lane: usize,
-    room: &mut [MaybeUninit<Factors>],
-) {
+fn prepare<W: Weights>(x: &Quantized<'_>, token: usize, lane: usize, room: &mut [MaybeUninit<Factors>]) {
     let (row, scales) = x.row(token);
     for ((group, &scale), room) in row.chunks(x.group).zip(scales).zip(room) {
-        let offset = -MORE * group.iter().map(|&x| i32::from(x)).sum::<i32>();
+        let offset = -W::MORE * group.iter().map(|&x| i32::from(x)).sum::<i32>();
         let factors = room.as_mut_ptr();
         // SAFETY: inside the place for factors.
         unsafe {
@@ -72,26 +104,18 @@ pub(super) fn prepare<const MORE: i32>(
     }
 }
 
-/// What makes w + 128 of stored weights: those of even columns are stored so.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn flip() -> __m512i {
-    _mm512_set1_epi32((FLIPPED ^ 0x8080_8080) as i32)
-}
-
 /// One token through all tiles.
 ///
 /// # Safety
 /// Matrix and activations belong together (`fits`), and the factors of all of the token's groups were prepared.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn one_token(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Room, out: &mut Columns<'_>) {
-    let size = tile_bytes(w.cols(), w.group());
+unsafe fn one_token<W: Weights>(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Room, out: &mut Columns<'_>) {
     for tile in 0..w.rows().div_ceil(TILE_ROWS) {
         let mut y = _mm256_setzero_ps();
         // SAFETY: by the caller's promise the matrix has so many tiles of this size, the activations so many tokens of this
         // size, and every group its factors.
         unsafe {
-            let mut groups = w.bytes().as_ptr().add(tile * size);
+            let mut groups = w.bytes().as_ptr().add(tile * w.tile_bytes());
             let mut x_at = x.values.as_ptr().add(token * x.cols);
             let mut factors: *const Factors = room.as_ptr().cast();
             let mut left = x.cols;
@@ -100,23 +124,30 @@ unsafe fn one_token(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Roo
                 let scales = avx2::scales(&*groups.cast());
                 let weights = groups.add(2 * TILE_ROWS);
                 let mut sums = _mm512_zextsi256_si512(_mm256_set1_epi32((*factors).offsets[0]));
-                if width == 32 {
-                    for line in 0..4 {
-                        ask_ahead(groups.wrapping_add(64 * line).cast());
-                    }
-                    for at in 0..4 {
-                        eight_columns(weights.add(64 * at), x_at.add(8 * at), &mut sums);
+                let line = 64 / W::COLUMN;
+                if width == WIDTH {
+                    (0..W::LINES).for_each(|line| ask_ahead(groups.wrapping_add(64 * line).cast()));
+                    for at in 0..WIDTH / line {
+                        W::line(weights.add(64 * at), x_at.add(line * at), &mut sums);
                     }
                 } else {
-                    for at in 0..width / 8 {
+                    for at in 0..width / line {
                         ask_ahead(groups.wrapping_add(64 * at).cast());
-                        eight_columns(weights.add(64 * at), x_at.add(8 * at), &mut sums);
+                        W::line(weights.add(64 * at), x_at.add(line * at), &mut sums);
+                    }
+                    // Eight columns are a line of int8.
+                    if W::BITS == Bits::Four && !width.is_multiple_of(line) {
+                        let whole = width / line;
+                        let last = _mm256_loadu_si256(weights.add(64 * whole).cast());
+                        let mut half = [sums];
+                        W::block(_mm512_zextsi256_si512(last), x_at.add(line * whole), 0, &mut half);
+                        [sums] = half;
                     }
                 }
                 let sum = _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums));
                 let scale = _mm256_mul_ps(scales, _mm256_set1_ps((*factors).scales[0]));
                 y = _mm256_add_ps(y, _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale));
-                groups = weights.add(TILE_ROWS * width);
+                groups = weights.add(W::COLUMN * width);
                 x_at = x_at.add(width);
                 factors = factors.add(1);
                 left -= width;
@@ -126,31 +157,22 @@ unsafe fn one_token(w: &QMatrix<'_>, x: &Quantized<'_>, token: usize, room: &Roo
     }
 }
 
-/// Adds eight columns' products: of the first four to the lower eight sums, of the others to the upper ones.
-///
-/// # Safety
-/// 64 bytes of weights and 8 of x must be there.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-#[inline]
-unsafe fn eight_columns(weights: *const u8, x: *const i8, sums: &mut __m512i) {
-    // Of the eight bytes that every lane gets, the first four in the lower two, the others in the upper two.
-    const LOWER: i32 = 0x0302_0100;
-    const UPPER: i32 = 0x0706_0504;
-    let spread = _mm512_inserti64x4::<1>(_mm512_set1_epi32(LOWER), _mm256_set1_epi32(UPPER));
-    // SAFETY: the caller's promise.
-    let (weights, x) = unsafe { (_mm512_loadu_si512(weights.cast()), x.cast::<i64>().read_unaligned()) };
-    let x = _mm512_shuffle_epi8(_mm512_set1_epi64(x), spread);
-    *sums = _mm512_dpbusd_epi32(*sums, _mm512_xor_si512(weights, flip()), x);
-}
-
 /// Some tokens through all tiles. A pair of tiles stays in the first-level cache for all of them.
 ///
 /// # Safety
 /// Matrix and activations belong together (`fits`), and the factors of all groups of these tokens were prepared.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, tokens: Range<usize>, room: &Room, out: &mut Columns<'_>) {
+// A frame of its own leaves its loops more registers.
+#[inline(never)]
+unsafe fn tokens<W: Weights>(
+    w: &QMatrix<'_>,
+    x: &Quantized<'_>,
+    tokens: Range<usize>,
+    room: &Room,
+    out: &mut Columns<'_>,
+) {
     let (first, count) = (tokens.start, tokens.len());
-    let (tiles, size) = (w.rows().div_ceil(TILE_ROWS), tile_bytes(w.cols(), w.group()));
+    let (tiles, size) = (w.rows().div_ceil(TILE_ROWS), w.tile_bytes());
     for tile in (0..tiles).step_by(2) {
         // The last of an odd number of tiles is paired with itself.
         let other = (tile + 1).min(tiles - 1);
@@ -164,10 +186,10 @@ unsafe fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, tokens: Range<usize>, room:
                 let tiles = [tile, other].map(|index| Tile { index, bytes: w.bytes().as_ptr().add(index * size) });
                 let first = first + token;
                 match count - token {
-                    8.. => pair::<8>(tiles, x, first, factors, lane, out),
-                    4.. => pair::<4>(tiles, x, first, factors, lane, out),
-                    2.. => pair::<2>(tiles, x, first, factors, lane, out),
-                    _ => pair::<1>(tiles, x, first, factors, lane, out),
+                    8.. => pair::<W, 8>(tiles, x, first, factors, lane, out),
+                    4.. => pair::<W, 4>(tiles, x, first, factors, lane, out),
+                    2.. => pair::<W, 2>(tiles, x, first, factors, lane, out),
+                    _ => pair::<W, 1>(tiles, x, first, factors, lane, out),
                 }
             };
         }
@@ -176,9 +198,9 @@ unsafe fn tokens(w: &QMatrix<'_>, x: &Quantized<'_>, tokens: Range<usize>, room:
 
 /// A tile of the matrix.
 #[derive(Clone, Copy)]
-pub(super) struct Tile {
-    pub index: usize,
-    pub bytes: *const u8,
+struct Tile {
+    index: usize,
+    bytes: *const u8,
 }
 
 /// `T` tokens from `first` on through two tiles; returns `T`.
@@ -188,7 +210,7 @@ pub(super) struct Tile {
 /// `lane .. lane + T` must be there.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-unsafe fn pair<const T: usize>(
+unsafe fn pair<W: Weights, const T: usize>(
     tiles: [Tile; 2],
     x: &Quantized<'_>,
     first: usize,
@@ -212,20 +234,23 @@ unsafe fn pair<const T: usize>(
             for (token, sum) in sums.iter_mut().enumerate() {
                 *sum = _mm512_set1_epi32(*offsets.get_unchecked(lane + token));
             }
-            if width == 32 {
-                for at in 0..8 {
-                    four_columns([a.add(32 * at), b.add(32 * at)], x_at.add(column + 4 * at), x.cols, &mut sums);
+            let block = 32 / W::COLUMN;
+            if width == WIDTH {
+                for at in 0..WIDTH / block {
+                    let stored = both(a.add(32 * at), b.add(32 * at));
+                    W::block(stored, x_at.add(column + block * at), x.cols, &mut sums);
                 }
             } else {
-                for at in 0..width / TILE_COLS {
-                    four_columns([a.add(32 * at), b.add(32 * at)], x_at.add(column + 4 * at), x.cols, &mut sums);
+                for at in 0..width / block {
+                    let stored = both(a.add(32 * at), b.add(32 * at));
+                    W::block(stored, x_at.add(column + block * at), x.cols, &mut sums);
                 }
             }
             for (token, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
                 let scale = _mm512_mul_ps(scales, _mm512_set1_ps(*x_scales.get_unchecked(lane + token)));
                 *y = _mm512_add_ps(*y, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale));
             }
-            (a, b) = (a.add(TILE_ROWS * width), b.add(TILE_ROWS * width));
+            (a, b) = (a.add(W::COLUMN * width), b.add(W::COLUMN * width));
             factors = factors.add(1);
             column += width;
         }
@@ -237,7 +262,7 @@ unsafe fn pair<const T: usize>(
 /// Writes the results of two tiles for tokens from `first` on.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
 #[inline]
-pub(super) fn write(tiles: [Tile; 2], first: usize, y: &[__m512], out: &mut Columns<'_>) {
+fn write(tiles: [Tile; 2], first: usize, y: &[__m512], out: &mut Columns<'_>) {
     for (token, &y) in y.iter().enumerate() {
         let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(y)));
         out.write(first + token, tiles[0].index * TILE_ROWS, &avx2::to_array(_mm512_castps512_ps256(y)));
@@ -247,19 +272,56 @@ pub(super) fn write(tiles: [Tile; 2], first: usize, y: &[__m512], out: &mut Colu
     }
 }
 
-/// Adds four columns' products of two tiles.
+/// A block of columns of two tiles.
 ///
 /// # Safety
-/// 32 bytes of both tiles and 4 of every token's x, `stride` apart, must be there.
-#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+/// 32 bytes of both must be there.
+#[target_feature(enable = "avx2,avx512f")]
 #[inline]
-unsafe fn four_columns<const T: usize>([a, b]: [*const u8; 2], x: *const i8, stride: usize, sums: &mut [__m512i; T]) {
+unsafe fn both(a: *const u8, b: *const u8) -> __m512i {
     // SAFETY: the caller's promise.
     let (a, b) = unsafe { (_mm256_loadu_si256(a.cast()), _mm256_loadu_si256(b.cast())) };
-    let weights = _mm512_xor_si512(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b), flip());
-    for (token, sum) in sums.iter_mut().enumerate() {
-        // SAFETY: as above.
-        let x = unsafe { x.add(token * stride).cast::<i32>().read_unaligned() };
-        *sum = _mm512_dpbusd_epi32(*sum, weights, _mm512_set1_epi32(x));
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b)
+}
+
+/// What makes w + 128 of stored weights: those of even columns are stored so.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn flip() -> __m512i {
+    _mm512_set1_epi32((FLIPPED ^ 0x8080_8080) as i32)
+}
+
+/// Weights of 8 bits.
+struct Q8;
+
+impl Weights for Q8 {
+    const BITS: Bits = Bits::Eight;
+    const MORE: i32 = 128;
+    const LINES: usize = 4;
+
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    // SAFETY: the trait says what its callers promise.
+    unsafe fn line(weights: *const u8, x: *const i8, sums: &mut __m512i) {
+        // Of the eight bytes that every lane gets, the first four in the lower two, the others in the upper two.
+        const LOWER: i32 = 0x0302_0100;
+        const UPPER: i32 = 0x0706_0504;
+        let spread = _mm512_inserti64x4::<1>(_mm512_set1_epi32(LOWER), _mm256_set1_epi32(UPPER));
+        // SAFETY: the caller's promise.
+        let (weights, x) = unsafe { (_mm512_loadu_si512(weights.cast()), x.cast::<i64>().read_unaligned()) };
+        let x = _mm512_shuffle_epi8(_mm512_set1_epi64(x), spread);
+        *sums = _mm512_dpbusd_epi32(*sums, _mm512_xor_si512(weights, flip()), x);
+    }
+
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    // SAFETY: the trait says what its callers promise.
+    unsafe fn block<const T: usize>(stored: __m512i, x: *const i8, stride: usize, sums: &mut [__m512i; T]) {
+        let weights = _mm512_xor_si512(stored, flip());
+        for (token, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            let x = unsafe { x.add(token * stride).cast::<i32>().read_unaligned() };
+            *sum = _mm512_dpbusd_epi32(*sum, weights, _mm512_set1_epi32(x));
+        }
     }
 }
