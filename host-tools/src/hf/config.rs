@@ -195,8 +195,7 @@ impl JambaConfig {
         let f = Fields { file: file.into(), map };
         let family = f.check_kind()?;
         match family {
-            Family::Mamba | Family::FalconMamba => return f.pure_mamba(family),
-            Family::Mamba2 => return f.pure_mamba2(),
+            Family::Mamba | Family::FalconMamba | Family::Mamba2 => return f.pure_mamba(family),
             Family::Granite => return f.granite(),
             Family::Jamba | Family::Jamlet => {}
         }
@@ -364,15 +363,21 @@ impl Fields {
         Ok(family)
     }
 
-    /// A model of Mamba layers alone, whose fields have other names.
+    /// A model of Mamba or of Mamba-2 layers alone, whose fields have other names.
     fn pure_mamba(&self, family: Family) -> Result<JambaConfig, ImportError> {
-        let hidden_size = self.size("hidden_size", 768)?;
+        let second = family == Family::Mamba2;
+        // The defaults of `MambaConfig`, and those of `Mamba2Config`.
+        let default = |first: usize, of_second: usize| if second { of_second } else { first };
+        let token = |first: u32, of_second: u32| Some(if second { of_second } else { first });
+
+        let hidden_size = self.size("hidden_size", default(768, 4096))?;
         let inner = self.inner("expand", hidden_size)?;
-        if !self.is_null("intermediate_size") && self.size("intermediate_size", inner)? != inner {
+        if !second && !self.is_null("intermediate_size") && self.size("intermediate_size", inner)? != inner {
             return Err(self.wrong("intermediate_size", format!("expand * hidden_size = {inner}")));
         }
-        let vocab_size = self.size("vocab_size", 50280)?;
-        let num_hidden_layers = self.at_most("num_hidden_layers", self.size("num_hidden_layers", 32)?, MAX_LAYERS)?;
+        let vocab_size = self.size("vocab_size", default(50280, 32768))?;
+        let layers = self.size("num_hidden_layers", default(32, 64))?;
+        let num_hidden_layers = self.at_most("num_hidden_layers", layers, MAX_LAYERS)?;
         let rms_norm_eps = self.epsilon("layer_norm_epsilon", 1e-5)?;
         Ok(JambaConfig {
             family,
@@ -383,13 +388,16 @@ impl Fields {
             num_attention_heads: 1,
             num_key_value_heads: 1,
             head_dim: hidden_size,
-            mamba_d_state: self.size("state_size", 16)?,
+            mamba_d_state: self.size("state_size", default(16, 128))?,
             mamba_d_conv: self.size("conv_kernel", 4)?,
             mamba_d_inner: inner,
-            mamba_dt_rank: self.dt_rank("time_step_rank", hidden_size)?,
+            mamba_dt_rank: if second { 1 } else { self.dt_rank("time_step_rank", hidden_size)? },
             mamba_conv_bias: self.flag("use_conv_bias", true)?,
             mamba_proj_bias: self.flag("use_bias", false)?,
-            mamba2: None,
+            mamba2: match second {
+                true => Some(self.mamba2(("num_heads", 128), ("head_dim", Some(64)), ("n_groups", 8), inner)?),
+                false => None,
+            },
             num_experts: 1,
             num_experts_per_tok: 1,
             shared_intermediate_size: 0,
@@ -397,58 +405,17 @@ impl Fields {
             attn_layer_offset: 0,
             expert_layer_period: 1,
             expert_layer_offset: 0,
-            tie_word_embeddings: self.flag("tie_word_embeddings", true)?,
+            tie_word_embeddings: self.flag("tie_word_embeddings", !second)?,
             rms_norm_eps,
             mixer_rms_eps: match family {
                 Family::FalconMamba => self.epsilon("mixer_rms_eps", 1e-6)?,
                 _ => rms_norm_eps,
             },
             multipliers: Multipliers::NONE,
-            mixers: Some(vec![Mixer::Mamba; num_hidden_layers]),
+            mixers: Some(vec![if second { Mixer::Mamba2 } else { Mixer::Mamba }; num_hidden_layers]),
             bos_token_id: self.tokens("bos_token_id", Some(0), vocab_size)?.first().copied(),
-            eos_token_ids: self.tokens("eos_token_id", Some(0), vocab_size)?,
-            pad_token_id: self.pad(Some(0), vocab_size)?,
-        })
-    }
-
-    /// A model of Mamba-2 layers alone.
-    fn pure_mamba2(&self) -> Result<JambaConfig, ImportError> {
-        let hidden_size = self.size("hidden_size", 4096)?;
-        let inner = self.inner("expand", hidden_size)?;
-        let vocab_size = self.size("vocab_size", 32768)?;
-        let num_hidden_layers = self.at_most("num_hidden_layers", self.size("num_hidden_layers", 64)?, MAX_LAYERS)?;
-        let rms_norm_eps = self.epsilon("layer_norm_epsilon", 1e-5)?;
-        Ok(JambaConfig {
-            family: Family::Mamba2,
-            vocab_size,
-            hidden_size,
-            intermediate_size: 1,
-            num_hidden_layers,
-            num_attention_heads: 1,
-            num_key_value_heads: 1,
-            head_dim: hidden_size,
-            mamba_d_state: self.size("state_size", 128)?,
-            mamba_d_conv: self.size("conv_kernel", 4)?,
-            mamba_d_inner: inner,
-            mamba_dt_rank: 1,
-            mamba_conv_bias: self.flag("use_conv_bias", true)?,
-            mamba_proj_bias: self.flag("use_bias", false)?,
-            mamba2: Some(self.mamba2(("num_heads", 128), ("head_dim", Some(64)), ("n_groups", 8), inner)?),
-            num_experts: 1,
-            num_experts_per_tok: 1,
-            shared_intermediate_size: 0,
-            attn_layer_period: 1,
-            attn_layer_offset: 0,
-            expert_layer_period: 1,
-            expert_layer_offset: 0,
-            tie_word_embeddings: self.flag("tie_word_embeddings", false)?,
-            rms_norm_eps,
-            mixer_rms_eps: rms_norm_eps,
-            multipliers: Multipliers::NONE,
-            mixers: Some(vec![Mixer::Mamba2; num_hidden_layers]),
-            bos_token_id: self.tokens("bos_token_id", Some(0), vocab_size)?.first().copied(),
-            eos_token_ids: self.tokens("eos_token_id", Some(2), vocab_size)?,
-            pad_token_id: self.pad(Some(1), vocab_size)?,
+            eos_token_ids: self.tokens("eos_token_id", token(0, 2), vocab_size)?,
+            pad_token_id: self.pad(token(0, 1), vocab_size)?,
         })
     }
 
