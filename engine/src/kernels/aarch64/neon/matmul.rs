@@ -2,7 +2,7 @@
 
 use super::vector::{load, load_bytes, store, widen, zip};
 use crate::kernels::{Columns, Quantized, portable};
-use crate::matrix::{Bits, Block, FLIPPED, QMatrix, TILE_COLS, TILE_ROWS};
+use crate::matrix::{Bits, Block, FLIPPED, NIBBLE_COLS, QMatrix, TILE_COLS, TILE_ROWS};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -260,7 +260,7 @@ unsafe fn flipped_back(bytes: *const u8) -> int8x16_t {
 /// They must be there.
 #[target_feature(enable = "neon")]
 #[inline]
-pub(super) unsafe fn repeated(x: *const i8) -> int8x16_t {
+unsafe fn repeated(x: *const i8) -> int8x16_t {
     let repeated;
     // SAFETY: by the caller's promise.
     unsafe {
@@ -276,46 +276,79 @@ pub(super) unsafe fn repeated(x: *const i8) -> int8x16_t {
 
 /// SMULL and SMLAL give 16-bit sums of two products, which always fit (2·128·127 < 2¹⁵), and SADALP adds them in pairs to
 /// 32 bits: 8 columns of 8 rows take 12 instructions, 4 EOR and 2 double loads of weights.
-struct Baseline;
+///
+/// `NIBBLES`, weights of 4 bits, are multiplied as the u = q + 8 that is stored. A group's 32 columns give 16-bit sums of eight products,
+/// which always fit (8·15·128 < 2¹⁵): 8 columns of 8 rows take 8 instructions, 2 AND, 2 USHR and a double load. SADDLP and ADDP make
+/// them 32-bit sums once a group, and `8·Σx` is taken off.
+struct Baseline<const NIBBLES: bool>;
 
-impl Inner for Baseline {
+impl<const NIBBLES: bool> Baseline<NIBBLES> {
+    /// Bytes of eight columns of a tile.
+    const EIGHT: usize = if NIBBLES { 32 } else { 64 };
+}
+
+impl<const NIBBLES: bool> Inner for Baseline<NIBBLES> {
+    const BITS: Bits = if NIBBLES { Bits::Four } else { Bits::Eight };
+
     #[target_feature(enable = "neon")]
     #[inline]
     // SAFETY: the trait says what its callers promise.
     unsafe fn four_tiles(tiles: [*const u8; 4], token: Token, groups: usize, out: *mut f32) {
-        let [a, b, c, d] = tiles.map(|tile| tile.wrapping_sub(64));
+        let [a, b, c, d] = tiles.map(|tile| tile.wrapping_sub(Self::EIGHT));
         // SAFETY: by the caller's promise; the loop ends after as many groups.
         unsafe {
             asm!(
-                // Eight columns of a tile: x0 and x1 hold their activations, repeated.
-                ".macro EIGHT w, step, add, x0, x1",
-                "ldp q16, q17, [\\w, #\\step]!",
-                "ldp q18, q19, [\\w, #32]",
-                "eor v16.16b, v16.16b, v29.16b",
-                "eor v17.16b, v17.16b, v29.16b",
-                "eor v18.16b, v18.16b, v29.16b",
-                "eor v19.16b, v19.16b, v29.16b",
-                "smull v20.8h, v16.8b, \\x0\\().8b",
-                "smull2 v21.8h, v16.16b, \\x0\\().16b",
-                "smull v22.8h, v17.8b, \\x0\\().8b",
-                "smull2 v23.8h, v17.16b, \\x0\\().16b",
+                ".macro MULTIPLY mul, mul2, x0, x1",
+                "\\mul v20.8h, v16.8b, \\x0\\().8b",
+                "\\mul2 v21.8h, v16.16b, \\x0\\().16b",
+                "\\mul v22.8h, v17.8b, \\x0\\().8b",
+                "\\mul2 v23.8h, v17.16b, \\x0\\().16b",
                 "smlal v20.8h, v18.8b, \\x1\\().8b",
                 "smlal2 v21.8h, v18.16b, \\x1\\().16b",
                 "smlal v22.8h, v19.8b, \\x1\\().8b",
                 "smlal2 v23.8h, v19.16b, \\x1\\().16b",
+                ".endm",
+                // To 32 bits.
+                ".macro ADD add",
                 "\\add v24.4s, v20.8h",
                 "\\add v25.4s, v21.8h",
                 "\\add v26.4s, v22.8h",
                 "\\add v27.4s, v23.8h",
                 ".endm",
+                // Eight columns of a tile: x0 and x1 hold their activations, repeated.
+                ".macro EIGHT w, step, mul, mul2, add, x0, x1",
+                "ldp q16, q17, [\\w, #\\step]!",
+                ".if {nibbles}",
+                "ushr v18.16b, v16.16b, #4",
+                "ushr v19.16b, v17.16b, #4",
+                "and v16.16b, v16.16b, v29.16b",
+                "and v17.16b, v17.16b, v29.16b",
+                "MULTIPLY \\mul, \\mul2, \\x0, \\x1",
+                ".else",
+                "ldp q18, q19, [\\w, #32]",
+                "eor v16.16b, v16.16b, v29.16b",
+                "eor v17.16b, v17.16b, v29.16b",
+                "eor v18.16b, v18.16b, v29.16b",
+                "eor v19.16b, v19.16b, v29.16b",
+                "MULTIPLY smull, smull2, \\x0, \\x1",
+                "ADD \\add",
+                ".endif",
+                ".endm",
                 ".macro TILE w, y0, y1",
-                "EIGHT \\w, 80, saddlp, v0, v1",
-                "EIGHT \\w, 64, sadalp, v2, v3",
-                "EIGHT \\w, 64, sadalp, v4, v5",
-                "EIGHT \\w, 64, sadalp, v6, v7",
-                "ldur q16, [\\w, #-208]",
+                "EIGHT \\w, 16+{eight}, smull, smull2, saddlp, v0, v1",
+                "EIGHT \\w, {eight}, smlal, smlal2, sadalp, v2, v3",
+                "EIGHT \\w, {eight}, smlal, smlal2, sadalp, v4, v5",
+                "EIGHT \\w, {eight}, smlal, smlal2, sadalp, v6, v7",
+                "ldur q16, [\\w, #-16-3*{eight}]",
+                ".if {nibbles}",
+                "ADD saddlp",
+                ".endif",
                 "addp v24.4s, v24.4s, v25.4s",
                 "addp v26.4s, v26.4s, v27.4s",
+                ".if {nibbles}",
+                "sub v24.4s, v24.4s, v30.4s",
+                "sub v26.4s, v26.4s, v30.4s",
+                ".endif",
                 "fcvtl2 v17.4s, v16.8h",
                 "fcvtl v16.4s, v16.4h",
                 "scvtf v24.4s, v24.4s",
@@ -335,8 +368,20 @@ impl Inner for Baseline {
                 "movi v13.2d, #0",
                 "movi v14.2d, #0",
                 "movi v15.2d, #0",
+                ".if {nibbles}",
+                "movi v29.16b, #15",
+                ".else",
                 "movi v29.8h, #0x80",
+                ".endif",
                 "2:",
+                ".if {nibbles}", // 8·Σx
+                "ldp q30, q31, [{x}]",
+                "saddlp v30.8h, v30.16b",
+                "sadalp v30.8h, v31.16b",
+                "saddlv s30, v30.8h",
+                "dup v30.4s, v30.s[0]",
+                "shl v30.4s, v30.4s, #3",
+                ".endif",
                 "ld1r {{v0.4s}}, [{x}], #4",
                 "ld1r {{v1.4s}}, [{x}], #4",
                 "ld1r {{v2.4s}}, [{x}], #4",
@@ -356,6 +401,8 @@ impl Inner for Baseline {
                 "stp q10, q11, [{y}, #32]",
                 "stp q12, q13, [{y}, #64]",
                 "stp q14, q15, [{y}, #96]",
+                ".purgem MULTIPLY",
+                ".purgem ADD",
                 ".purgem EIGHT",
                 ".purgem TILE",
                 a = inout(reg) a => _,
@@ -366,10 +413,13 @@ impl Inner for Baseline {
                 scales = inout(reg) token.scales => _,
                 groups = inout(reg) groups => _,
                 y = in(reg) out,
+                nibbles = const NIBBLES as u32,
+                eight = const Self::EIGHT,
                 out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
                 out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _, out("v14") _, out("v15") _,
                 out("v16") _, out("v17") _, out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _,
                 out("v23") _, out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _,
+                out("v30") _, out("v31") _,
                 options(nostack),
             );
         }
@@ -385,9 +435,19 @@ impl Inner for Baseline {
         unsafe {
             asm!(
                 // One token's eight columns: v0 to v3 hold the weights.
-                ".macro EIGHT x, add, s0, s1, s2, s3",
+                ".macro EIGHT x, mul, mul2, add, s0, s1, s2, s3",
                 "ld1r {{v4.4s}}, [\\x], #4",
                 "ld1r {{v5.4s}}, [\\x], #4",
+                ".if {nibbles}",
+                "\\mul \\s0\\().8h, v0.8b, v4.8b",
+                "\\mul2 \\s1\\().8h, v0.16b, v4.16b",
+                "\\mul \\s2\\().8h, v1.8b, v4.8b",
+                "\\mul2 \\s3\\().8h, v1.16b, v4.16b",
+                "smlal \\s0\\().8h, v2.8b, v5.8b",
+                "smlal2 \\s1\\().8h, v2.16b, v5.16b",
+                "smlal \\s2\\().8h, v3.8b, v5.8b",
+                "smlal2 \\s3\\().8h, v3.16b, v5.16b",
+                ".else",
                 "smull v6.8h, v0.8b, v4.8b",
                 "smull2 v7.8h, v0.16b, v4.16b",
                 "smlal v6.8h, v2.8b, v5.8b",
@@ -400,25 +460,50 @@ impl Inner for Baseline {
                 "smlal2 v7.8h, v3.16b, v5.16b",
                 "\\add \\s2\\().4s, v6.8h",
                 "\\add \\s3\\().4s, v7.8h",
+                ".endif",
                 ".endm",
-                ".macro TOKENS step, add",
+                ".macro TOKENS step, mul, mul2, add",
                 "ldp q0, q1, [{w}, #\\step]!",
+                ".if {nibbles}",
+                "movi v4.16b, #15",
+                "ushr v2.16b, v0.16b, #4",
+                "ushr v3.16b, v1.16b, #4",
+                "and v0.16b, v0.16b, v4.16b",
+                "and v1.16b, v1.16b, v4.16b",
+                ".else",
                 "ldp q2, q3, [{w}, #32]",
                 "movi v4.8h, #0x80",
                 "eor v0.16b, v0.16b, v4.16b",
                 "eor v1.16b, v1.16b, v4.16b",
                 "eor v2.16b, v2.16b, v4.16b",
                 "eor v3.16b, v3.16b, v4.16b",
-                "EIGHT {xa}, \\add, v16, v17, v18, v19",
-                "EIGHT {xb}, \\add, v20, v21, v22, v23",
-                "EIGHT {xc}, \\add, v24, v25, v26, v27",
-                "EIGHT {xd}, \\add, v28, v29, v30, v31",
+                ".endif",
+                "EIGHT {xa}, \\mul, \\mul2, \\add, v16, v17, v18, v19",
+                "EIGHT {xb}, \\mul, \\mul2, \\add, v20, v21, v22, v23",
+                "EIGHT {xc}, \\mul, \\mul2, \\add, v24, v25, v26, v27",
+                "EIGHT {xd}, \\mul, \\mul2, \\add, v28, v29, v30, v31",
                 ".endm",
                 // One token's results: v0 and v1 hold the weights' scales.
-                ".macro SCALE scales, y0, y1, s0, s1, s2, s3",
-                "ldr s2, [\\scales], #4",
+                ".macro SCALE x, scales, y0, y1, s0, s1, s2, s3",
+                ".if {nibbles}", // to 32 bits, and 8·Σx
+                "saddlp \\s0\\().4s, \\s0\\().8h",
+                "saddlp \\s1\\().4s, \\s1\\().8h",
+                "saddlp \\s2\\().4s, \\s2\\().8h",
+                "saddlp \\s3\\().4s, \\s3\\().8h",
+                "ldp q2, q3, [\\x, #-32]",
+                "saddlp v2.8h, v2.16b",
+                "sadalp v2.8h, v3.16b",
+                "saddlv s2, v2.8h",
+                "dup v2.4s, v2.s[0]",
+                "shl v2.4s, v2.4s, #3",
+                ".endif",
                 "addp \\s0\\().4s, \\s0\\().4s, \\s1\\().4s",
                 "addp \\s2\\().4s, \\s2\\().4s, \\s3\\().4s",
+                ".if {nibbles}",
+                "sub \\s0\\().4s, \\s0\\().4s, v2.4s",
+                "sub \\s2\\().4s, \\s2\\().4s, v2.4s",
+                ".endif",
+                "ldr s2, [\\scales], #4",
                 "fmul v3.4s, v0.4s, v2.s[0]",
                 "fmul v2.4s, v1.4s, v2.s[0]",
                 "scvtf \\s0\\().4s, \\s0\\().4s",
@@ -437,17 +522,17 @@ impl Inner for Baseline {
                 "movi v14.2d, #0",
                 "movi v15.2d, #0",
                 "2:",
-                "TOKENS 80, saddlp",
-                "TOKENS 64, sadalp",
-                "TOKENS 64, sadalp",
-                "TOKENS 64, sadalp",
-                "ldur q0, [{w}, #-208]",
+                "TOKENS 16+{eight}, smull, smull2, saddlp",
+                ".rept 3",
+                "TOKENS {eight}, smlal, smlal2, sadalp",
+                ".endr",
+                "ldur q0, [{w}, #-16-3*{eight}]",
                 "fcvtl2 v1.4s, v0.8h",
                 "fcvtl v0.4s, v0.4h",
-                "SCALE {sa}, v8, v9, v16, v17, v18, v19",
-                "SCALE {sb}, v10, v11, v20, v21, v22, v23",
-                "SCALE {sc}, v12, v13, v24, v25, v26, v27",
-                "SCALE {sd}, v14, v15, v28, v29, v30, v31",
+                "SCALE {xa}, {sa}, v8, v9, v16, v17, v18, v19",
+                "SCALE {xb}, {sb}, v10, v11, v20, v21, v22, v23",
+                "SCALE {xc}, {sc}, v12, v13, v24, v25, v26, v27",
+                "SCALE {xd}, {sd}, v14, v15, v28, v29, v30, v31",
                 "subs {groups}, {groups}, #1",
                 "b.ne 2b",
                 "stp q8, q9, [{ya}]",
@@ -457,7 +542,7 @@ impl Inner for Baseline {
                 ".purgem EIGHT",
                 ".purgem TOKENS",
                 ".purgem SCALE",
-                w = inout(reg) tile.wrapping_sub(64) => _,
+                w = inout(reg) tile.wrapping_sub(Self::EIGHT) => _,
                 xa = inout(reg) a.values => _,
                 xb = inout(reg) b.values => _,
                 xc = inout(reg) c.values => _,
@@ -471,6 +556,8 @@ impl Inner for Baseline {
                 yb = in(reg) yb,
                 yc = in(reg) yc,
                 yd = in(reg) yd,
+                nibbles = const NIBBLES as u32,
+                eight = const Self::EIGHT,
                 out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
                 out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _, out("v14") _, out("v15") _,
                 out("v16") _, out("v17") _, out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _,
@@ -485,30 +572,79 @@ impl Inner for Baseline {
     #[inline]
     // SAFETY: the trait says what its callers promise.
     unsafe fn sums(weights: *const u8, values: *const i8, columns: usize) -> Sums {
-        // Two sums of each row side by side.
-        let mut sums = [vdupq_n_s32(0); 4];
-        for eight in 0..columns / 8 {
-            // SAFETY: by the caller's promise.
-            let (w, x) = unsafe {
-                let (w, x) = (weights.add(64 * eight), values.add(8 * eight));
-                let w = [0, 16, 32, 48].map(|offset| flipped_back(w.add(offset)));
-                (w, [repeated(x), repeated(x.add(TILE_COLS))])
-            };
-            for half in 0..2 {
-                let low = vmull_s8(vget_low_s8(w[half]), vget_low_s8(x[0]));
-                let low = vmlal_s8(low, vget_low_s8(w[half + 2]), vget_low_s8(x[1]));
-                let high = vmull_high_s8(w[half], x[0]);
-                let high = vmlal_high_s8(high, w[half + 2], x[1]);
-                sums[2 * half] = vpadalq_s16(sums[2 * half], low);
-                sums[2 * half + 1] = vpadalq_s16(sums[2 * half + 1], high);
+        // SAFETY: by the caller's promise; here and below.
+        unsafe {
+            if NIBBLES { sums_of_nibbles(weights, values, columns) } else { sums_of_bytes(weights, values, columns) }
+        }
+    }
+}
+
+/// [`Inner::sums`] of int8.
+///
+/// # Safety
+/// As there.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn sums_of_bytes(weights: *const u8, values: *const i8, columns: usize) -> Sums {
+    // Two sums of each row side by side.
+    let mut sums = [vdupq_n_s32(0); 4];
+    for eight in 0..columns / 8 {
+        // SAFETY: by the caller's promise.
+        let (w, x) = unsafe {
+            let (w, x) = (weights.add(64 * eight), values.add(8 * eight));
+            let w = [0, 16, 32, 48].map(|offset| flipped_back(w.add(offset)));
+            (w, [repeated(x), repeated(x.add(TILE_COLS))])
+        };
+        for half in 0..2 {
+            let low = vmull_s8(vget_low_s8(w[half]), vget_low_s8(x[0]));
+            let low = vmlal_s8(low, vget_low_s8(w[half + 2]), vget_low_s8(x[1]));
+            let high = vmull_high_s8(w[half], x[0]);
+            let high = vmlal_high_s8(high, w[half + 2], x[1]);
+            sums[2 * half] = vpadalq_s16(sums[2 * half], low);
+            sums[2 * half + 1] = vpadalq_s16(sums[2 * half + 1], high);
+        }
+    }
+    [vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3])]
+}
+
+/// [`Inner::sums`] of weights of 4 bits.
+///
+/// # Safety
+/// As there.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn sums_of_nibbles(weights: *const u8, values: *const i8, columns: usize) -> Sums {
+    let mut sums = [vdupq_n_s16(0); 4];
+    let mut total = 0;
+    for eight in 0..columns / NIBBLE_COLS {
+        // SAFETY: by the caller's promise.
+        let (w, x, values) = unsafe {
+            let (w, x) = (weights.add(32 * eight), values.add(NIBBLE_COLS * eight));
+            let w = [0, 16].map(|offset| load_bytes(w.add(offset)));
+            (w, [repeated(x), repeated(x.add(4))], *x.cast::<[i8; NIBBLE_COLS]>())
+        };
+        total += values.into_iter().map(i32::from).sum::<i32>();
+        for half in 0..2 {
+            let low = vreinterpretq_s8_u8(vandq_u8(w[half], vdupq_n_u8(15)));
+            let high = vreinterpretq_s8_u8(vshrq_n_u8::<4>(w[half]));
+            for (w, x) in [(low, x[0]), (high, x[1])] {
+                sums[2 * half] = vmlal_s8(sums[2 * half], vget_low_s8(w), vget_low_s8(x));
+                sums[2 * half + 1] = vmlal_high_s8(sums[2 * half + 1], w, x);
             }
         }
-        [vpaddq_s32(sums[0], sums[1]), vpaddq_s32(sums[2], sums[3])]
     }
+    let [a, b, c, d] = sums.map(|sums| vpaddlq_s16(sums));
+    [vpaddq_s32(a, b), vpaddq_s32(c, d)].map(|sums| vsubq_s32(sums, vdupq_n_s32(8 * total)))
 }
 
 #[target_feature(enable = "neon")]
 pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
     // SAFETY: every processor that this is compiled for has NEON.
-    unsafe { product::<Baseline>(w, x, out) }
+    unsafe { product::<Baseline<false>>(w, x, out) }
+}
+
+#[target_feature(enable = "neon")]
+pub(in crate::kernels) fn matmul_q4(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+    // SAFETY: as above.
+    unsafe { product::<Baseline<true>>(w, x, out) }
 }

@@ -2,7 +2,6 @@
 
 mod attention;
 mod matmul;
-mod matmul_q4;
 mod rows;
 mod s4d;
 mod scan;
@@ -10,10 +9,9 @@ mod ssd;
 mod vector;
 
 pub(in crate::kernels) use attention::{scores, softmax, weighted_values};
-pub(in crate::kernels) use matmul::{Inner, Sums, Token, matmul, product};
+pub(in crate::kernels) use matmul::{Inner, Sums, Token, matmul, matmul_q4, product};
 #[cfg(i8mm)]
 pub(in crate::kernels) use matmul::{WIDTH, Work};
-pub(in crate::kernels) use matmul_q4::matmul_q4;
 pub(in crate::kernels) use rows::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, softplus_bias, swiglu,
 };
