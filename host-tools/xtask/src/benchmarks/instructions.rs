@@ -1,10 +1,13 @@
-//! `cargo xtask bench`: instructions of every kernel and of a token on emulated targets, and cycles of inner loops.
+//! `cargo xtask bench`: instructions of every kernel and of a token on emulated targets, weights of 4 bits beside those of 8, and
+//! cycles of inner loops.
 
 use crate::benchmarks::cycles;
 use crate::boards::emulated::{ALL, Emulated, Machine};
 use crate::checks::{conformance, kernels};
+use crate::models::{self, synthetic};
 use anyhow::{Context, Result, ensure};
 use jamlet_tools::firmware::build::models_folder;
+use jamlet_tools::pack::Widths;
 use serde_json::json;
 use std::fs;
 
@@ -21,6 +24,10 @@ pub struct Args {
 const DEFAULT: [&str; 6] = ["qemu-m4", "qemu-m7", "qemu-m33", "linux-a53", "linux-a72", "linux-a76"];
 /// The model whose tokens are measured.
 const MODEL: &str = "pico";
+/// The random models of 8 and of 4 bits a weight whose tokens are compared.
+const SIZE: synthetic::Size = synthetic::Size::S;
+/// Tokens that are read together.
+const CHUNK: u32 = 8;
 
 /// LLVM's models of the processors that run a target's code.
 fn processors(board: &Emulated) -> &'static [(&'static str, &'static str)] {
@@ -38,9 +45,12 @@ fn processors(board: &Emulated) -> &'static [(&'static str, &'static str)] {
 }
 
 /// What one pass through a loop that is written by hand does.
-const PASSES: [(&str, u32, &str); 14] = [
+const PASSES: [(&str, u32, &str); 16] = [
     ("dsp::matmul::eight_rows", 256, "multiply-accumulate"),
     ("dsp::matmul::two_rows", 256, "multiply-accumulate"),
+    ("dsp::matmul_q4::two_rows", 256, "multiply-accumulate"),
+    // With the scaling.
+    ("dsp::matmul_q4::eight_rows", 256, "multiply-accumulate"),
     ("dsp::scan::eight_channels", 16, "state element"),
     ("dsp::activations::silu_pairs", 2, "number"),
     ("dsp::activations::silu_times", 4, "number"),
@@ -67,8 +77,12 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let image = models_folder().join(MODEL).with_extension("jamlet");
     let image = fs::read(&image).with_context(|| image.display().to_string())?;
+    let scratch = tempfile::tempdir()?;
+    synthetic::write(SIZE, scratch.path())?;
+    let models = [models::pack(scratch.path(), Widths::EIGHT)?, models::pack(scratch.path(), Widths::FOUR)?];
     let with_cycles = cycles::available();
     let mut programs: Vec<(&Emulated, _)> = Vec::new();
+    let mut compared = Vec::new();
     for name in names {
         let board = ALL.iter().find(|board| {
             board.name == name && matches!(board.machine, Machine::Cortex { .. } | Machine::Linux { .. })
@@ -77,10 +91,20 @@ pub fn run(args: &Args) -> Result<()> {
         let (program, measured) = kernels::run(board)?;
         ensure!(!measured.is_empty(), "{name} reported nothing");
         show_kernels(args, board, &measured);
-        show_tokens(args, board, conformance::instructions(board, &image)?);
+        let mut tokens = [None; 2];
+        for ((tokens, model), bits) in tokens.iter_mut().zip(&models).zip([8, 4]) {
+            *tokens = conformance::instructions(board, model)?;
+            show_tokens(args, board, &format!("S of {bits} bits"), *tokens);
+        }
+        show_tokens(args, board, MODEL, conformance::instructions(board, &image)?);
         if !programs.iter().any(|(other, _)| other.triple == board.triple) {
             programs.push((board, program));
         }
+        let products = PRODUCTS.map(|names| names.map(|name| each(&measured, name)));
+        compared.push(Compared { target: board.name, products, tokens });
+    }
+    if !args.json {
+        print!("\n{}", beside(&compared));
     }
     if !with_cycles {
         eprintln!("bench: cycles are left out: llvm-mca-22 is missing (Debian's package llvm-22)");
@@ -103,6 +127,50 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Products with weights of 8 bits and of 4, of one token and of several.
+const PRODUCTS: [[&str; 2]; 2] = [
+    ["matmul 256 x 256 in groups of 32, 1 token", "matmul 256 x 256 of 4 bits, 1 token"],
+    ["matmul 256 x 256 in groups of 32, 8 tokens", "matmul 256 x 256 of 4 bits, 8 tokens"],
+];
+
+/// What a target takes with weights of 8 bits, and of 4.
+struct Compared {
+    target: &'static str,
+    /// Instructions a multiply-accumulate of [`PRODUCTS`].
+    products: [[Option<f64>; 2]; 2],
+    /// Instructions a token: prefilled and decoded.
+    tokens: [Option<(u64, u64)>; 2],
+}
+
+/// Instructions for each of what a kernel does.
+fn each(measured: &[kernels::Measured], name: &str) -> Option<f64> {
+    let kernel = measured.iter().find(|measured| measured.kernel == name)?;
+    Some(kernel.instructions? as f64 / kernel.count as f64)
+}
+
+/// The table of 4 bits beside 8 in Markdown, as `BENCHMARKS.md` has it.
+fn beside(rows: &[Compared]) -> String {
+    let mut text = String::from(
+        "| instructions, 4 bits (8 bits) | product, 1 token | product, 8 tokens | token of S, decode | token of S, prefill |\n\
+         |---|---|---|---|---|\n",
+    );
+    let cell = |[eight, four]: [Option<f64>; 2], show: fn(f64) -> String| match (eight, four) {
+        (Some(eight), Some(four)) => format!("{} ({}): {:.2}", show(four), show(eight), four / eight),
+        _ => "–".into(),
+    };
+    for Compared { target, products: [one, eight], tokens } in rows {
+        let [prefill, decode] = [
+            tokens.map(|tokens| tokens.map(|(prefill, _)| prefill as f64)),
+            tokens.map(|tokens| tokens.map(|(_, decode)| decode as f64)),
+        ];
+        let number = |x: f64| format!("{x:.3}");
+        let millions = |x: f64| format!("{:.2}M", x / 1e6);
+        let cells = [cell(*one, number), cell(*eight, number), cell(decode, millions), cell(prefill, millions)];
+        text += &format!("| `{target}` | {} |\n", cells.join(" | "));
+    }
+    text
+}
+
 fn show_kernels(args: &Args, board: &Emulated, measured: &[kernels::Measured]) {
     if !args.json {
         println!("\n{}: instructions\n{:>10} {:>8}  unit, kernel", board.name, "all", "a unit");
@@ -121,13 +189,13 @@ fn show_kernels(args: &Args, board: &Emulated, measured: &[kernels::Measured]) {
     }
 }
 
-fn show_tokens(args: &Args, board: &Emulated, tokens: Option<(u64, u64)>) {
+fn show_tokens(args: &Args, board: &Emulated, model: &str, tokens: Option<(u64, u64)>) {
     let (prefill, decode) = tokens.unzip();
     if args.json {
-        println!("{}", json!({ "target": board.name, "model": MODEL, "prefill": prefill, "decode": decode }));
+        println!("{}", json!({ "target": board.name, "model": model, "prefill": prefill, "decode": decode }));
     } else {
-        println!("{:>10} {:>8}  token of {MODEL}, prefill in chunks of 8", or_dash(prefill), "");
-        println!("{:>10} {:>8}  token of {MODEL}, decode", or_dash(decode), "");
+        println!("{:>10} {:>8}  token of {model}, prefill in chunks of {CHUNK}", or_dash(prefill), "");
+        println!("{:>10} {:>8}  token of {model}, decode", or_dash(decode), "");
     }
 }
 
@@ -146,4 +214,22 @@ fn show_cycles(args: &Args, cpu: &str, body: &cycles::Loop, cycles: Option<f64>)
 
 fn or_dash(number: Option<u64>) -> String {
     number.map_or("-".into(), |number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_bits_stand_beside_eight() {
+        let products = [[Some(1.0), Some(1.25)], [None, Some(1.0)]];
+        let row = Compared {
+            target: "board",
+            products,
+            tokens: [Some((4_000_000, 5_000_000)), Some((2_000_000, 6_000_000))],
+        };
+        let text = beside(&[row]);
+        let line = "| `board` | 1.250 (1.000): 1.25 | – | 6.00M (5.00M): 1.20 | 2.00M (4.00M): 0.50 |\n";
+        assert!(text.ends_with(line), "{text}");
+    }
 }

@@ -11,9 +11,11 @@ mod table;
 use crate::benchmarks::recall::texts::{self, Text, Texts};
 use crate::boards::emulated::{ALL, Emulated, Machine};
 use crate::checks::conformance::{DECODE, blob, build, on_host, read_report, region};
+use crate::models;
 use anyhow::{Context, Result, bail, ensure};
 use jamlet::{Model, Options, Plan};
 use jamlet_tools::aligned::Aligned;
+use jamlet_tools::pack::Widths;
 use jamlet_tools::progress;
 use measured::{Line, Point, Sight};
 use std::fs;
@@ -64,7 +66,7 @@ pub fn run(args: &Args) -> Result<()> {
     let bar = progress::count("comparing", (ways * texts.len()) as u64);
     for (model, folder, attends) in MODELS {
         let folder = args.folder.join(folder);
-        let image = texts::image(&folder)?;
+        let image = Aligned::copy(&models::pack(&folder, Widths::EIGHT)?);
         let parameters = parameters(&folder)?;
         let sights = match attends {
             false => vec![Sight::NoAttention],

@@ -3,9 +3,12 @@
 
 pub mod texts;
 
+use crate::models;
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
 use jamlet::{Eviction, Model, Options, Plan, StateWidth};
+use jamlet_tools::aligned::Aligned;
+use jamlet_tools::pack::Widths;
 use jamlet_tools::progress;
 use std::path::PathBuf;
 
@@ -34,7 +37,7 @@ pub struct Args {
 /// # Errors
 /// When a file can't be read or isn't what it should be.
 pub fn run(args: &Args) -> Result<()> {
-    let image = texts::image(&args.folder)?;
+    let image = Aligned::copy(&models::pack(&args.folder, Widths::EIGHT)?);
     let model = Model::parse(image.bytes()).map_err(anyhow::Error::msg)?;
     let mut texts = texts::read(&args.texts)?;
     texts.retain(|(_, length), _| args.longest.is_none_or(|longest| *length <= longest));

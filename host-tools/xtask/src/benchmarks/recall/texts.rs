@@ -2,10 +2,6 @@
 
 use anyhow::{Context, Result, ensure};
 use jamlet::{Model, Options};
-use jamlet_tools::aligned::Aligned;
-use jamlet_tools::hf::Weights;
-use jamlet_tools::hf::tokenizer::PromptIds;
-use jamlet_tools::pack::{self, Blobs};
 use jamlet_tools::workspace::HostWorkspace;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -85,17 +81,4 @@ fn right(model: &Model<'_>, options: Options, texts: &[Text]) -> Result<usize> {
         }
     }
     Ok(right)
-}
-
-/// Packs a folder without a tokenizer.
-///
-/// # Errors
-/// What is wrong with the folder.
-pub fn image(folder: &Path) -> Result<Aligned> {
-    let weights = Weights::open(folder)?;
-    let prompt = PromptIds::default().section();
-    let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
-    let out = tempfile::NamedTempFile::new()?;
-    pack::pack(&weights, &blobs, pack::Options::default(), out.path(), |_, _| ())?;
-    Ok(Aligned::copy(&fs::read(out.path())?))
 }
