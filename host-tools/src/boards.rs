@@ -33,6 +33,12 @@ pub fn fit(board: &Board, image: u64, workspace: u64) -> Fit {
     Fit { flash_left, ram_left, fits: flash_left.is_none_or(|left| left >= 0) && ram_left >= 0 }
 }
 
+/// The largest image that fits a board beside a workspace of `workspace` bytes; `None` where the workspace alone doesn't fit.
+pub fn room(board: &Board, workspace: u64) -> Option<u64> {
+    let Fit { flash_left, ram_left, fits } = fit(board, 0, workspace);
+    u64::try_from(flash_left.unwrap_or(ram_left)).ok().filter(|_| fits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +58,15 @@ mod tests {
         assert_eq!(fit(pico2, flash + 1, ram).flash_left, Some(-1));
         assert!(!fit(pico2, flash + 1, ram).fits);
         assert!(!fit(pico2, flash, ram + 1).fits);
+    }
+
+    #[test]
+    fn what_fills_the_room_fits_and_a_byte_more_does_not() {
+        for board in &BOARDS {
+            let room = room(board, 4096).unwrap();
+            assert!(fit(board, room, 4096).fits && !fit(board, room + 1, 4096).fits, "{}", board.name);
+        }
+        assert_eq!(room(named("stm32f405"), 1 << 20), None);
     }
 
     #[test]

@@ -132,19 +132,16 @@ pub fn documents(tokens: &[u32], bos: Option<u32>, context: usize) -> Vec<Vec<u3
 }
 
 fn point(ours: &[f32], theirs: &[f32], next: usize) -> Point {
+    let loss = |logits: &[f32]| log_sum_exp(logits) - f64::from(logits[next]);
+    Point { loss: [loss(ours), loss(theirs)], divergence: divergence(ours, theirs), same_top: top(ours) == top(theirs) }
+}
+
+/// Kullback-Leibler divergence of the distribution of logits `ours` from that of `theirs`, in nat.
+pub fn divergence(ours: &[f32], theirs: &[f32]) -> f64 {
     let (our_sum, their_sum) = (log_sum_exp(ours), log_sum_exp(theirs));
-    let log = |logits: &[f32], sum: f64, i: usize| f64::from(logits[i]) - sum;
-    let divergence = (0..ours.len())
-        .map(|i| {
-            let p = log(theirs, their_sum, i);
-            p.exp() * (p - log(ours, our_sum, i))
-        })
-        .sum();
-    Point {
-        loss: [-log(ours, our_sum, next), -log(theirs, their_sum, next)],
-        divergence,
-        same_top: top(ours) == top(theirs),
-    }
+    let logs =
+        ours.iter().zip(theirs).map(|(ours, theirs)| (f64::from(*ours) - our_sum, f64::from(*theirs) - their_sum));
+    logs.map(|(q, p)| p.exp() * (p - q)).sum()
 }
 
 fn log_sum_exp(logits: &[f32]) -> f64 {

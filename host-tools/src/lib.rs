@@ -6,6 +6,7 @@ pub mod bake;
 pub mod bench;
 pub mod boards;
 pub mod c_source;
+pub mod calibrate;
 pub mod chat;
 pub mod cores;
 pub mod destination;

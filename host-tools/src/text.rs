@@ -23,11 +23,16 @@ pub fn tokenizer<'m>(model: &Model<'m>) -> Result<Tokenizer<'m>> {
 /// # Errors
 /// When the image has no tokenizer.
 pub fn encode(model: &Model<'_>, text: impl AsRef<[u8]>) -> Result<Vec<u32>> {
-    let mut encoder = Encoder::<WINDOW>::new(tokenizer(model)?);
+    Ok(encode_with(tokenizer(model)?, text))
+}
+
+/// All tokens of a text by a tokenizer.
+pub fn encode_with(tokenizer: Tokenizer<'_>, text: impl AsRef<[u8]>) -> Vec<u32> {
+    let mut encoder = Encoder::<WINDOW>::new(tokenizer);
     let mut ids = Vec::new();
     encoder.feed(text.as_ref(), |id| ids.push(id));
     encoder.finish(|id| ids.push(id));
-    Ok(ids)
+    ids
 }
 
 /// The text of tokens, special ones left out.

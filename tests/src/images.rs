@@ -56,7 +56,7 @@ pub fn pack(dir: &Path, group: u32) -> AlignedBytes {
 pub fn pack_nibbles(dir: &Path) -> AlignedBytes {
     let weights = Weights::open(dir).expect("a checkpoint");
     let stops = weights.config().eos_token_ids.clone();
-    pack_weights(&weights, stops, pack::Options { bits: Widths::FOUR, ..pack::Options::default() })
+    pack_weights(&weights, stops, pack::Options { bits: Widths::FOUR.into(), ..pack::Options::default() })
 }
 
 /// The same in 8 bits, where every fifth token ends an answer.

@@ -148,7 +148,7 @@ fn with_four_bits_every_fixture_computes_what_a_reference_does_that_rounds_so() 
         assert!(image.get().len() < eight.get().len(), "{}", fixture.name);
         let model = Model::parse(image.get()).expect(&fixture.name);
         let weights = Weights::open(&fixture.dir).expect(&fixture.name);
-        let rounding = Rounding { bits: |id| bits_of(id, Widths::FOUR), ..Rounding::engine(32) };
+        let rounding = Rounding { bits: &|id| bits_of(id, Widths::FOUR), ..Rounding::engine(32) };
         let right = Reference::rounded(&weights, rounding).expect(&fixture.name);
         // The first token: later ones may be past a step.
         let first = &fixture.tokens[..1];

@@ -4,7 +4,7 @@ use super::image::ImageArgs;
 use super::{print_json, size};
 use anyhow::Result;
 use clap::Args;
-use jamlet::image::{FeedForward, Header, Mixer, features};
+use jamlet::image::{FeedForward, Header, Mixer, NONE_U16, features};
 use jamlet::model::{Model, Sampling};
 use jamlet::state::snapshot;
 use jamlet_tools::image_file::ImageFile;
@@ -49,6 +49,8 @@ struct Report {
     bytes_by_kind: BTreeMap<&'static str, u64>,
     /// How many weights the matrices have, by their bits.
     weights_by_bits: BTreeMap<u8, u64>,
+    /// Bits of a weight of each role's matrices, a digit a layer: - where a layer has none, m where its experts differ.
+    bits_by_role: BTreeMap<String, String>,
     provenance: serde_json::Value,
 }
 
@@ -122,6 +124,12 @@ impl Inspect {
         writeln!(out, "  {:<20} {}", "head", if report.tied { "tied to the embedding" } else { "its own" })?;
         for (bits, count) in &report.weights_by_bits {
             writeln!(out, "  {:<20} {count}", format!("weights of {bits} bits"))?;
+        }
+        if report.weights_by_bits.len() > 1 {
+            writeln!(out, "\nbits  a digit a layer (- no such matrix, m mixed)")?;
+            for (role, bits) in &report.bits_by_role {
+                writeln!(out, "  {role:<20} {bits}")?;
+            }
         }
         report.print_tokenizer(&mut out)?;
         report.print_prompt(&mut out)?;
@@ -286,8 +294,25 @@ fn report(file: &ImageFile, model: &Model<'_>) -> Report {
         }),
         bytes_by_kind: kinds,
         weights_by_bits: weights,
+        bits_by_role: bits_by_role(model),
         provenance,
     }
+}
+
+fn bits_by_role(model: &Model<'_>) -> BTreeMap<String, String> {
+    let layers = model.header().layers as usize;
+    let mut roles: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for (expected, section) in model.image().sections() {
+        let Some(bits) = section.encoding.bits() else { continue };
+        let of_model = expected.layer == NONE_U16;
+        let digits = roles.entry(format!("{:?}", expected.role));
+        let digits = digits.or_insert_with(|| vec![b'-'; if of_model { 1 } else { layers }]);
+        if let Some(digit) = digits.get_mut(if of_model { 0 } else { usize::from(expected.layer) }) {
+            let bits = b'0' + bits.count();
+            *digit = if [b'-', bits].contains(digit) { bits } else { b'm' };
+        }
+    }
+    roles.into_iter().map(|(role, digits)| (role, digits.into_iter().map(char::from).collect())).collect()
 }
 
 fn letter(kind: jamlet::image::LayerKind) -> char {

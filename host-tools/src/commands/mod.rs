@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod bake;
 pub mod bench;
+pub mod bits;
 pub mod chat;
 pub mod eval;
 pub mod generate;

@@ -1,16 +1,16 @@
 //! `jamlet pack`.
 
 use super::bake::bake_into;
+use super::bits::{BitsArgs, Measured};
 use super::{PlanArgs, size, write_bars, write_json};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use jamlet::matrix::Bits;
 use jamlet_tools::destination::{Destination, files_in};
 use jamlet_tools::hf::Weights;
 use jamlet_tools::hf::tokenizer::{self, Prompt, PromptIds, TemplateParts};
 use jamlet_tools::image_file::ImageFile;
 use jamlet_tools::numbers::whole;
-use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed, Widths};
+use jamlet_tools::pack::{self, Blobs, DEFAULT_GROUP, Options, Packed};
 use jamlet_tools::progress;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,12 +24,8 @@ pub struct Pack {
     /// Where the image goes; `-` is standard output [default: the folder's name with .jamlet]
     #[arg(short, long, value_name = "IMAGE")]
     output: Option<PathBuf>,
-    /// Bits of a weight, 8 or 4; with 4, an image is little more than half as large, and the few matrices that need them keep 8
-    #[arg(long, default_value = "8", value_parser = bits)]
-    bits: Bits,
-    /// Bits of a weight of embedding and head: 8 beside --bits 4 loses much less for a little more [default: those of --bits]
-    #[arg(long, value_parser = bits)]
-    head_bits: Option<Bits>,
+    #[command(flatten)]
+    bits: BitsArgs,
     /// Columns of a matrix that share a scale: a multiple of 8, and 32 with 4 bits
     #[arg(long, default_value_t = DEFAULT_GROUP, value_parser = whole::<u32>)]
     group: u32,
@@ -40,14 +36,14 @@ pub struct Pack {
     #[arg(long, conflicts_with = "no_tokenizer")]
     no_template: bool,
     /// Store the state after the prompt's beginning and the text of this file, see `jamlet bake`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_tokenizer", "json"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_tokenizer", "json", "bytes", "fit"])]
     bake: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Options of the sessions that start from what --bake stores")]
     plan: PlanArgs,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
-    /// Show every quantized tensor, not only the ten that lost most
+    /// Show every quantized tensor and every loss, not only the ten that are worst
     #[arg(long)]
     all: bool,
 }
@@ -61,6 +57,9 @@ struct Report<'a> {
     bytes_by_kind: BTreeMap<&'static str, u64>,
     /// Worst first.
     quantized: Vec<Tensor<'a>>,
+    /// How bits were chosen, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<Measured>,
     /// What a user should know, a sentence each.
     warnings: Vec<String>,
 }
@@ -86,22 +85,18 @@ impl Pack {
         let packed_to = draft.as_ref().map_or(output.path(), |draft| draft.path());
         let (blobs, warnings) = self.blobs(&weights)?;
         warnings.iter().for_each(|warning| eprintln!("jamlet: warning: {warning}"));
+        let (bits, measured) = self.bits.choose(&weights, &blobs, self.group)?;
         let bar = progress::bytes("packing");
-        let packed =
-            pack::pack(&weights, &blobs, Options { group: self.group, bits: self.widths() }, packed_to, |done, all| {
-                bar.set_length(all);
-                bar.set_position(done);
-            });
+        let packed = pack::pack(&weights, &blobs, Options { group: self.group, bits }, packed_to, |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+        });
         bar.finish_and_clear();
-        self.report(&output, &packed?, warnings)?;
+        self.report(&output, &packed?, measured, warnings)?;
         match &self.bake {
             Some(prompt) => bake_into(&ImageFile::open(Some(packed_to))?, Some(prompt), self.plan.options()?, &output),
             None => Ok(()),
         }
-    }
-
-    fn widths(&self) -> Widths {
-        Widths { layers: self.bits, head: self.head_bits.unwrap_or(self.bits) }
     }
 
     /// Where the image goes: over none of the folder's files, unless it is an image.
@@ -109,7 +104,7 @@ impl Pack {
         let output = self.output.clone().unwrap_or_else(|| default_output(&self.folder));
         let files = files_in(&self.folder)?;
         let inputs = files.iter().filter(|file| file.extension().is_none_or(|extension| extension != "jamlet"));
-        Destination::new(&output, inputs.chain(&self.bake).map(PathBuf::as_path))
+        Destination::new(&output, inputs.chain(&self.bake).chain(self.bits.inputs()).map(PathBuf::as_path))
     }
 
     /// Tokenizer, prompt and provenance, and what to warn of.
@@ -159,7 +154,13 @@ impl Pack {
         Ok((blobs, prompt.warnings))
     }
 
-    fn report(&self, output: &Destination, packed: &Packed, warnings: Vec<String>) -> Result<()> {
+    fn report(
+        &self,
+        output: &Destination,
+        packed: &Packed,
+        choice: Option<Measured>,
+        warnings: Vec<String>,
+    ) -> Result<()> {
         let mut kinds = BTreeMap::new();
         for section in &packed.sections {
             *kinds.entry(pack::kind(section.section.role)).or_insert(0) += section.bytes;
@@ -178,6 +179,7 @@ impl Pack {
             parameters: packed.parameters,
             bytes_by_kind: kinds,
             quantized,
+            choice,
             warnings,
         };
         if self.json {
@@ -196,19 +198,14 @@ impl Pack {
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         write_bars(&mut out, &parts)?;
         let shown = if self.all { report.quantized.len() } else { 10 };
+        if let Some(choice) = &report.choice {
+            choice.print(&mut out, shown)?;
+        }
         writeln!(out, "\nsignal to noise of {} quantized tensors, worst first", report.quantized.len())?;
         for tensor in report.quantized.iter().take(shown) {
             writeln!(out, "  {:6.2} dB  {} bits  {}", tensor.snr_db, tensor.bits, tensor.tensor)?;
         }
         out.flush().context("standard output")
-    }
-}
-
-fn bits(argument: &str) -> Result<Bits, String> {
-    match argument {
-        "8" => Ok(Bits::Eight),
-        "4" => Ok(Bits::Four),
-        _ => Err("8 or 4 would be right".into()),
     }
 }
 

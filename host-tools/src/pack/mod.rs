@@ -8,6 +8,7 @@ mod mamba2;
 mod multipliers;
 mod quantize;
 mod rewrite;
+mod sizes;
 mod source;
 mod writer;
 
@@ -15,13 +16,14 @@ use crate::destination::Destination;
 use crate::hf::config::{Family, Mamba2Config};
 use crate::hf::{JambaConfig, Weights};
 use anyhow::{Context, Result, ensure};
-pub use bits::{Widths, bits_of};
+pub use bits::{Choice, Widths, bits_of};
 pub use blocks::Blocks;
-use jamlet::image::{Header, LayerKind, Mixer, Role, features};
+use jamlet::image::{Header, Mixer, Role, features};
 use jamlet::matrix::NIBBLE_GROUP;
 pub(crate) use multipliers::factor;
 pub use quantize::{Fit, Format, round_trip};
 pub use rewrite::rewrite;
+pub use sizes::{MatrixSize, Sizes, sizes};
 use source::Folder;
 use std::io::Write as _;
 use std::path::Path;
@@ -31,17 +33,17 @@ pub use writer::{Blobs, Source, Written, tables, write};
 pub const DEFAULT_GROUP: u32 = 32;
 
 /// What a caller chooses.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Columns that share a scale: a multiple of 8, from 8 to 1,024.
     pub group: u32,
-    /// Bits of a weight; with 4, some matrices keep 8, see [`bits_of`].
-    pub bits: Widths,
+    /// Bits of a weight.
+    pub bits: Choice,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: DEFAULT_GROUP, bits: Widths::EIGHT }
+        Self { group: DEFAULT_GROUP, bits: Widths::EIGHT.into() }
     }
 }
 
@@ -74,7 +76,7 @@ pub fn pack(
         options.group
     );
     ensure!(
-        options.bits == Widths::EIGHT || options.group as usize == NIBBLE_GROUP,
+        options.bits.is_eight() || options.group as usize == NIBBLE_GROUP,
         "a group of {} columns; with 4 bits a weight, {NIBBLE_GROUP} would be right",
         options.group
     );
@@ -85,21 +87,12 @@ pub fn pack(
         weights.config().rms_norm_eps,
         weights.config().rms_norm_eps.sqrt()
     );
-    let layers: Vec<LayerKind> = weights.config().layers().collect();
-    let mut header = header(weights.config(), options.group);
-    for (blob, feature) in [
-        (&blobs.tokenizer, features::TOKENIZER),
-        (&blobs.template, features::TEMPLATE),
-        (&blobs.sampling, features::SAMPLING),
-    ] {
-        if !blob.is_empty() {
-            header.features |= feature;
-        }
-    }
+    let layers: Vec<_> = weights.config().layers().collect();
+    let header = header(weights.config(), options.group, blobs);
     let destination = Destination::new(out, [])?;
     let mut file = destination.draft()?;
     let mut writer = Blocks::new(file.as_file_mut());
-    let mut source = Folder::new(weights, header.d_inner as usize, options.bits);
+    let mut source = Folder::new(weights, header.d_inner as usize, &options.bits);
     let sections = write(header, &layers, &mut source, blobs, &mut writer, &mut progress)
         .with_context(|| out.display().to_string())?;
     writer.flush().with_context(|| out.display().to_string())?;
@@ -110,8 +103,17 @@ pub fn pack(
 }
 
 /// The image's sizes for a config.
-fn header(c: &JambaConfig, group: u32) -> Header {
+fn header(c: &JambaConfig, group: u32, blobs: &Blobs) -> Header {
     let mut flags = 0;
+    for (blob, feature) in [
+        (&blobs.tokenizer, features::TOKENIZER),
+        (&blobs.template, features::TEMPLATE),
+        (&blobs.sampling, features::SAMPLING),
+    ] {
+        if !blob.is_empty() {
+            flags |= feature;
+        }
+    }
     if c.tie_word_embeddings {
         flags |= features::TIED;
     }

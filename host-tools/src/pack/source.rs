@@ -1,6 +1,6 @@
 //! The sections of an image from the tensors of a checkpoint: which tensor, and in which shape.
 
-use super::bits::{Widths, bits_of};
+use super::bits::Choice;
 use super::writer::Source;
 use super::{mamba2, multipliers};
 use crate::hf::config::Family;
@@ -17,8 +17,7 @@ pub struct Folder<'a> {
     weights: &'a Weights,
     /// Mamba channels of the image.
     d_inner: usize,
-    /// Bits of a weight, where a matrix has no reason for more.
-    bits: Widths,
+    bits: &'a Choice,
     /// Read here before it is rearranged.
     scratch: Vec<f32>,
 }
@@ -41,8 +40,13 @@ enum Shape {
 }
 
 impl<'a> Folder<'a> {
-    pub fn new(weights: &'a Weights, d_inner: usize, bits: Widths) -> Self {
+    pub fn new(weights: &'a Weights, d_inner: usize, bits: &'a Choice) -> Self {
         Self { weights, d_inner, bits, scratch: Vec::new() }
+    }
+
+    /// The tensor of a section; `None` for one that isn't made of a tensor.
+    pub fn id(&self, section: &SectionSpec) -> Option<WeightId> {
+        self.origin(section).map(|(id, _)| id)
     }
 
     /// The tensor of a section, and how it is rearranged; `None` for one that isn't made of a tensor.
@@ -201,7 +205,7 @@ impl Source for Folder<'_> {
     }
 
     fn bits(&self, section: &SectionSpec) -> Bits {
-        self.origin(section).map_or(Bits::Eight, |(id, _)| bits_of(id, self.bits))
+        self.id(section).map_or(Bits::Eight, |id| self.bits.bits(id))
     }
 
     fn name(&self, section: &SectionSpec) -> String {

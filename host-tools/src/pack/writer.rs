@@ -142,7 +142,7 @@ pub(super) fn table(
     Ok((entries, header.length))
 }
 
-fn blob(blobs: &Blobs, role: Role) -> &[u8] {
+pub(super) fn blob(blobs: &Blobs, role: Role) -> &[u8] {
     match role {
         Role::Tokenizer => &blobs.tokenizer,
         Role::Prompt => &blobs.prompt,

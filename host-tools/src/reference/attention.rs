@@ -89,6 +89,17 @@ impl Attention {
         })
     }
 
+    /// The matrix of this name.
+    pub(super) fn linear_mut(&mut self, id: WeightId) -> Option<&mut Linear> {
+        match id {
+            WeightId::Query(_) => Some(&mut self.query),
+            WeightId::Key(_) => Some(&mut self.key),
+            WeightId::Value(_) => Some(&mut self.value),
+            WeightId::Output(_) => Some(&mut self.output),
+            _ => None,
+        }
+    }
+
     /// (T, H) to (T, H); appends T tokens to the cache.
     pub(super) fn forward(&self, x: &[f32], cache: &mut Cache, visible: Visible) -> Vec<f32> {
         let (dim, width) = (self.head_dim, self.kv_heads * self.head_dim);

@@ -34,6 +34,15 @@ impl Mlp {
         })
     }
 
+    /// One of the three.
+    pub(super) fn linear_mut(&mut self, which: Projection) -> &mut Linear {
+        match which {
+            Projection::Gate => &mut self.gate,
+            Projection::Up => &mut self.up,
+            Projection::Down => &mut self.down,
+        }
+    }
+
     /// (T, H) to (T, H).
     pub(super) fn forward(&self, x: &[f32]) -> Vec<f32> {
         let mut inner = self.gate.forward(x); // (T, I)
@@ -69,6 +78,15 @@ impl Moe {
             visited: c.num_experts_per_tok,
             hidden: c.hidden_size,
         })
+    }
+
+    /// The matrix of this name.
+    pub(super) fn linear_mut(&mut self, id: WeightId) -> Option<&mut Linear> {
+        match id {
+            WeightId::Shared(_, which) => Some(self.shared.as_mut()?.linear_mut(which)),
+            WeightId::Expert(_, expert, which) => Some(self.experts.get_mut(expert)?.linear_mut(which)),
+            _ => None,
+        }
     }
 
     /// (T, H) to (T, H). Expert by expert, so that each sees all of its tokens at once.

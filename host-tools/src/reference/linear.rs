@@ -17,6 +17,11 @@ impl Linear {
         Self { weight, bias, inputs, round }
     }
 
+    /// (out, in), to be changed.
+    pub(super) fn weight_mut(&mut self) -> &mut Vec<f32> {
+        &mut self.weight
+    }
+
     /// (T, in) to (T, out).
     pub(super) fn forward(&self, x: &[f32]) -> Vec<f32> {
         let mut y = match self.round {

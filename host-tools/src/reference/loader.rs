@@ -8,7 +8,7 @@ use crate::pack::{Format, factor, round_trip};
 /// A checkpoint, and what becomes of its weights on the way in.
 pub(super) struct Loader<'a> {
     pub weights: &'a Weights,
-    pub rounding: Option<Rounding>,
+    pub rounding: Option<Rounding<'a>>,
 }
 
 impl Loader<'_> {
@@ -52,15 +52,25 @@ impl Loader<'_> {
         let matrix = self.matrix(id);
         let weights = matrix.read()?;
         Ok(match self.rounding.filter(|r| r.weights && !(r.wide)(id)) {
-            // Rounded as the image has them.
-            Some(r) => {
-                let factor = factor(self.config(), id);
-                let folded: Vec<f32> = weights.iter().map(|w| w * factor).collect();
-                let format = Format { bits: (r.bits)(id), group: r.group, fit: r.fit };
-                let rounded = round_trip(&folded, matrix.cols(), format);
-                rounded.into_iter().map(|w| w / factor).collect()
-            }
+            Some(r) => as_in_an_image(
+                self.config(),
+                (id, matrix.cols()),
+                &weights,
+                Format { bits: (r.bits)(id), group: r.group, fit: r.fit },
+            ),
             None => weights,
         })
     }
+}
+
+/// A matrix' weights, rows of so many columns, rounded as an image has them.
+pub(super) fn as_in_an_image(
+    c: &JambaConfig,
+    (id, cols): (WeightId, usize),
+    weights: &[f32],
+    format: Format,
+) -> Vec<f32> {
+    let factor = factor(c, id);
+    let folded: Vec<f32> = weights.iter().map(|w| w * factor).collect();
+    round_trip(&folded, cols, format).into_iter().map(|w| w / factor).collect()
 }

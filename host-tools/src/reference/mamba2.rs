@@ -53,6 +53,15 @@ impl Mamba2 {
         })
     }
 
+    /// The matrix of this name.
+    pub(super) fn linear_mut(&mut self, id: WeightId) -> Option<&mut Linear> {
+        match id {
+            WeightId::InProj(_) => Some(&mut self.in_proj),
+            WeightId::OutProj(_) => Some(&mut self.out_proj),
+            _ => None,
+        }
+    }
+
     pub(super) fn empty_state(&self) -> State {
         State { conv: self.conv.empty_state(), ssm: vec![0.0; self.norm.len() * self.n] }
     }

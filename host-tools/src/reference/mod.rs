@@ -18,6 +18,7 @@ mod mamba2;
 mod math;
 mod rounding;
 mod s4d;
+mod walk;
 
 use std::path::Path;
 
@@ -29,6 +30,7 @@ use math::{add_scaled, rms_norm};
 
 pub use attention::Visible;
 pub use rounding::Rounding;
+pub use walk::Walk;
 
 /// A model in f32.
 pub struct Reference {
@@ -112,7 +114,7 @@ impl Reference {
     ///
     /// # Errors
     /// As [`Reference::from_weights`].
-    pub fn rounded(weights: &Weights, rounding: Rounding) -> Result<Self, ImportError> {
+    pub fn rounded(weights: &Weights, rounding: Rounding<'_>) -> Result<Self, ImportError> {
         Self::from_loader(&Loader { weights, rounding: Some(rounding) })
     }
 
@@ -164,13 +166,7 @@ impl Reference {
 
     /// The state before any token.
     pub fn empty_state(&self) -> State {
-        let state = |layer: &Layer| match &layer.mixer {
-            MixerWeights::Mamba(m) => LayerState::Mamba(m.empty_state()),
-            MixerWeights::Mamba2(m) => LayerState::Mamba(m.empty_state()),
-            MixerWeights::S4d(s) => LayerState::Mamba(s.empty_state()),
-            MixerWeights::Attention(_) => LayerState::Attention(attention::Cache::default()),
-        };
-        State { layers: self.layers.iter().map(state).collect(), position: 0 }
+        State { layers: self.layers.iter().map(Layer::empty_state).collect(), position: 0 }
     }
 
     /// Logits of every position of a text that begins at `tokens[0]`: (T, V).
@@ -204,35 +200,27 @@ impl Reference {
     /// # Errors
     /// If a token is outside of the vocabulary; the state is then unchanged.
     pub fn hidden(&self, state: &mut State, tokens: &[u32]) -> Result<Vec<f32>, UnknownToken> {
-        let (hidden, eps, multipliers) = (self.config.hidden_size, self.config.rms_norm_eps, self.config.multipliers);
-        let mut x = Vec::with_capacity(tokens.len() * hidden); // (T, H), the residual stream
-        for &token in tokens {
-            let row = self.embedding.chunks_exact(hidden).nth(token as usize);
-            let row = row.ok_or(UnknownToken { token, vocab: self.config.vocab_size })?;
-            x.extend(row.iter().map(|x| x * multipliers.embedding));
-        }
+        let mut x = self.embed(tokens)?;
         if tokens.is_empty() {
             return Ok(x);
         }
         for (layer, state) in self.layers.iter().zip(&mut state.layers) {
-            let normed = rms_norm(&x, &layer.mixer_norm, eps);
-            let mixed = match (&layer.mixer, state) {
-                (MixerWeights::Mamba(m), LayerState::Mamba(s)) => m.forward(&normed, s),
-                (MixerWeights::Mamba2(m), LayerState::Mamba(s)) => m.forward(&normed, s),
-                (MixerWeights::S4d(m), LayerState::Mamba(s)) => m.forward(&normed, s),
-                (MixerWeights::Attention(a), LayerState::Attention(s)) => a.forward(&normed, s, self.visible),
-                _ => panic!("this state belongs to another model"),
-            };
-            add_scaled(&mut x, &mixed, multipliers.residual);
-            let fed_forward = match &layer.ffn {
-                FfnWeights::None => continue,
-                FfnWeights::Mlp(mlp) => mlp.forward(&rms_norm(&x, &layer.ffn_norm, eps)),
-                FfnWeights::Moe(moe) => moe.forward(&rms_norm(&x, &layer.ffn_norm, eps)),
-            };
-            add_scaled(&mut x, &fed_forward, multipliers.residual);
+            layer.forward(&mut x, state, self);
         }
         state.position += tokens.len();
-        Ok(rms_norm(&x, &self.final_norm, eps))
+        Ok(rms_norm(&x, &self.final_norm, self.config.rms_norm_eps))
+    }
+
+    /// The residual stream of tokens before the first layer: (T, H).
+    fn embed(&self, tokens: &[u32]) -> Result<Vec<f32>, UnknownToken> {
+        let hidden = self.config.hidden_size;
+        let mut x = Vec::with_capacity(tokens.len() * hidden);
+        for &token in tokens {
+            let row = self.embedding.chunks_exact(hidden).nth(token as usize);
+            let row = row.ok_or(UnknownToken { token, vocab: self.config.vocab_size })?;
+            x.extend(row.iter().map(|x| x * self.config.multipliers.embedding));
+        }
+        Ok(x)
     }
 
     /// The head: rows of [`Reference::hidden`] (T, H) to logits (T, V).
@@ -244,5 +232,36 @@ impl Reference {
         let scaling = self.config.multipliers.logits;
         logits.iter_mut().for_each(|x| *x /= scaling);
         logits
+    }
+}
+
+impl Layer {
+    fn empty_state(&self) -> LayerState {
+        match &self.mixer {
+            MixerWeights::Mamba(m) => LayerState::Mamba(m.empty_state()),
+            MixerWeights::Mamba2(m) => LayerState::Mamba(m.empty_state()),
+            MixerWeights::S4d(s) => LayerState::Mamba(s.empty_state()),
+            MixerWeights::Attention(_) => LayerState::Attention(attention::Cache::default()),
+        }
+    }
+
+    /// Adds what this layer of `model` makes of the residual stream (T, H) to it.
+    fn forward(&self, x: &mut [f32], state: &mut LayerState, model: &Reference) {
+        let (eps, residual) = (model.config.rms_norm_eps, model.config.multipliers.residual);
+        let normed = rms_norm(x, &self.mixer_norm, eps);
+        let mixed = match (&self.mixer, state) {
+            (MixerWeights::Mamba(m), LayerState::Mamba(s)) => m.forward(&normed, s),
+            (MixerWeights::Mamba2(m), LayerState::Mamba(s)) => m.forward(&normed, s),
+            (MixerWeights::S4d(m), LayerState::Mamba(s)) => m.forward(&normed, s),
+            (MixerWeights::Attention(a), LayerState::Attention(s)) => a.forward(&normed, s, model.visible),
+            _ => panic!("this state belongs to another model"),
+        };
+        add_scaled(x, &mixed, residual);
+        let fed_forward = match &self.ffn {
+            FfnWeights::None => return,
+            FfnWeights::Mlp(mlp) => mlp.forward(&rms_norm(x, &self.ffn_norm, eps)),
+            FfnWeights::Moe(moe) => moe.forward(&rms_norm(x, &self.ffn_norm, eps)),
+        };
+        add_scaled(x, &fed_forward, residual);
     }
 }

@@ -6,8 +6,8 @@ use crate::pack::Fit;
 use jamlet::matrix::Bits;
 
 /// Which numbers are rounded, and how finely.
-#[derive(Clone, Copy, Debug)]
-pub struct Rounding {
+#[derive(Clone, Copy)]
+pub struct Rounding<'a> {
     /// Numbers that share a scale, in weights and in activations.
     pub group: usize,
     /// Whether the embedding and the weights of matrix products are rounded.
@@ -17,14 +17,14 @@ pub struct Rounding {
     /// Whether keys and values in the attention cache are, with a scale each a head and token.
     pub cache: bool,
     /// Bits of a matrix' weights.
-    pub bits: fn(WeightId) -> Bits,
+    pub bits: &'a dyn Fn(WeightId) -> Bits,
     /// How their scales are chosen.
     pub fit: Fit,
     /// Weights that stay f32, and their inputs with them.
     pub wide: fn(WeightId) -> bool,
 }
 
-impl Rounding {
+impl Rounding<'_> {
     /// As the engine rounds with 8 bits a weight.
     pub fn engine(group: usize) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Rounding {
             weights: true,
             activations: true,
             cache: true,
-            bits: |_| Bits::Eight,
+            bits: &|_| Bits::Eight,
             fit: Fit::Search,
             wide: |_| false,
         }

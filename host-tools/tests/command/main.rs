@@ -1,5 +1,6 @@
 //! The `jamlet` command as it is run, and what the README says of it.
 
+mod bits;
 mod chat;
 mod chat_model;
 mod commands;

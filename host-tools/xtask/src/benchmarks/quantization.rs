@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn variants(weights: &Weights) -> Vec<(&'static str, Rounding)> {
+fn variants(weights: &Weights) -> Vec<(&'static str, Rounding<'static>)> {
     let row = weights.config().hidden_size.max(weights.config().intermediate_size).max(weights.config().mamba_d_inner);
     let mut all: Vec<_> = [16, 32, 64, 128, row.max(1025)].map(|group| ("everything", Rounding::engine(group))).into();
     let engine = Rounding::engine(32);
@@ -61,17 +61,17 @@ fn variants(weights: &Weights) -> Vec<(&'static str, Rounding)> {
         ("all but the head", Rounding { wide: |id| id == WeightId::Head, ..engine }),
         ("all but out_proj and down_proj", Rounding { wide: outputs, ..engine }),
     ]);
-    let four = Rounding { bits: |_| Bits::Four, ..engine };
+    let four = Rounding { bits: &|_| Bits::Four, ..engine };
     all.extend([
         ("4 bits, largest weight is the last step", Rounding { fit: Fit::Largest, ..four }),
         ("4 bits", four),
-        ("4 bits but in embedding and head", Rounding { bits: |id| eight_if(is_table(id)), ..four }),
-        ("4 bits but in x_proj and dt_proj", Rounding { bits: |id| eight_if(selection(id)), ..four }),
-        ("4 bits but in in_proj", Rounding { bits: |id| eight_if(matches!(id, WeightId::InProj(_))), ..four }),
-        ("4 bits but in out_proj and down_proj", Rounding { bits: |id| eight_if(outputs(id)), ..four }),
-        ("4 bits but in attention", Rounding { bits: |id| eight_if(is_attention(id)), ..four }),
-        ("as `pack --bits 4 --head-bits 8`", Rounding { bits: |id| bits_of(id, WIDE_HEAD), ..four }),
-        ("as `pack --bits 4`", Rounding { bits: |id| bits_of(id, Widths::FOUR), ..four }),
+        ("4 bits but in embedding and head", Rounding { bits: &|id| eight_if(is_table(id)), ..four }),
+        ("4 bits but in x_proj and dt_proj", Rounding { bits: &|id| eight_if(selection(id)), ..four }),
+        ("4 bits but in in_proj", Rounding { bits: &|id| eight_if(matches!(id, WeightId::InProj(_))), ..four }),
+        ("4 bits but in out_proj and down_proj", Rounding { bits: &|id| eight_if(outputs(id)), ..four }),
+        ("4 bits but in attention", Rounding { bits: &|id| eight_if(is_attention(id)), ..four }),
+        ("as `pack --bits 4 --head-bits 8`", Rounding { bits: &|id| bits_of(id, WIDE_HEAD), ..four }),
+        ("as `pack --bits 4`", Rounding { bits: &|id| bits_of(id, Widths::FOUR), ..four }),
     ]);
     all
 }
