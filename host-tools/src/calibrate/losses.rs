@@ -3,7 +3,7 @@
 use super::Documents;
 use crate::eval::divergence;
 use crate::hf::{Projection, WeightId, Weights};
-use crate::pack::{Fit, Format, MatrixSize, Widths, bits_of};
+use crate::pack::{Choice, Fit, Format, MatrixSize, Widths, bits_of};
 use crate::reference::{Reference, Rounding, Walk};
 use anyhow::Result;
 use jamlet::matrix::{Bits, NIBBLE_GROUP};
@@ -67,7 +67,13 @@ pub struct Exact(Vec<Vec<f32>>);
 ///
 /// # Errors
 /// When a weight can't be read.
-pub fn measure(weights: &Weights, documents: &Documents, parts: &mut [Part], mut tick: impl FnMut()) -> Result<Exact> {
+pub fn measure(
+    weights: &Weights,
+    documents: &Documents,
+    fit: Fit,
+    parts: &mut [Part],
+    mut tick: impl FnMut(),
+) -> Result<Exact> {
     let mut model = Reference::from_weights(weights)?;
     let enter = |model: &Reference| documents.inputs().map(|tokens| model.enter(tokens)).collect::<Result<Vec<_>, _>>();
     let mut walks = enter(&model)?;
@@ -80,7 +86,7 @@ pub fn measure(weights: &Weights, documents: &Documents, parts: &mut [Part], mut
                 model.pass(walk);
             }
         }
-        let format = Format { bits: Bits::Four, group: NIBBLE_GROUP, fit: Fit::Search };
+        let format = Format { bits: Bits::Four, group: NIBBLE_GROUP, fit };
         let round = |id: &WeightId| Some((*id, model.round(*id, weights.matrix(*id).cols(), format)?));
         let before: Vec<_> = part.ids.iter().filter_map(round).collect();
         part.loss = match part.ids.contains(&WeightId::Embedding) {
@@ -109,12 +115,13 @@ impl Exact {
         sum / count.max(1) as f64
     }
 
-    /// Mean divergence of the model with these bits, where everything else is rounded as the engine rounds, in nat.
+    /// Mean divergence of the model with this choice of bits and scales, where everything else is rounded as the engine rounds, in nat.
     ///
     /// # Errors
     /// When a weight can't be read.
-    pub fn of_bits(&self, weights: &Weights, documents: &Documents, bits: &dyn Fn(WeightId) -> Bits) -> Result<f64> {
-        let model = Reference::rounded(weights, Rounding { bits, ..Rounding::engine(NIBBLE_GROUP) })?;
+    pub fn of_choice(&self, weights: &Weights, documents: &Documents, choice: &Choice, fit: Fit) -> Result<f64> {
+        let bits = &|id| choice.bits(id);
+        let model = Reference::rounded(weights, Rounding { bits, fit, ..Rounding::engine(NIBBLE_GROUP) })?;
         let walks = documents.inputs().map(|tokens| model.enter(tokens)).collect::<Result<_, _>>()?;
         Ok(self.divergence(&model, walks))
     }
@@ -122,11 +129,26 @@ impl Exact {
 
 /// The layer of a part; the embedding is before the first, the head behind the last.
 fn layer(part: &Part) -> usize {
-    use WeightId::*;
     match part.ids.first() {
-        Some(Head) => usize::MAX,
-        Some(InProj(l) | OutProj(l) | Query(l) | Key(l) | Value(l) | Output(l)) => *l,
-        Some(Mlp(l, _) | Expert(l, ..) | Shared(l, _)) => *l,
-        _ => 0,
+        Some(WeightId::Head) => usize::MAX,
+        Some(id) => layer_of(*id).unwrap_or(0),
+        None => 0,
+    }
+}
+
+/// The layer of a matrix that may have 4 bits; embedding and head are in none.
+pub(super) fn layer_of(id: WeightId) -> Option<usize> {
+    use WeightId::*;
+    match id {
+        InProj(l)
+        | OutProj(l)
+        | Query(l)
+        | Key(l)
+        | Value(l)
+        | Output(l)
+        | Mlp(l, _)
+        | Expert(l, ..)
+        | Shared(l, _) => Some(l),
+        _ => None,
     }
 }

@@ -8,8 +8,10 @@
 
 mod choice;
 mod documents;
+mod gptq;
 mod losses;
 
 pub use choice::{Goal, LOSS, choose};
 pub use documents::{BUILT_IN, Documents};
+pub use gptq::gptq;
 pub use losses::{Exact, Part, candidates, measure};

@@ -2,17 +2,18 @@
 
 use super::size;
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jamlet::Plan;
 use jamlet::matrix::{Bits, NIBBLE_GROUP};
 use jamlet::tokenizer::Tokenizer;
 use jamlet_tools::boards::{self, Board, room};
-use jamlet_tools::calibrate::{BUILT_IN, Documents, Goal, LOSS, candidates, choose, measure};
-use jamlet_tools::hf::Weights;
-use jamlet_tools::pack::{Blobs, Choice, Options, Widths, sizes};
+use jamlet_tools::calibrate::{self, BUILT_IN, Documents, Exact, Goal, LOSS, Part, candidates, choose};
+use jamlet_tools::hf::{WeightId, Weights};
+use jamlet_tools::pack::{Blobs, Choice, Fit, Noise, Options, Widths, sizes};
 use jamlet_tools::text::encode_with;
 use jamlet_tools::{input, numbers, progress};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -33,7 +34,10 @@ pub struct BitsArgs {
     /// Make an image that fits this board beside its firmware and loses least: --bits auto
     #[arg(long, value_name = "BOARD", value_parser = super::board)]
     fit: Option<&'static Board>,
-    /// Text on which --bits auto measures, of which the first 4,096 tokens are read [default: 3 KB of plain English, built in]
+    /// How weights are rounded to fewer bits
+    #[arg(long, value_enum, default_value = "search")]
+    rounding: Rounding,
+    /// Text on which --bits auto and --rounding gptq measure: its first 4,096 tokens [default: 3 KB of plain English, built in]
     #[arg(long, value_name = "FILE")]
     calibrate: Option<PathBuf>,
     /// Token ids in place of that text: one JSON list a line, each a document
@@ -46,6 +50,37 @@ pub struct BitsArgs {
 enum Wanted {
     Same(Bits),
     Auto,
+}
+
+/// How weights are rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Rounding {
+    /// A group's largest weight is the last step.
+    Nearest,
+    /// The scale of each group is the one that loses least.
+    Search,
+    /// As search, and what a column of 4 bits loses is made up for by those after it (GPTQ).
+    Gptq,
+}
+
+/// What came of it.
+pub struct Chosen {
+    /// Bits of every matrix.
+    pub bits: Choice,
+    /// How scales are chosen.
+    pub fit: Fit,
+    /// What matrices lost that were rounded already.
+    pub lost: HashMap<WeightId, Noise>,
+    /// How the bits were chosen, where they were.
+    pub measured: Option<Measured>,
+}
+
+/// A choice, and by what it was made.
+struct Found {
+    bits: Choice,
+    exact: Exact,
+    /// Worst first.
+    matrices: Vec<Loss>,
 }
 
 /// How bits were chosen.
@@ -82,11 +117,61 @@ impl BitsArgs {
         self.calibrate.iter().chain(&self.calibrate_tokens)
     }
 
-    /// The bits of every matrix, and what was measured for it.
+    /// The bits of every matrix, and what was measured for it. With GPTQ, `weights` are those that it rounded from then on.
     ///
     /// # Errors
     /// For options that contradict each other, a text that can't be read, and a size that can't be reached.
-    pub fn choose(&self, weights: &Weights, blobs: &Blobs, group: u32) -> Result<(Choice, Option<Measured>)> {
+    pub fn choose(&self, weights: &mut Weights, blobs: &Blobs, group: u32) -> Result<Chosen> {
+        let (widths, gptq) = (self.widths()?, self.rounding == Rounding::Gptq);
+        let fit = if self.rounding == Rounding::Nearest { Fit::Largest } else { Fit::Search };
+        match widths {
+            Some(Widths::EIGHT) if gptq => {
+                bail!(
+                    "--rounding gptq rounds to 4 bits, and does nothing without --bits 4, --bits auto, --bytes or --fit"
+                )
+            }
+            Some(widths) if !gptq => {
+                ensure!(
+                    self.inputs().next().is_none(),
+                    "--calibrate and --calibrate-tokens do nothing without --bits auto, --bytes, --fit or --rounding gptq"
+                );
+                return Ok(Chosen { bits: widths.into(), fit, lost: HashMap::new(), measured: None });
+            }
+            _ => {}
+        }
+        // Before the work of measuring.
+        ensure!(
+            group as usize == NIBBLE_GROUP,
+            "a group of {group} columns; with 4 bits a weight, {NIBBLE_GROUP} would be right"
+        );
+        let goal = if widths.is_none() { Some(self.goal(weights, blobs)?) } else { None };
+        let (text, documents) = self.documents(weights, blobs)?;
+        let found = goal.map(|goal| measure(weights, blobs, &documents, goal, fit)).transpose()?;
+        let bits = match &found {
+            Some(found) => found.bits.clone(),
+            None => widths.unwrap_or(Widths::EIGHT).into(),
+        };
+        let mut lost = HashMap::new();
+        if gptq {
+            let bar = progress::count("rounding", weights.config().num_hidden_layers as u64);
+            let rounded = calibrate::gptq(weights, &documents, &bits, || bar.inc(1));
+            bar.finish_and_clear();
+            lost = rounded?;
+        }
+        let (predictions, mut measured) = (documents.predictions(), None);
+        if let (Some(Found { exact, matrices, .. }), Some(goal)) = (found, goal) {
+            let kl_divergence = exact.of_choice(weights, &documents, &bits, fit)?;
+            let (most_bytes, most_loss) = match goal {
+                Goal::Bytes(bytes) => (Some(bytes), None),
+                Goal::Loss(loss) => (None, Some(loss)),
+            };
+            measured = Some(Measured { text, predictions, most_bytes, most_loss, kl_divergence, matrices });
+        }
+        Ok(Chosen { bits, fit, lost, measured })
+    }
+
+    /// The widths that were asked for; `None` where they are to be chosen.
+    fn widths(&self) -> Result<Option<Widths>> {
         let sized = self.bytes.is_some() || self.fit.is_some();
         let layers = match self.bits {
             Some(Wanted::Same(_)) if sized => {
@@ -94,85 +179,44 @@ impl BitsArgs {
             }
             Some(Wanted::Same(bits)) => bits,
             None if !sized => Bits::Eight,
-            _ => return self.measure(weights, blobs, group).map(|(choice, measured)| (choice, Some(measured))),
+            _ => {
+                ensure!(
+                    self.head_bits.is_none(),
+                    "--head-bits does nothing with --bits auto, which measures embedding and head, too"
+                );
+                return Ok(None);
+            }
         };
-        ensure!(
-            self.inputs().next().is_none(),
-            "--calibrate and --calibrate-tokens do nothing without --bits auto, --bytes or --fit"
-        );
-        Ok((Widths { layers, head: self.head_bits.unwrap_or(layers) }.into(), None))
+        Ok(Some(Widths { layers, head: self.head_bits.unwrap_or(layers) }))
     }
 
-    fn measure(&self, weights: &Weights, blobs: &Blobs, group: u32) -> Result<(Choice, Measured)> {
-        ensure!(
-            self.head_bits.is_none(),
-            "--head-bits does nothing with --bits auto, which measures embedding and head, too"
-        );
-        ensure!(
-            group as usize == NIBBLE_GROUP,
-            "a group of {group} columns; with 4 bits a weight, {NIBBLE_GROUP} would be right"
-        );
-        let sizes = |bits: &Choice| sizes(weights, blobs, &Options { group, bits: bits.clone() });
-        let length = |bits: &Choice| Ok(sizes(bits)?.length);
-        let largest = sizes(&Widths::EIGHT.into())?;
-        let least = length(&Widths::FOUR.into())?;
-        let goal = self.goal(&largest.head)?;
-        // Before the work of measuring.
-        if let Goal::Bytes(bytes) = goal {
-            self.check(bytes, least)?;
-        }
-        let (text, documents) = self.documents(weights, blobs)?;
-        let mut parts = candidates(weights, &largest.matrices);
-        let bar = progress::count("measuring", parts.len() as u64);
-        let exact = measure(weights, &documents, &mut parts, || bar.inc(1));
-        bar.finish_and_clear();
-        let exact = exact?;
-        let choice = choose(&parts, goal, &length)?;
-        let kl_divergence = exact.of_bits(weights, &documents, &|id| choice.bits(id))?;
-        let chosen = sizes(&choice)?;
-        let mut matrices: Vec<Loss> = parts
-            .into_iter()
-            .map(|part| Loss {
-                bits: part.ids.first().map_or(Bits::Eight, |id| choice.bits(*id)).count(),
-                bytes: chosen.matrices.iter().filter(|m| part.ids.contains(&m.id)).map(|m| m.bytes).sum(),
-                matrix: part.name,
-                loss: part.loss,
-            })
-            .collect();
-        matrices.sort_by(|a, b| b.loss.total_cmp(&a.loss));
-        let (most_bytes, most_loss) = match goal {
-            Goal::Bytes(bytes) => (Some(bytes), None),
-            Goal::Loss(loss) => (None, Some(loss)),
+    /// To which end bits are chosen.
+    ///
+    /// # Errors
+    /// For a size that can't be reached.
+    fn goal(&self, weights: &Weights, blobs: &Blobs) -> Result<Goal> {
+        let sizes = |widths: Widths| sizes(weights, blobs, &Options { bits: widths.into(), ..Options::default() });
+        let (most, asked) = match (self.fit, self.bytes) {
+            (Some(board), _) => {
+                let workspace = Plan::new(&sizes(Widths::EIGHT)?.head, boards::options(board))?.bytes() as u64;
+                let room = room(board, workspace).with_context(|| {
+                    format!(
+                        "{}: the model needs a workspace of {workspace} bytes, for which the board has no room, whatever \
+                         the bits; `jamlet plan` shows which boards have it",
+                        board.name
+                    )
+                })?;
+                (room, format!("{} has room for an image of {room} bytes beside its firmware", board.name))
+            }
+            (None, Some(bytes)) => (bytes, format!("--bytes {bytes}")),
+            (None, None) => return Ok(Goal::Loss(LOSS)),
         };
-        let predictions = documents.predictions();
-        Ok((choice, Measured { text, predictions, most_bytes, most_loss, kl_divergence, matrices }))
-    }
-
-    /// What is asked for. `head` is the head of the image.
-    fn goal(&self, head: &[u8]) -> Result<Goal> {
-        let Some(board) = self.fit else { return Ok(self.bytes.map_or(Goal::Loss(LOSS), Goal::Bytes)) };
-        let workspace = Plan::new(head, boards::options(board))?.bytes() as u64;
-        let room = room(board, workspace).with_context(|| {
-            format!(
-                "{}: the model needs a workspace of {workspace} bytes, for which the board has no room, whatever the bits; \
-                 `jamlet plan` shows which boards have it",
-                board.name
-            )
-        })?;
-        Ok(Goal::Bytes(room))
-    }
-
-    /// Refuses a size that can't be reached.
-    fn check(&self, most: u64, least: u64) -> Result<()> {
-        let asked = match self.fit {
-            Some(board) => format!("{} has room for an image of {most} bytes beside its firmware", board.name),
-            None => format!("--bytes {most}"),
-        };
+        let least = sizes(Widths::FOUR)?.length;
         ensure!(
             least <= most,
             "{asked}; with 4 bits in every matrix that may have them it has {least} bytes, the least"
         );
-        Ok(())
+        Ok(Goal::Bytes(most))
     }
 
     /// What to measure on, and its name.
@@ -197,6 +241,27 @@ impl BitsArgs {
         };
         Ok((name.clone(), Documents::new(texts, bos, vocab).context(name)?))
     }
+}
+
+/// Measures what 4 bits cost, and chooses.
+fn measure(weights: &Weights, blobs: &Blobs, documents: &Documents, goal: Goal, fit: Fit) -> Result<Found> {
+    let sizes = |bits: &Choice| sizes(weights, blobs, &Options { bits: bits.clone(), ..Options::default() });
+    let mut parts = candidates(weights, &sizes(&Widths::EIGHT.into())?.matrices);
+    let bar = progress::count("measuring", parts.len() as u64);
+    let exact = calibrate::measure(weights, documents, fit, &mut parts, || bar.inc(1));
+    bar.finish_and_clear();
+    let exact = exact?;
+    let bits = choose(&parts, goal, &|bits| Ok(sizes(bits)?.length))?;
+    let sizes = sizes(&bits)?.matrices;
+    let loss = |part: Part| Loss {
+        bits: part.ids.first().map_or(Bits::Eight, |id| bits.bits(*id)).count(),
+        bytes: sizes.iter().filter(|matrix| part.ids.contains(&matrix.id)).map(|matrix| matrix.bytes).sum(),
+        matrix: part.name,
+        loss: part.loss,
+    };
+    let mut matrices: Vec<Loss> = parts.into_iter().map(loss).collect();
+    matrices.sort_by(|a, b| b.loss.total_cmp(&a.loss));
+    Ok(Found { bits, exact, matrices })
 }
 
 impl Measured {

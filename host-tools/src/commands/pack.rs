@@ -1,7 +1,7 @@
 //! `jamlet pack`.
 
 use super::bake::bake_into;
-use super::bits::{BitsArgs, Measured};
+use super::bits::{BitsArgs, Chosen, Measured};
 use super::{PlanArgs, size, write_bars, write_json};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -74,7 +74,7 @@ struct Tensor<'a> {
 impl Pack {
     /// Packs, and says what came of it.
     pub fn run(&self) -> Result<()> {
-        let weights = Weights::open(&self.folder)?;
+        let mut weights = Weights::open(&self.folder)?;
         ensure!(
             self.bake.is_some() || self.plan.is_default(),
             "--window, --sinks, --chunk, --state and --eviction do nothing without --bake: they are options of sessions"
@@ -85,14 +85,19 @@ impl Pack {
         let packed_to = draft.as_ref().map_or(output.path(), |draft| draft.path());
         let (blobs, warnings) = self.blobs(&weights)?;
         warnings.iter().for_each(|warning| eprintln!("jamlet: warning: {warning}"));
-        let (bits, measured) = self.bits.choose(&weights, &blobs, self.group)?;
+        let Chosen { bits, fit, lost, measured } = self.bits.choose(&mut weights, &blobs, self.group)?;
         let bar = progress::bytes("packing");
-        let packed = pack::pack(&weights, &blobs, Options { group: self.group, bits }, packed_to, |done, all| {
+        let packed = pack::pack(&weights, &blobs, Options { group: self.group, bits, fit }, packed_to, |done, all| {
             bar.set_length(all);
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        self.report(&output, &packed?, measured, warnings)?;
+        let mut packed = packed?;
+        for section in &mut packed.sections {
+            // What was rounded before loses nothing on its way into the image.
+            section.noise = section.id.and_then(|id| lost.get(&id).copied()).or(section.noise);
+        }
+        self.report(&output, &packed, measured, warnings)?;
         match &self.bake {
             Some(prompt) => bake_into(&ImageFile::open(Some(packed_to))?, Some(prompt), self.plan.options()?, &output),
             None => Ok(()),

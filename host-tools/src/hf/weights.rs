@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::config::{Family, FeedForward, JambaConfig, LayerKind, Mixer};
 use super::{Checkpoint, ImportError, Tensor};
@@ -101,6 +102,8 @@ pub struct Matrix {
     begin: usize,
     rows: usize,
     cols: usize,
+    /// Takes the place of what the file has.
+    held: Option<Arc<Vec<f32>>>,
 }
 
 impl Matrix {
@@ -128,6 +131,11 @@ impl Matrix {
     /// If the matrix has no such rows.
     pub fn read_rows(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<(), ImportError> {
         assert!(rows.start <= rows.end && rows.end <= self.rows, "{}: no rows {rows:?}", self.tensor.name());
+        if let Some(held) = &self.held {
+            out.clear();
+            out.extend_from_slice(&held[rows.start * self.cols..rows.end * self.cols]);
+            return Ok(());
+        }
         self.tensor.read_numbers(self.begin + rows.start * self.cols..self.begin + rows.end * self.cols, out)
     }
 
@@ -190,6 +198,16 @@ impl Weights {
     /// If this model has no such weight; [`Weights::ids`] lists those that it has.
     pub fn matrix(&self, id: WeightId) -> &Matrix {
         self.matrices.get(&id).unwrap_or_else(|| panic!("this model has no {id:?}"))
+    }
+
+    /// Puts numbers in the place of those that the file has, in all that reads this matrix from now on.
+    ///
+    /// # Panics
+    /// If this model has no such weight, or it has another shape.
+    pub fn hold(&mut self, id: WeightId, numbers: Vec<f32>) {
+        let matrix = self.matrices.get_mut(&id).unwrap_or_else(|| panic!("this model has no {id:?}"));
+        assert_eq!(numbers.len(), matrix.rows * matrix.cols, "{id:?} has another shape");
+        matrix.held = Some(Arc::new(numbers));
     }
 
     /// A weight that some configs don't have.
@@ -436,7 +454,7 @@ impl<'a> Finder<'a> {
         tensor.check_dtype()?;
         self.used.insert(tensor.name());
         let cols = *shape.last().unwrap_or(&1);
-        Ok(Matrix { tensor: tensor.clone(), begin: 0, rows: shape.iter().product::<usize>() / cols, cols })
+        Ok(Matrix { tensor: tensor.clone(), begin: 0, rows: shape.iter().product::<usize>() / cols, cols, held: None })
     }
 
     /// Refuses tensors that no weight of the model is made of: a checkpoint with more in it is another model.

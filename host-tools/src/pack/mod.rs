@@ -21,7 +21,8 @@ pub use blocks::Blocks;
 use jamlet::image::{Header, Mixer, Role, features};
 use jamlet::matrix::NIBBLE_GROUP;
 pub(crate) use multipliers::factor;
-pub use quantize::{Fit, Format, round_trip};
+pub use quantize::{Fit, Format, Noise, round_trip};
+pub(crate) use quantize::{nibble, nibble_scale};
 pub use rewrite::rewrite;
 pub use sizes::{MatrixSize, Sizes, sizes};
 use source::Folder;
@@ -39,11 +40,13 @@ pub struct Options {
     pub group: u32,
     /// Bits of a weight.
     pub bits: Choice,
+    /// How scales are chosen.
+    pub fit: Fit,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { group: DEFAULT_GROUP, bits: Widths::EIGHT.into() }
+        Self { group: DEFAULT_GROUP, bits: Widths::EIGHT.into(), fit: Fit::Search }
     }
 }
 
@@ -92,7 +95,7 @@ pub fn pack(
     let destination = Destination::new(out, [])?;
     let mut file = destination.draft()?;
     let mut writer = Blocks::new(file.as_file_mut());
-    let mut source = Folder::new(weights, header.d_inner as usize, &options.bits);
+    let mut source = Folder::new(weights, header.d_inner as usize, &options);
     let sections = write(header, &layers, &mut source, blobs, &mut writer, &mut progress)
         .with_context(|| out.display().to_string())?;
     writer.flush().with_context(|| out.display().to_string())?;

@@ -160,11 +160,14 @@ const CANDIDATES: [f32; 12] = [117.0, 119.0, 121.0, 123.0, 125.0, 126.0, 126.5, 
 /// The scale of a group of 4 bits as f16. Each of some divisors of the largest weight rounds the weights to steps; the scale
 /// that fits these steps best, Σwq / Σq² by least squares, loses Σw² − (Σwq)² / Σq². A negative scale lets a largest weight
 /// above zero be −8 steps, as Q4_0 of llama.cpp has it: weights that lie on that grid come back as they are.
-fn nibble_scale(weights: &[f32]) -> f16 {
+pub(crate) fn nibble_scale(weights: &[f32]) -> f16 {
     let largest = largest(weights);
     let plain = largest / -8.0;
     if f16::from_f32(plain).to_f32() == 0.0 {
         return f16::ZERO;
+    }
+    if let Some(scale) = grid(weights, largest) {
+        return scale;
     }
     let (mut best, mut most) = (plain, 0.0);
     for divisor in NIBBLE_CANDIDATES {
@@ -186,6 +189,16 @@ fn nibble_scale(weights: &[f32]) -> f16 {
     f16::from_f32(best)
 }
 
+/// The scale of weights that are whole steps already, but for what f32 loses, as those of an image or of GPTQ are: −8 steps first
+/// for the largest.
+fn grid(weights: &[f32], largest: f32) -> Option<f16> {
+    let scales = (-8..=7).filter(|steps| *steps != 0).map(|steps| f16::from_f32(largest / steps as f32));
+    scales.into_iter().find(|scale| {
+        let scale = scale.to_f32();
+        scale != 0.0 && weights.iter().all(|w| (nibble(w / scale) * scale - w).abs() <= largest.abs() * 1e-6)
+    })
+}
+
 /// Steps of the largest weight that are tried: −8 first, which the others must beat.
 const NIBBLE_CANDIDATES: [f32; 23] = [
     -8.0, -9.0, -8.75, -8.5, -8.25, -7.75, -7.5, -7.25, -7.0, -6.75, -6.5, -6.25, -6.0, 5.5, 5.75, 6.0, 6.25, 6.5,
@@ -198,7 +211,7 @@ fn step(x: f32) -> f32 {
 }
 
 /// The same, as far as 4 bits go.
-fn nibble(x: f32) -> f32 {
+pub(crate) fn nibble(x: f32) -> f32 {
     round(x.clamp(-8.0, 7.0))
 }
 
@@ -293,9 +306,9 @@ mod tests {
         let format = Format { bits: Bits::Four, group: 32, fit: Fit::Search };
         for scale in [0.017_f32, -0.25, 3e-4, -41.0] {
             let scale = f16::from_f32(scale).to_f32();
-            // −8 among them, as Q4_0 has it in every group; then without.
-            for least in [-8, -7] {
-                let weights: Vec<f32> = (0..64).map(|i| scale * (i * 5 % (8 - least) + least) as f32).collect();
+            // −8 among them, as Q4_0 has it in every group; then fewer and fewer steps, as GPTQ may leave them.
+            for least in -8..=-1 {
+                let weights: Vec<f32> = (0..64).map(|i| scale * (i * 5 % (8 - least) / 2 + least) as f32).collect();
                 assert_eq!(round_trip(&weights, 64, format), weights, "{scale} {least}");
             }
         }

@@ -35,7 +35,7 @@ pub fn sizes(weights: &Weights, blobs: &Blobs, options: &Options) -> Result<Size
     let layers: Vec<_> = weights.config().layers().collect();
     let mut header = header(weights.config(), options.group, blobs);
     header.layers = layers.len() as u32;
-    let folder = Folder::new(weights, header.d_inner as usize, &options.bits);
+    let folder = Folder::new(weights, header.d_inner as usize, options);
     let length_of = |role| blob(blobs, role).len();
     let (entries, length) = table(&mut header, &layers, &length_of, &|section| folder.bits(section))?;
     let mut matrices: Vec<MatrixSize> = Vec::new();

@@ -1,6 +1,7 @@
 //! The sections of an image from the tensors of a checkpoint: which tensor, and in which shape.
 
-use super::bits::Choice;
+use super::Options;
+use super::quantize::Fit;
 use super::writer::Source;
 use super::{mamba2, multipliers};
 use crate::hf::config::Family;
@@ -17,7 +18,7 @@ pub struct Folder<'a> {
     weights: &'a Weights,
     /// Mamba channels of the image.
     d_inner: usize,
-    bits: &'a Choice,
+    options: &'a Options,
     /// Read here before it is rearranged.
     scratch: Vec<f32>,
 }
@@ -40,13 +41,8 @@ enum Shape {
 }
 
 impl<'a> Folder<'a> {
-    pub fn new(weights: &'a Weights, d_inner: usize, bits: &'a Choice) -> Self {
-        Self { weights, d_inner, bits, scratch: Vec::new() }
-    }
-
-    /// The tensor of a section; `None` for one that isn't made of a tensor.
-    pub fn id(&self, section: &SectionSpec) -> Option<WeightId> {
-        self.origin(section).map(|(id, _)| id)
+    pub fn new(weights: &'a Weights, d_inner: usize, options: &'a Options) -> Self {
+        Self { weights, d_inner, options, scratch: Vec::new() }
     }
 
     /// The tensor of a section, and how it is rearranged; `None` for one that isn't made of a tensor.
@@ -205,7 +201,15 @@ impl Source for Folder<'_> {
     }
 
     fn bits(&self, section: &SectionSpec) -> Bits {
-        self.id(section).map_or(Bits::Eight, |id| self.bits.bits(id))
+        self.id(section).map_or(Bits::Eight, |id| self.options.bits.bits(id))
+    }
+
+    fn id(&self, section: &SectionSpec) -> Option<WeightId> {
+        self.origin(section).map(|(id, _)| id)
+    }
+
+    fn fit(&self) -> Fit {
+        self.options.fit
     }
 
     fn name(&self, section: &SectionSpec) -> String {

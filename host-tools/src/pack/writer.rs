@@ -1,6 +1,7 @@
 //! Writes an image front to back: tables first, then every section from a source that gives rows when asked.
 
 use super::quantize::{self, Fit, Format, Noise};
+use crate::hf::WeightId;
 use anyhow::{Context, Result, bail, ensure};
 use jamlet::image::layout::{SectionSpec, layer_sections, model_sections};
 use jamlet::image::{
@@ -19,6 +20,14 @@ pub trait Source {
     /// Bits of a weight of a matrix.
     fn bits(&self, _section: &SectionSpec) -> Bits {
         Bits::Eight
+    }
+    /// How scales of matrices are chosen.
+    fn fit(&self) -> Fit {
+        Fit::Search
+    }
+    /// The weight that a section is made of.
+    fn id(&self, _section: &SectionSpec) -> Option<WeightId> {
+        None
     }
     /// The name of a section's tensor, for the report.
     fn name(&self, section: &SectionSpec) -> String;
@@ -44,6 +53,8 @@ pub struct Blobs {
 pub struct Written {
     /// The tensor's name.
     pub name: String,
+    /// The weight that it is made of.
+    pub id: Option<WeightId>,
     /// Its section.
     pub section: SectionSpec,
     /// Its bytes in the image.
@@ -91,13 +102,13 @@ pub fn write(
             }
             Encoding::Q8 | Encoding::Q4 => {
                 let bits = section.encoding.bits().unwrap_or_default();
-                let format = Format { bits, group: header.group as usize, fit: Fit::Search };
+                let format = Format { bits, group: header.group as usize, fit: source.fit() };
                 Some(write_matrix(&section, format, source, &mut out, tick)?)
             }
         };
         ensure!(out.offset == offset + bytes, "section {:?} has {} bytes", section.role, out.offset - offset);
         tick(out.offset);
-        report.push(Written { name: source.name(&section), section, bytes, noise });
+        report.push(Written { name: source.name(&section), id: source.id(&section), section, bytes, noise });
     }
     out.finish(length)?;
     Ok(report)

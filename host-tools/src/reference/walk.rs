@@ -1,6 +1,7 @@
 //! Texts on their way through the layers: all tokens through one layer, then through the next, so that what a change of one
 //! matrix does needs no layer before it a second time.
 
+use super::linear::Linear;
 use super::loader::as_in_an_image;
 use super::math::rms_norm;
 use super::{FfnWeights, MixerWeights, Reference, UnknownToken};
@@ -68,10 +69,28 @@ impl Reference {
         }
     }
 
+    /// Begins to add up what is known of the inputs of a product.
+    pub fn watch(&mut self, id: WeightId) {
+        if let Some(linear) = self.linear_mut(id) {
+            linear.watch();
+        }
+    }
+
+    /// Ends [`Reference::watch`]: XᵀX (in, in) of all inputs X (T, in) since. `None` for what is no product, or wasn't watched.
+    pub fn seen(&mut self, id: WeightId) -> Option<Vec<f64>> {
+        self.linear_mut(id)?.seen()
+    }
+
     fn weights_mut(&mut self, id: WeightId) -> Option<&mut Vec<f32>> {
+        match id {
+            WeightId::Embedding => Some(&mut self.embedding),
+            _ => self.linear_mut(id).map(Linear::weight_mut),
+        }
+    }
+
+    fn linear_mut(&mut self, id: WeightId) -> Option<&mut Linear> {
         use WeightId as W;
-        let linear = match id {
-            W::Embedding => return Some(&mut self.embedding),
+        match id {
             W::Head => self.head.as_mut(),
             W::InProj(l) | W::XProj(l) | W::DtProj(l) | W::OutProj(l) => match &mut self.layers.get_mut(l)?.mixer {
                 MixerWeights::Mamba(mamba) => mamba.linear_mut(id),
@@ -92,7 +111,6 @@ impl Reference {
                 _ => None,
             },
             _ => None,
-        };
-        linear.map(|linear| linear.weight_mut())
+        }
     }
 }

@@ -78,6 +78,44 @@ fn the_divergence_is_the_one_that_the_engine_shows() {
     }
 }
 
+/// The divergence that `jamlet eval` finds of an image.
+fn divergence(model: &str, image: &Path, texts: &Path) -> f64 {
+    let model = checkpoint(model);
+    let eval = ["eval", text(image), "--reference", text(&model), "--tokens", text(texts), "--json"];
+    json(&ok(&eval))["kl_divergence"].as_f64().expect("a divergence")
+}
+
+#[test]
+fn rounding_with_the_inputs_in_view_loses_less_on_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("image");
+    let texts = tokens(folder.path());
+    for model in ["dense", "granite-dense", "mamba-only"] {
+        let packed = |rounding: &str, calibrate: &[&str]| {
+            let report = pack(model, &image, &[&["--bits", "4", "--rounding", rounding], calibrate].concat());
+            (bytes(&report), report, divergence(model, &image, &texts))
+        };
+        let (nearest, search) = (packed("nearest", &[]), packed("search", &[]));
+        let gptq = packed("gptq", &["--calibrate-tokens", text(&texts)]);
+        assert!(gptq.0 == search.0 && nearest.0 == search.0, "{model}: the format is the same");
+        assert!(gptq.2 < search.2, "{model}: {} {}", gptq.2, search.2);
+        assert!(nearest.2 != search.2, "{model}: another rounding");
+        // What was lost is counted from the checkpoint, not from what was rounded before.
+        let quantized = gptq.1["quantized"].as_array().expect("tensors");
+        let of_four: Vec<f64> = quantized
+            .iter()
+            .filter(|tensor| tensor["bits"] == 4)
+            .filter_map(|tensor| tensor["snr_db"].as_f64())
+            .collect();
+        assert!(of_four.len() > 10 && of_four.iter().all(|snr| (10.0..25.0).contains(snr)), "{model}: {of_four:?}");
+    }
+    let report = pack("dense", &image, &["--bits", "auto", "--rounding", "gptq", "--calibrate-tokens", text(&texts)]);
+    let right = divergence("dense", &image, &texts);
+    assert!((loss(&report) - right).abs() < 0.05 * right, "{} {right}", loss(&report));
+    let says = error(&["pack", text(&checkpoint("dense")), "--no-tokenizer", "--rounding", "gptq", "-o", text(&image)]);
+    assert!(says.contains("does nothing without --bits 4, --bits auto"), "{says}");
+}
+
 #[test]
 fn the_choice_is_the_same_every_time() {
     let folder = tempfile::tempdir().expect("a folder");
