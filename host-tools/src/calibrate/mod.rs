@@ -5,6 +5,8 @@
 //! because that is cheaper than 8 bits: what comes before a matrix' layer is then the same for all, and is computed once. The
 //! loss of 8 bits, some hundred times less, is left out. Losses are taken as if they added up; what the whole choice costs is
 //! measured at the end, with everything rounded that the engine rounds.
+//!
+//! The same text gives GPTQ the inputs of each matrix.
 
 mod choice;
 mod documents;

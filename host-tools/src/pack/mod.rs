@@ -1,6 +1,7 @@
 //! From a Hugging Face folder to an image.
 //!
-//! Tensors stream: at any time only a few MiB of one tensor are in memory, however large the model is.
+//! Tensors stream: at any time only a few MiB of one tensor are in memory, however large the model is. What measures on a text first,
+//! [`crate::calibrate`], holds the whole model.
 
 mod bits;
 mod blocks;
