@@ -8,7 +8,7 @@ use anyhow::Result;
 use jamlet_tools::hf::Weights;
 use jamlet_tools::hf::tokenizer::PromptIds;
 use jamlet_tools::image_file::ImageFile;
-use jamlet_tools::pack::{self, Blobs, Widths};
+use jamlet_tools::pack::{self, Blobs, Choice, Widths};
 use std::fs;
 use std::path::Path;
 
@@ -31,6 +31,12 @@ pub fn pack(folder: &Path, bits: Widths) -> Result<Vec<u8>> {
     let prompt = PromptIds::default().section();
     let blobs = Blobs { prompt, provenance: b"{}".to_vec(), ..Blobs::default() };
     let out = tempfile::NamedTempFile::new()?;
-    pack::pack(&weights, &blobs, pack::Options { bits, ..pack::Options::default() }, out.path(), |_, _| ())?;
+    pack::pack(
+        &weights,
+        &blobs,
+        pack::Options { bits: Choice::Widths(bits), ..pack::Options::default() },
+        out.path(),
+        |_, _| (),
+    )?;
     Ok(fs::read(out.path())?)
 }

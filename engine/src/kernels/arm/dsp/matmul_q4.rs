@@ -130,7 +130,7 @@ unsafe extern "C" fn eight_rows(args: &mut EightRows) {
             "vmov lr, r12, s4, s5",
             "vmov r8, s27",
             "ldmdb lr, {{r0-r3}}",
-            "bx r8",
+            "mov pc, r8", // not BX, which `cargo xtask stack` takes for a call of anything
             "4:", // the lower rows
             "FOUR_ROWS",
             "vmov s8, s9, r0, r1",
