@@ -1,4 +1,4 @@
-"""Makes the texts on which the choice of a summary is fitted, from what split.py and mix.py wrote:
+"""Makes the texts on which the choice of a summary is fitted, from what split.py, mix.py and collect_readmes.py wrote:
 
     quote_pairs.py DATA OUT
 
@@ -156,7 +156,8 @@ def main() -> None:
     texts = everyday("train")
     write(out / "everyday-train.jsonl", texts + [short for text in texts for short in shortened(text, rng)])
     write(out / "everyday-val.jsonl", everyday("val"))
-    gated = sampled(general, GATED) + packages[:GATED_PACKAGES] + papers[:GATED_PAPERS] + rest[:GATED_REST]
+    readmes = load(data / "readmes.jsonl")
+    gated = sampled(general, GATED) + packages[:GATED_PACKAGES] + papers[:GATED_PAPERS] + rest[:GATED_REST] + readmes
     write(out / "gate-train.jsonl", gated + everyday("train")[:GATED_EVERYDAY])
     validated = sampled(sentences, {"sentence": VALIDATED})
     write(out / "gate-val.jsonl", validated + debian[:VALIDATED_PACKAGES] + science[:VALIDATED_PAPERS] + everyday("val"))

@@ -24,6 +24,7 @@ if ! [ -e "$work/data/general-train.jsonl" ]; then
     "$python" "$here/collect_clones.py" "$work/clones" "$work/general" --against "$work/data/debian-newer.jsonl"
     "$python" "$here/mix.py" "$work/general" "$work/data"
 fi
+[ -e "$work/data/readmes.jsonl" ] || "$python" "$here/collect_readmes.py" "$work/data/readmes.jsonl"
 "$python" "$here/check_ops.py"
 
 # Batches differ in size, and glibc's malloc keeps ever more pieces of them.

@@ -82,10 +82,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         };
         let rewrite = match self.options.style {
             Style::Rewrite => true,
-            // What the model rewrites well is short: a line of a long text is a quote.
-            Style::Auto | Style::Title => {
-                self.options.examine || self.passages == 0 && self.kind() == TextKind::Prose && !self.gate_is_shut()
-            }
+            Style::Auto | Style::Title => self.options.examine || self.may_be_rewritten() && !self.gate_is_shut(),
             Style::Quote | Style::Compress => self.options.examine,
         };
         if !rewrite {
@@ -99,9 +96,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         let margin = self.margin(&quote, probe, listener);
         let better = match self.options.style {
             Style::Rewrite => true,
-            Style::Auto | Style::Title => {
-                self.passages == 0 && self.kind() == TextKind::Prose && margin > 0.0 && self.is_sound()
-            }
+            Style::Auto | Style::Title => self.may_be_rewritten() && margin > 0.0 && self.is_sound(),
             Style::Quote | Style::Compress => false,
         };
         Ok(Some(match better {
@@ -145,6 +140,12 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             }
         }
         best
+    }
+
+    /// Whether the text is of the kind that models rewrite well. A line of a long text is a quote, and so is that of a text with a
+    /// title: a document tells more than one thing.
+    fn may_be_rewritten(&self) -> bool {
+        self.passages == 0 && self.kind() == TextKind::Prose && !self.reader.quotes.has_title
     }
 
     /// Whether no rewrite can pass the gate, so that none has to be searched for.

@@ -129,6 +129,8 @@ pub(super) struct Quotes {
     /// The text's own heading, where it has one.
     heading: Vec<u8, HEADING>,
     has_lead: bool,
+    /// There is such a line.
+    pub has_title: bool,
     /// What waits is no candidate: it is there for want of better.
     makeshift: bool,
     pub sentences: u16,
@@ -149,6 +151,7 @@ impl Quotes {
         title: Keys::NONE,
         heading: Vec::new(),
         has_lead: false,
+        has_title: false,
         makeshift: false,
         sentences: 0,
         prose: 0,
@@ -162,7 +165,7 @@ impl Quotes {
         self.counts.fill(0);
         (self.lead, self.title) = (Keys::NONE, Keys::NONE);
         self.heading.clear();
-        (self.len, self.has_lead, self.makeshift) = (0, false, false);
+        (self.len, self.has_lead, self.has_title, self.makeshift) = (0, false, false, false);
         (self.sentences, self.prose, self.paragraphs, self.words, self.common) = (0, 0, 0, 0, 0);
     }
 
@@ -184,6 +187,7 @@ impl Quotes {
         let prose = candidate && sentence.stopped && !sentence.heading;
         if self.sentences == 0 && !prose && !formal {
             self.title.set(sentence.text());
+            self.has_title = true;
         }
         if self.prose == 0 && !prose && self.heading.is_empty() {
             self.take_heading(sentence);

@@ -280,7 +280,8 @@ impl Splitter {
         let (text, stop) = text.split_at_checked(end).unwrap_or((text, &[]));
         let word = text.rsplit(|byte| matches!(byte, b' ' | b'(' | b'"' | b'[')).next().unwrap_or(&[]);
         if next.is_ascii_lowercase() {
-            let plain = word.len() >= 3 && word.iter().all(u8::is_ascii_lowercase);
+            // `println! needs` is one sentence.
+            let plain = stop.first() != Some(&b'!') && word.len() >= 3 && word.iter().all(u8::is_ascii_lowercase);
             return !self.closed && plain && !among(word, TITLES) && !among(word, SHORT);
         }
         if stop.first() != Some(&b'.') {

@@ -432,10 +432,22 @@ pub(super) fn label(text: &[u8]) -> Option<&[u8]> {
     words(head).next()
 }
 
-/// Whether a line greets, or says who wrote and who was there.
+/// Beginnings of what documents say of their own licence.
+const TERMS: &[&[u8]] = &[
+    b"copyright ",
+    b"licensed under ",
+    b"this project is licensed under ",
+    b"this crate is licensed under ",
+    b"unless you explicitly state otherwise, any contribution ",
+];
+
+/// Whether a line greets, says who wrote and who was there, or under which licence this is.
 pub(super) fn is_formal(text: &[u8]) -> bool {
     let first = words(text).next().unwrap_or(&[]);
-    (among(first, GREETINGS) && words(text).nth(7).is_none()) || (label(text).is_some() && among(first, META))
+    let begins = |terms: &&[u8]| text.get(..terms.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(terms));
+    TERMS.iter().any(begins)
+        || (among(first, GREETINGS) && words(text).nth(7).is_none())
+        || (label(text).is_some() && among(first, META))
 }
 
 #[cfg(test)]
