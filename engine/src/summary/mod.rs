@@ -24,7 +24,8 @@
 //!
 //! While a text is read it is cut into sentences, of which those that say most by their signals wait in a buffer. When it is
 //! over, these are ranked by [what the image has learnt](crate::model::parameters). The best one is the *quote*. A
-//! *rewrite* by the model takes its place where the [gate](crate::model::parameters::Gate) is sure that it is better.
+//! *rewrite* by the model takes its place where the [gate](crate::model::parameters::Gate) is sure that it is better, but never of a
+//! text with a title.
 //!
 //! A long text is read passage by passage, each as if it were a text, and only quoted: a passage ends with a paragraph of at least
 //! [`PASSAGE`] bytes, or with a sentence somewhat later. Of the passages' lines the best are kept. With one line
