@@ -11,6 +11,8 @@ pub(super) struct Prose {
     owed: usize,
     /// A space comes before the next word.
     space: bool,
+    /// What comes before the next word at the beginning of a line: the mark of an item or a heading.
+    mark: &'static str,
 }
 
 impl Prose {
@@ -28,11 +30,29 @@ impl Prose {
                 } else if self.space && !self.text.is_empty() {
                     self.text.push(' ');
                 }
+                self.text.push_str(std::mem::take(&mut self.mark));
                 (self.owed, self.space) = (0, false);
                 self.text.push_str(&word);
             }
             self.space |= part.len() > part.trim_end().len();
         }
+    }
+
+    /// What follows is a list item, which has a line.
+    pub fn item(&mut self) {
+        self.line();
+        self.mark = "- ";
+    }
+
+    /// What follows is a heading, which has a paragraph.
+    pub fn heading(&mut self) {
+        self.paragraph();
+        self.mark = "# ";
+    }
+
+    /// What follows is no item and no heading, even if one was empty.
+    pub fn end_mark(&mut self) {
+        self.mark = "";
     }
 
     /// What follows has another line.

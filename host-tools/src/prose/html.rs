@@ -151,6 +151,8 @@ impl Reader {
                 }
             }
             b"pre" => self.preformatted = true,
+            b"li" => return self.prose.item(),
+            b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" => return self.prose.heading(),
             _ => {}
         }
         self.part(&text);
@@ -171,6 +173,7 @@ impl Reader {
                 }
             }
             b"pre" => self.preformatted = false,
+            b"li" | b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" => self.prose.end_mark(),
             _ => {}
         }
         self.part(&String::from_utf8_lossy(name));
@@ -220,8 +223,8 @@ mod tests {
     fn a_page_becomes_its_paragraphs() {
         assert_eq!(
             read("page", PAGE.as_bytes()).unwrap(),
-            "Ferry stops on Sundays\n\nFrom May on, the ferry to Mill Island no longer runs on Sundays — the operator lacks \
-             crew.\nSeason tickets stay valid.\n\nTwo ways remain:\n\nthe bridge at Alder Lock, open all day\nthe water taxi"
+            "# Ferry stops on Sundays\n\nFrom May on, the ferry to Mill Island no longer runs on Sundays — the operator lacks \
+             crew.\nSeason tickets stay valid.\n\nTwo ways remain:\n\n- the bridge at Alder Lock, open all day\n- the water taxi"
         );
     }
 

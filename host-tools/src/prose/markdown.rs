@@ -64,10 +64,10 @@ impl Reader {
             Tag::Heading { .. } => {
                 // An element that was left open doesn't take all that follows along.
                 self.html.forget();
-                self.prose.paragraph();
+                self.prose.heading();
             }
             Tag::HtmlBlock | Tag::List(None | Some(_)) | Tag::BlockQuote(_) => self.prose.line(),
-            Tag::Item => self.prose.line(),
+            Tag::Item => self.prose.item(),
             _ => {}
         }
     }
@@ -86,8 +86,15 @@ impl Reader {
                     self.lines(&text);
                 }
             }
-            TagEnd::Item => self.prose.line(),
-            TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::List(_) | TagEnd::BlockQuote(_) => self.prose.paragraph(),
+            TagEnd::Item => {
+                self.prose.end_mark();
+                self.prose.line();
+            }
+            TagEnd::Heading(_) => {
+                self.prose.end_mark();
+                self.prose.paragraph();
+            }
+            TagEnd::Paragraph | TagEnd::List(_) | TagEnd::BlockQuote(_) => self.prose.paragraph(),
             _ => {}
         }
     }
@@ -173,8 +180,8 @@ second line<br>third &amp; last <kbd>Ctrl</kbd>.
     fn a_readme_becomes_its_prose() {
         assert_eq!(
             read("README.md", README.replace('\n', "\r\n").as_bytes()).unwrap(),
-            "tidewatch\n\ntidewatch shows tide levels of NOAA stations in a terminal, with no browser.\n\nInstall\n\nFeatures\n\n\
-             Reads any station by its number\nWorks offline\nfrom a file\nfrom memory\n\nLoose item one.\n\nLoose item two.\n\n\
+            "# tidewatch\n\ntidewatch shows tide levels of NOAA stations in a terminal, with no browser.\n\n# Install\n\n# Features\n\n\
+             - Reads any station by its number\n- Works offline\n- from a file\n- from memory\n\n- Loose item one.\n\n- Loose item two.\n\n\
              More\n\nCaches the last month.\n\nNote It is beta.\n\nFirst line\nsecond line\nthird & last Ctrl.\n"
         );
         // Without a name it is the same.
@@ -183,7 +190,7 @@ second line<br>third &amp; last <kbd>Ctrl</kbd>.
 
     #[test]
     fn html_that_is_left_open_ends_at_the_next_heading() {
-        assert_eq!(prose("# One\n<nav>\n\n* menu\n\n# Two\n\nText."), "One\n\nTwo\n\nText.");
+        assert_eq!(prose("# One\n<nav>\n\n* menu\n\n# Two\n\nText."), "# One\n\n# Two\n\nText.");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The prose of what people bring: a file's Markdown, HTML, mail headers, quoted replies, time stamps and line breaks are taken away
 //! before it is summarized. Paragraphs are parted by a blank line; headings, list items and lines of a log have a line of their own,
-//! because no sentence goes over the end of a line.
+//! because no sentence goes over the end of a line. Headings begin with `# ` and items with `- `, as the engine knows them.
 
 mod blocks;
 mod builder;

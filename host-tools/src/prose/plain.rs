@@ -106,6 +106,9 @@ fn write(prose: &mut Prose, paragraph: &mut Vec<Line<'_>>) {
                 prose.words(" ");
             }
         }
+        if line.item {
+            prose.item();
+        }
         prose.words(&line.text);
     }
     paragraph.clear();
@@ -159,8 +162,8 @@ mod tests {
             for a projector\n - send the agenda\n 3. print it";
         assert_eq!(
             prose(list),
-            "To do before the meeting on Thursday:\nbook the large room, for at least twelve people, and ask for a \
-             projector\nsend the agenda\nprint it"
+            "To do before the meeting on Thursday:\n- book the large room, for at least twelve people, and ask for a \
+             projector\n- send the agenda\n- print it"
         );
         let poem = "The fog comes in\nOn little feet\nIt sits looking\nOver harbor";
         assert_eq!(prose(poem), poem);
