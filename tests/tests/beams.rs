@@ -311,6 +311,8 @@ fn a_rewrite_knows_its_probability_and_its_end() {
                 It is a small library for matrix arithmetic.";
     let (found, way) = rewrite(&model, all, text);
     assert_eq!(way, Some(Way::Rewrite));
+    let titled = format!("# Matrix tools\n\n{text}");
+    assert_eq!(rewrite(&model, all, &titled).1, Some(Way::Quote), "a text with a title is quoted");
     for most in 6..found.tokens.len() {
         assert_eq!(rewrite(&model, all.limit(most), text).1, Some(Way::Quote), "cut off after {most} tokens");
     }

@@ -198,6 +198,18 @@ fn where_lines_are_broken_changes_no_sentence() {
 }
 
 #[test]
+fn macros_end_no_sentence_and_notices_of_licences_are_not_quoted() {
+    let text = "Rust infers how to capture the value, and because println! needs only a reference, the closure borrows it. \
+        It works!\n\nLicensed under either of Apache License, Version 2.0 or MIT license at your option.\n\nUnless you \
+        explicitly state otherwise, any contribution shall be dual licensed as above.";
+    let mut found = Vec::new();
+    jamlet::summary::examine(text.as_bytes(), |sentence, _| {
+        found.push(String::from_utf8(sentence.to_vec()).expect("UTF-8"));
+    });
+    assert_eq!(found, [text.split(" It works").next().expect("a sentence")]);
+}
+
+#[test]
 fn a_text_without_words_has_no_summary_and_a_short_one_is_its_own() {
     let file = nano();
     let model = file.model().expect("a model");
