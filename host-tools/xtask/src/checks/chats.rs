@@ -33,7 +33,7 @@ pub fn check(program: &Path) -> Result<()> {
     for machine in MACHINES {
         let file = folder.path().join(machine);
         let save = format!("{FIRST}\n/save {}\n{SECOND}\n", file.display());
-        let lines = talk(&mut command(machine, program), &image, &save, &[])?;
+        let lines = talk(&mut command(machine, program)?, &image, &save, &[])?;
         ensure!(lines.len() == 2, "{machine}: {} answers instead of 2", lines.len());
         files.push((machine, fs::read(&file).with_context(|| format!("{machine}: /save wrote nothing"))?));
         answers.extend(lines.into_iter().skip(1).map(|line| (machine, machine, line)));
@@ -41,7 +41,7 @@ pub fn check(program: &Path) -> Result<()> {
     ensure!(files[0].1 == files[1].1, "{} and {} save different files", files[0].0, files[1].0);
     for (from, to) in [(MACHINES[0], MACHINES[1]), (MACHINES[1], MACHINES[0])] {
         let load = [Path::new("--load"), &folder.path().join(from)];
-        let lines = talk(&mut command(to, program), &image, &format!("{SECOND}\n"), &load)?;
+        let lines = talk(&mut command(to, program)?, &image, &format!("{SECOND}\n"), &load)?;
         answers.extend(lines.into_iter().map(|line| (from, to, line)));
     }
     let right = &answers[0].2;
@@ -57,17 +57,16 @@ pub fn check(program: &Path) -> Result<()> {
 
 const MACHINES: [&str; 2] = ["this machine", "aarch64"];
 
-/// `jamlet` on a machine.
-fn command(machine: &str, program: &Path) -> Command {
+/// `jamlet` on a machine. On this one it is the one that the host's tests ran, beside this program.
+fn command(machine: &str, program: &Path) -> Result<Command> {
     if machine == MACHINES[1] {
         let mut emulator = Command::new(setup::qemu("qemu-aarch64"));
         emulator.args(["-cpu", "cortex-a72"]).arg(program);
-        return emulator;
+        return Ok(emulator);
     }
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    cargo.args(["run", "--quiet", "--package", "jamlet-tools", "--"]);
-    cargo
+    let jamlet = std::env::current_exe()?.with_file_name("jamlet");
+    ensure!(jamlet.exists(), "{}: not there; cargo test --workspace builds it", jamlet.display());
+    Ok(Command::new(jamlet))
 }
 
 /// What a conversation prints: a line of JSON each turn.
