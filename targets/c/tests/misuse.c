@@ -103,7 +103,7 @@ static void summarizers(const unsigned char *image, size_t length, void *workspa
     EXPECT(jamlet_summarizer_feed(summarizer, NULL, 0, NULL), JAMLET_ERROR_OK);
     EXPECT(jamlet_summarizer_feed(summarizer, NULL, 1, NULL), JAMLET_ERROR_NULL);
     EXPECT(jamlet_summarizer_feed(summarizer, text, (size_t)-1, NULL), JAMLET_ERROR_NULL);
-    const jamlet_summary_options style = {.style = 4};
+    const jamlet_summary_options style = {.style = 99};
     EXPECT(jamlet_summarizer_set_options(summarizer, &style), JAMLET_ERROR_STYLE);
     EXPECT(jamlet_summarizer_set_options(summarizer, NULL), JAMLET_ERROR_OK);
     // Callbacks that call again, and that end it.
