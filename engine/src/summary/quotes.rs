@@ -129,7 +129,7 @@ pub(super) struct Quotes {
     /// The text's own heading, where it has one.
     heading: Vec<u8, HEADING>,
     has_lead: bool,
-    /// There is such a line.
+    /// A line that is no prose comes before the first sentence.
     pub has_title: bool,
     /// What waits is no candidate: it is there for want of better.
     makeshift: bool,

@@ -99,15 +99,11 @@ fn write(prose: &mut Prose, paragraph: &mut Vec<Line<'_>>) {
     let all_full = paragraph.len() > 2 && paragraph.windows(2).all(|pair| !pair[1].item && full(&pair[0], &pair[1]));
     let wrapped = FULL.contains(&widest) || all_full && (ALL_FULL..=*FULL.end()).contains(&widest);
     for (at, line) in paragraph.iter().enumerate() {
-        if let Some(last) = at.checked_sub(1).and_then(|before| paragraph.get(before)) {
-            if line.item || !(goes_on(last, line) || wrapped && full(last, line)) {
-                prose.line();
-            } else if !ends_in_hyphen(&last.text) {
-                prose.words(" ");
-            }
-        }
-        if line.item {
-            prose.item();
+        match at.checked_sub(1).and_then(|before| paragraph.get(before)) {
+            _ if line.item => prose.item(),
+            Some(last) if !(goes_on(last, line) || wrapped && full(last, line)) => prose.line(),
+            Some(last) if !ends_in_hyphen(&last.text) => prose.words(" "),
+            _ => {}
         }
         prose.words(&line.text);
     }

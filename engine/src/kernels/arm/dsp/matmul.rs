@@ -47,11 +47,16 @@ const fn pass_words(count: usize, width: usize) -> usize {
 /// The loops for weights of so many bits.
 pub(super) trait Loops {
     const BITS: Bits;
-    /// `y += W·x` for one token: tile after tile, group after group. The pointers must be right, and the activations be what
-    /// [`fill`] makes.
+    /// `y += W·x` for one token: tile after tile, group after group.
+    ///
+    /// # Safety
+    /// The pointers must be right, and the activations be what [`fill`] makes.
     const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows);
     /// `y += W·x` for four tokens: tile after tile, the fours of tokens one after another, two rows after two rows, group after
-    /// group. It asks for the same.
+    /// group.
+    ///
+    /// # Safety
+    /// As for [`Loops::EIGHT_ROWS`].
     const TWO_ROWS: unsafe extern "C" fn(&mut TwoRows);
 
     /// Expands one token's group to the words that multiply its weights, two for four activations, `STEP` bytes from one to the
@@ -454,6 +459,7 @@ struct Q8;
 
 impl Loops for Q8 {
     const BITS: Bits = Bits::Eight;
+    // SAFETY: the trait says what callers promise, here and below.
     const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows) = eight_rows;
     const TWO_ROWS: unsafe extern "C" fn(&mut TwoRows) = two_rows;
 

@@ -33,6 +33,7 @@ struct Q4;
 
 impl Loops for Q4 {
     const BITS: Bits = Bits::Four;
+    // SAFETY: the trait says what callers promise, here and below.
     const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows) = eight_rows;
     const TWO_ROWS: unsafe extern "C" fn(&mut TwoRows) = two_rows;
 
