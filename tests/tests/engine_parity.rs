@@ -157,13 +157,13 @@ fn with_four_bits_every_fixture_computes_what_a_reference_does_that_rounds_so() 
         let other = Model::parse(eight.get()).expect(&fixture.name);
         let unlike = distance(&logits(&other, whole(&fixture), first), &right);
         println!("{}: {apart:.6}, with 8 bits {unlike:.4}", fixture.name);
-        let most = match &*fixture.name {
+        let (most, share) = match &*fixture.name {
             // See `MEASURED`: what shares a scale begins elsewhere.
-            "granite-odd-groups" => 0.013,
-            "mamba2-odd" => 0.041,
-            _ => 1e-5,
+            "granite-odd-groups" => (0.013, 3.0),
+            "mamba2-odd" => (0.041, 3.0),
+            _ => (1e-5, 4.0),
         };
-        assert!(apart < most && apart < unlike / 3.0, "{}: {apart}, with 8 bits {unlike}", fixture.name);
+        assert!(apart < most && apart < unlike / share, "{}: {apart}, with 8 bits {unlike}", fixture.name);
     }
 }
 

@@ -307,9 +307,9 @@ mod tests {
         for scale in [0.017_f32, -0.25, 3e-4, -41.0] {
             let scale = f16::from_f32(scale).to_f32();
             // −8 among them, as Q4_0 has it in every group; then fewer and fewer steps, as GPTQ may leave them.
-            for least in -8..=-1 {
-                let weights: Vec<f32> = (0..64).map(|i| scale * (i * 5 % (8 - least) / 2 + least) as f32).collect();
-                assert_eq!(round_trip(&weights, 64, format), weights, "{scale} {least}");
+            for (least, part) in (-8..=-1).flat_map(|least| [(least, 1), (least, 2)]) {
+                let weights: Vec<f32> = (0..64).map(|i| scale * (i * 5 % (8 - least) / part + least) as f32).collect();
+                assert_eq!(round_trip(&weights, 64, format), weights, "{scale} {least} {part}");
             }
         }
         assert_eq!(nibble_scale(&[1e-9, -1e-10]), f16::ZERO);
