@@ -245,6 +245,32 @@ fn a_digest_has_a_line_a_passage_in_the_order_of_the_text() {
 }
 
 #[test]
+fn lines_of_a_digest_are_statements_by_themselves() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    let passage = |subject: &str, number: usize| {
+        let clauses = format!(
+            "{number}.1 The {subject} of the district and what its board decided to close\n\n\
+             The board of the {subject} decided that the {subject} is to be closed this year if:\n\n\
+             (a) the {subject} of the district and its board have decided to close it by the end of the year.\n\n\
+             where the board of the {subject} is the one that decided to close the {subject} of the district.\n\n"
+        );
+        let about =
+            format!("Visitors of the {subject} came in {number} hundreds last year. Some left early in the day. ");
+        clauses + &about.repeat(9) + "\n\n"
+    };
+    let subjects = ["library", "harbour", "railway", "orchard", "museum"];
+    let text: String = subjects.iter().zip(1..).map(|(subject, number)| passage(subject, number)).collect();
+    for (lines, text) in [(0, text.as_str()), (2, &text[..1000])] {
+        let (found, answer) = of(&model, SummaryOptions::new().lines(lines), text);
+        assert!(answer.lines >= 2, "{answer:?}");
+        for line in found.text.lines() {
+            assert!(line.starts_with("Visitors") || line.starts_with("Some"), "{line:?} of {}", found.text);
+        }
+    }
+}
+
+#[test]
 fn as_many_lines_of_a_short_text_as_one_asks_for() {
     let file = nano();
     let model = file.model().expect("a model");

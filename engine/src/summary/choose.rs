@@ -20,6 +20,9 @@ const IMPROBABLE: [f32; 2] = [-16.0; 2];
 /// Sentences that are weighed where everything is examined.
 const EXAMINED: usize = 8;
 
+/// How much less a line of a digest says that is no statement by itself, more than signals ever tell two sentences apart.
+const FRAGMENT: f32 = 10.0;
+
 /// What a passage's line is to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
@@ -219,7 +222,22 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
                 }
             }
         }
+        if self.options.has_passages() && (self.passages > 0 || self.options.lines > 1) {
+            self.put_back_fragments();
+        }
         Ok(())
+    }
+
+    /// A summary of several lines has whole sentences for them; where all that a passage has is fragments, nothing changes among these.
+    #[inline(never)]
+    fn put_back_fragments(&mut self) {
+        for at in 0..self.reader.quotes.len() {
+            if let Some(kept) = self.reader.quotes.get_mut(at)
+                && !kept.stands_alone()
+            {
+                kept.score -= FRAGMENT;
+            }
+        }
     }
 
     // Not inlined: signals are many.

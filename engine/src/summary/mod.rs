@@ -28,8 +28,9 @@
 //! text with a title.
 //!
 //! A long text is read passage by passage, each as if it were a text, and only quoted: a passage ends with a paragraph of at least
-//! [`PASSAGE`] bytes, or with a sentence somewhat later. Of the passages' lines the best are kept. With one line
-//! ([`SummaryOptions::lines`]), and where everything is rewritten, a text is one passage, however long.
+//! [`PASSAGE`] bytes, or with a sentence somewhat later. Of the passages' lines the best are kept. In a summary of several lines each
+//! is a statement by itself where the passage has one: headings, lettered clauses and what announces a list come last. With one
+//! line ([`SummaryOptions::lines`]), and where everything is rewritten, a text is one passage, however long.
 
 mod answer;
 mod choose;

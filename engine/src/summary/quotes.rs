@@ -113,6 +113,19 @@ impl Kept {
     pub fn is_prose(&self) -> bool {
         self.sentence.stopped && !self.sentence.heading
     }
+
+    /// Whether it is a statement without the lines around it: no heading or row of a table, no lettered clause, nothing that only
+    /// announces what follows or goes on from what came before.
+    pub fn stands_alone(&self) -> bool {
+        let text = self.sentence.text();
+        let goes_on = text.first().is_some_and(u8::is_ascii_lowercase)
+            && words(text).next().is_some_and(|word| !is_content(word));
+        let clause = matches!(text.first(), Some(b'(' | b'['));
+        (self.sentence.item || self.is_prose())
+            && !matches!(text.last(), Some(b':' | b';' | b','))
+            && !clause
+            && !goes_on
+    }
 }
 
 /// A text's sentences, its words, and how often it has them.
