@@ -22,6 +22,8 @@ const EXAMINED: usize = 8;
 
 /// How much less a line of a digest says that is no statement by itself, more than signals ever tell two sentences apart.
 const FRAGMENT: f32 = 10.0;
+/// And one that goes on from a sentence before it: as much as two sentences of a text often differ.
+const REFERS_BACK: f32 = 2.0;
 
 /// What a passage's line is to be.
 #[derive(Clone, Copy, Debug)]
@@ -228,14 +230,17 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         Ok(())
     }
 
-    /// A summary of several lines has whole sentences for them; where all that a passage has is fragments, nothing changes among these.
+    /// A summary of several lines has whole sentences for them, that can be understood without others; where all that a passage has is
+    /// fragments, nothing changes among these.
     #[inline(never)]
     fn put_back_fragments(&mut self) {
         for at in 0..self.reader.quotes.len() {
-            if let Some(kept) = self.reader.quotes.get_mut(at)
-                && !kept.stands_alone()
-            {
-                kept.score -= FRAGMENT;
+            if let Some(kept) = self.reader.quotes.get_mut(at) {
+                kept.score -= match (kept.stands_alone(), kept.refers_back()) {
+                    (false, _) => FRAGMENT,
+                    (true, true) => REFERS_BACK,
+                    (true, false) => 0.0,
+                };
             }
         }
     }

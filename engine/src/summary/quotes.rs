@@ -4,7 +4,7 @@ use super::compress::{Compressed, compress, headline};
 use super::sentences::{Sentence, Splitter};
 use super::signals::{Context, signals};
 use super::sink::Sink;
-use super::words::{Keys, among, is_content, is_formal, key, label, words};
+use super::words::{Keys, among, is_content, is_formal, key, label, refers_back, words};
 use crate::model::parameters::{Parameters, Ranking};
 use heapless::Vec;
 
@@ -120,11 +120,16 @@ impl Kept {
         let text = self.sentence.text();
         let goes_on = text.first().is_some_and(u8::is_ascii_lowercase)
             && words(text).next().is_some_and(|word| !is_content(word));
-        let clause = matches!(text.first(), Some(b'(' | b'['));
+        let clause = matches!(text.first(), Some(b'(' | b'[' | b'.'));
         (self.sentence.item || self.is_prose())
             && !matches!(text.last(), Some(b':' | b';' | b','))
             && !clause
             && !goes_on
+    }
+
+    /// Whether it begins with a word that means something of the sentence before it.
+    pub fn refers_back(&self) -> bool {
+        refers_back(self.sentence.text())
     }
 }
 

@@ -441,6 +441,74 @@ const TERMS: &[&[u8]] = &[
     b"unless you explicitly state otherwise, any contribution ",
 ];
 
+/// Words at the beginning of a sentence that mean something of the one before it,
+const REFERRING: &[&[u8]] = &[
+    b"this",
+    b"these",
+    b"those",
+    b"that",
+    b"it",
+    b"its",
+    b"they",
+    b"their",
+    b"he",
+    b"his",
+    b"she",
+    b"her",
+    b"such",
+    b"both",
+    b"however",
+    b"but",
+    b"so",
+    b"thus",
+    b"therefore",
+    b"hence",
+    b"otherwise",
+    b"also",
+    b"then",
+    b"instead",
+    b"moreover",
+];
+/// and those that do as its second word, behind one of these.
+const ABOVE: &[&[u8]] = &[b"above", b"mentioned", b"latter", b"former"];
+const BEFORE_ABOVE: &[&[u8]] = &[b"the", b"from", b"as"];
+/// "This" is the text itself before one of these.
+const ITSELF: &[&[u8]] = &[
+    b"crate",
+    b"library",
+    b"package",
+    b"program",
+    b"project",
+    b"repository",
+    b"tool",
+    b"module",
+    b"extension",
+    b"software",
+    b"document",
+    b"file",
+    b"page",
+    b"article",
+    b"paper",
+    b"book",
+    b"chapter",
+    b"guide",
+    b"manual",
+    b"report",
+    b"policy",
+    b"release",
+    b"distribution",
+    b"specification",
+    b"standard",
+];
+
+/// Whether a sentence begins with what can't be understood without the one before it.
+pub(super) fn refers_back(text: &[u8]) -> bool {
+    let mut found = words(text);
+    let (first, second) = (found.next().unwrap_or(&[]), found.next().unwrap_or(&[]));
+    let of_itself = first.eq_ignore_ascii_case(b"this") && among(second, ITSELF);
+    among(first, REFERRING) && !of_itself || among(first, BEFORE_ABOVE) && among(second, ABOVE)
+}
+
 /// Whether a line greets, says who wrote and who was there, or under which licence this is.
 pub(super) fn is_formal(text: &[u8]) -> bool {
     let first = words(text).next().unwrap_or(&[]);
@@ -452,7 +520,29 @@ pub(super) fn is_formal(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::key;
+    use super::{key, refers_back};
+
+    #[test]
+    fn what_goes_on_from_a_sentence_is_told_by_its_first_words() {
+        for text in [
+            "This was decided.",
+            "It prints a line.",
+            "However, others do.",
+            "The above limits hold.",
+            "As mentioned, it works.",
+        ] {
+            assert!(refers_back(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "This crate prints lines.",
+            "The same-origin policy holds.",
+            "Items are listed.",
+            "Above all, be kind.",
+            "",
+        ] {
+            assert!(!refers_back(text.as_bytes()), "{text}");
+        }
+    }
 
     /// Weights of words are fitted by `host-tools/train/dumps.py`, whose `bucket` has the lower bits of these.
     #[test]
