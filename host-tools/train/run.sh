@@ -6,8 +6,8 @@
 # WORK holds everything that is made: a virtual environment, apt's lists, the pairs, the models. MINUTES is the training
 # time of the models, at the same time (default 120); then each is refined for half as long with two seeds, at the same
 # time; pico learns advisories and proposals for half as long again, and to do these and all else for as long once more; then
-# both learn general English and to mark sentences for three quarters of it. At last it fits what their summaries are chosen by, and
-# packs WORK/models/pico.jamlet and nano.jamlet. What is there already is not made again, so an interrupted run goes on.
+# both learn general English and to mark sentences for three quarters of it. At last it fits what their summaries are chosen by,
+# packs WORK/models/pico.jamlet and nano.jamlet, and trains both for weights of 4 bits for a quarter of it. What is there already is not made again, so an interrupted run goes on.
 # Needs python3 with venv, Rust, a C++ compiler, apt-get, git, 8 GB of memory (24 without libtcmalloc), and disk: 8 GB, and what the clones
 # take whose pairs are general English (collect_clones.py --list names them).
 set -eu
@@ -124,4 +124,17 @@ for model in pico nano; do
     done
     "$python" "$here/quote_fit.py" "$texts" "$work/$model.json" --ranking "$work/ranking.json"
     jamlet tune "$work/$model-plain.jamlet" -p "$work/$model.json" -o "$work/models/$model.jamlet"
+done
+
+# ---- weights of 4 bits
+four_bits() { # MODEL
+    LD_PRELOAD="$tcmalloc" "$python" -u "$here/four_bits.py" "$work/models/$1" "$work/$1-4bit" --data "$work/data" \
+        --minutes $((minutes / 4)) --threads "$threads"
+}
+
+[ -e "$work/models/nano-4bit.jamlet" ] || both "four_bits pico" "four_bits nano"
+for model in pico nano; do
+    [ -e "$work/models/$model-4bit.jamlet" ] && continue
+    jamlet pack "$work/$model-4bit" --bits 4 -o "$work/$model-4bit-plain.jamlet"
+    jamlet tune "$work/$model-4bit-plain.jamlet" -p "$work/$model.json" -o "$work/models/$model-4bit.jamlet"
 done
