@@ -24,11 +24,10 @@
 //!
 //! # Memory and time
 //!
-//! The states lie in the session's workspace ([`Options::beams`](crate::Options::beams)), one of them where the session
-//! computes. A step feeds one token to each beam. In between a state is copied where a beam goes on in two ways, and two are
-//! exchanged to bring the next one to where it can be computed: six instructions for four bytes on a Cortex-M4, for `pico` 3 % of
-//! what the step's tokens take. There are never more states than beams: a beam that goes on in two ways means that another one
-//! was given up.
+//! The states lie in the session's workspace ([`Options::beams`](crate::Options::beams)), the first one being the session's. A step
+//! takes a token of each beam through the layers and the head together, as prefill takes a chunk: weights are read once, however
+//! many beams there are, and only what has a state is done beam by beam. In between a state is copied where a beam goes on in two
+//! ways. There are never more states than beams: a beam that goes on in two ways means that another one was given up.
 
 use crate::sampler::grounding::Writer;
 use crate::sampler::{Grounding, History, LogSum, MAX_HISTORY, penalize_repeats};
@@ -50,10 +49,12 @@ const NO_REPEAT: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Beams<const B: usize> {
     limit: usize,
-    /// Tokens that the session had seen when the summaries began.
-    start: Option<u64>,
-    /// Beginnings of summaries. The state of the first one is the session's, that of number `n` in place `n − 1`.
+    /// The summaries began.
+    begun: bool,
+    /// Beginnings of summaries, in the order of the session's states.
     beams: [Beam; B],
+    /// How each of them may go on.
+    ways: [Ways<B>; B],
     /// How they go on, the most probable first.
     choices: Vec<Choice, B>,
     /// The best summary that ended, and the mean of its tokens if there is one.
@@ -94,8 +95,9 @@ impl<const B: usize> Beams<B> {
         const { assert!(B > 0, "no beams") };
         Self {
             limit: if limit < MAX_SUMMARY { limit } else { MAX_SUMMARY },
-            start: None,
+            begun: false,
             beams: [Beam::NEW; B],
+            ways: [const { Ways::NONE }; B],
             choices: Vec::new(),
             best: Beam::NEW,
             best_mean: None,
@@ -110,7 +112,7 @@ impl<const B: usize> Beams<B> {
 
     /// Forgets all summaries, for another text.
     pub fn reset(&mut self) {
-        self.start = None;
+        self.begun = false;
         self.choices.clear();
         (self.best_mean, self.ended) = (None, 0);
     }
@@ -125,18 +127,22 @@ impl<const B: usize> Beams<B> {
         if asked as usize > B {
             return Err(SessionError::Beams { asked, room: B as u32 });
         }
+        session.feed_pending();
         let mut found = Found::new();
-        match self.start {
-            None => {
-                // Feeds a sampled token that waits.
-                let start = session.position_after_sampled();
-                if let Some(first) = self.beams.first_mut() {
-                    *first = Beam::NEW;
-                }
-                self.look(session, grounding, &mut found)?;
-                self.start = Some(start);
+        if self.begun {
+            let beams = self.advance(session, grounding);
+            self.look(session, grounding, beams)?;
+            // The order says which of equal ways is the better one.
+            while let Some(choice) = self.choices.pop() {
+                self.gather(choice.beam, &mut found);
             }
-            Some(start) => self.advance(session, grounding, start, &mut found)?,
+        } else {
+            if let Some(first) = self.beams.first_mut() {
+                *first = Beam::NEW;
+            }
+            self.look(session, grounding, 1)?;
+            self.gather(0, &mut found);
+            self.begun = true;
         }
         Ok(self.choose(found, width::<B>(session)))
     }
@@ -168,107 +174,108 @@ impl<const B: usize> Beams<B> {
         Some((mean + cost, cost))
     }
 
-    /// Feeds the chosen tokens, each to its beam, and gathers the best next tokens in `found`.
-    fn advance(
-        &mut self,
-        session: &mut Session<'_, '_>,
-        grounding: Option<&Grounding>,
-        start: u64,
-        found: &mut Found<B>,
-    ) -> Result<(), SessionError> {
-        let mut round = Round { waiting: core::mem::take(&mut self.choices), done: [false; B] };
-        while let Some(choice) = round.waiting.pop() {
-            self.bring(session, start, choice.beam, &mut round, found);
+    /// Feeds the chosen tokens, each to its beam, and returns how many go on.
+    fn advance(&mut self, session: &mut Session<'_, '_>, grounding: Option<&Grounding>) -> usize {
+        self.divide(session);
+        let mut tokens = [0; B];
+        for at in 0..self.choices.len() {
+            let Some(&choice) = self.choices.get(at) else { break };
             self.append(session, grounding, choice);
             // Can't be an unknown token: it is a row of the head.
-            session.feed(&[choice.token])?;
-            self.look(session, grounding, found)?;
-        }
-        Ok(())
-    }
-
-    /// Brings a beam's state to where the session computes, by an exchange with the first beam's.
-    #[inline(never)]
-    fn bring(
-        &mut self,
-        session: &mut Session<'_, '_>,
-        start: u64,
-        beam: usize,
-        Round { waiting, done }: &mut Round<B>,
-        found: &mut Found<B>,
-    ) {
-        if beam != 0 {
-            let length = self.beams.get(beam).map_or(0, |beam| beam.tokens.len());
-            session.exchange(beam - 1, start + length as u64);
-            self.beams.swap_places(beam);
-            done.swap_places(beam);
-            let choices = waiting.iter_mut().chain(&mut found.choices).chain(&mut found.ends);
-            choices.for_each(|choice| choice.follow(beam));
-        }
-        // Other choices may continue from the same state: copy it to a place that no choice needs.
-        if waiting.iter().any(|choice| choice.beam == 0) {
-            let taken = |place: usize| done.get(place) != Some(&false) || waiting.iter().any(|c| c.beam == place);
-            if let Some(free) = (1..width::<B>(session)).find(|&place| !taken(place)) {
-                session.copy_to(free - 1);
-                if let Some((first, other)) = self.beams.pair(free) {
-                    *other = *first;
-                }
-                waiting.iter_mut().filter(|choice| choice.beam == 0).for_each(|choice| choice.beam = free);
+            if let Some(token) = tokens.get_mut(choice.beam) {
+                *token = choice.token;
             }
         }
-        if let Some(done) = done.first_mut() {
-            *done = true;
+        let tokens = tokens.get(..self.choices.len()).unwrap_or(&[]);
+        if !tokens.is_empty() {
+            session.feed_beams(tokens);
+        }
+        tokens.len()
+    }
+
+    /// Gives every choice a beam of its own, one of the first. The first that goes on from a beam keeps it; the others get copies, in the
+    /// place of beams that were given up.
+    #[inline(never)]
+    fn divide(&mut self, session: &mut Session<'_, '_>) {
+        let count = self.choices.len();
+        for at in 0..count {
+            let Some((before, [choice, ..])) = self.choices.split_at_checked(at) else { break };
+            let beam = choice.beam;
+            if beam < count && before.iter().all(|other| other.beam != beam) {
+                continue;
+            }
+            // There is one: of all choices, this one and another go on from the same beam, or this one from a later beam.
+            let Some(free) = (0..count).find(|&free| self.choices.iter().all(|choice| choice.beam != free)) else {
+                break;
+            };
+            session.copy_beam(beam, free);
+            if let Ok([from, to]) = self.beams.get_disjoint_mut([beam, free]) {
+                *to = *from;
+            }
+            if let Some(choice) = self.choices.get_mut(at) {
+                choice.beam = free;
+            }
         }
     }
 
-    /// Appends a chosen token to the first beam.
+    /// Appends a chosen token to its beam.
     #[inline(never)]
     fn append(&mut self, session: &Session<'_, '_>, grounding: Option<&Grounding>, choice: Choice) {
-        let Some(first) = self.beams.first_mut() else { return };
-        (first.score, first.cost) = (choice.score, choice.cost);
-        first.tokens.write(choice.token);
+        let Some(beam) = self.beams.get_mut(choice.beam) else { return };
+        (beam.score, beam.cost) = (choice.score, choice.cost);
+        beam.tokens.write(choice.token);
         if let (Some(grounding), Some(tokenizer)) = (grounding, session.model().tokenizer()) {
-            grounding.push_behind(&mut first.writer, &tokenizer, choice.token);
+            grounding.push_behind(&mut beam.writer, &tokenizer, choice.token);
         }
     }
 
-    /// Adds the best next tokens of the first beam to `found`.
+    /// Finds how the first `count` beams may go on.
     fn look(
-        &self,
+        &mut self,
         session: &mut Session<'_, '_>,
         grounding: Option<&Grounding>,
-        found: &mut Found<B>,
+        count: usize,
     ) -> Result<(), SessionError> {
-        let Some(beam) = self.beams.first() else { return Ok(()) };
+        if count == 0 {
+            return Ok(());
+        }
         let (tokenizer, prompt) = (session.model().tokenizer(), session.model().prompt());
-        let cost = |token| match (grounding, &tokenizer) {
-            (Some(grounding), Some(tokenizer)) => grounding.cost_behind(&beam.writer, tokenizer, token),
-            _ => 0.0,
-        };
-        let mut best = Found::<B>::new();
-        let mut total = LogSum::NEW;
-        session.logits_of_last(|first, logits| {
+        let Self { beams, ways, .. } = self;
+        ways.iter_mut().for_each(|ways| *ways = Ways { total: LogSum::NEW, best: Found::new() });
+        session.logits_of_beams(count, &mut |beam, first, logits| {
+            let (Some(Beam { tokens, writer, .. }), Some(Ways { total, best })) = (beams.get(beam), ways.get_mut(beam))
+            else {
+                return;
+            };
+            let cost = |token| match (grounding, &tokenizer) {
+                (Some(grounding), Some(tokenizer)) => grounding.cost_behind(writer, tokenizer, token),
+                _ => 0.0,
+            };
             total.add(logits);
-            penalize_repeats(NO_REPEAT, &beam.tokens, first, logits);
+            penalize_repeats(NO_REPEAT, tokens, first, logits);
             for (token, &logit) in (first as u32..).zip(&*logits) {
                 // NaN is never better.
                 if logit > best.worst() {
                     let cost = cost(token);
-                    let choice = Choice { beam: 0, token, score: logit - cost, cost };
+                    let choice = Choice { beam, token, score: logit - cost, cost };
                     if choice.score > best.worst() {
                         best.add(choice, prompt.is_stop(token));
                     }
                 }
             }
-        })?;
+        })
+    }
+
+    /// Adds the ways in which a beam may go on to `found`.
+    fn gather(&self, beam: usize, found: &mut Found<B>) {
+        let (Some(beam), Some(Ways { total, best })) = (self.beams.get(beam), self.ways.get(beam)) else { return };
         let total = total.get();
-        for (choices, ends) in [(best.choices, false), (best.ends, true)] {
+        for (choices, ends) in [(&best.choices, false), (&best.ends, true)] {
             for choice in choices {
                 let (score, cost) = (beam.score + (choice.score - total), beam.cost + choice.cost);
-                found.add(Choice { score, cost, ..choice }, ends);
+                found.add(Choice { score, cost, ..*choice }, ends);
             }
         }
-        Ok(())
     }
 
     /// Takes the best of what was found, and says whether there is more to do.
@@ -312,26 +319,22 @@ fn mean(score: f32, tokens: usize) -> f32 {
     score / tokens as f32
 }
 
-impl Choice {
-    /// Renumbers the beam after the first one and number `other` changed places.
-    fn follow(&mut self, other: usize) {
-        if self.beam == 0 {
-            self.beam = other;
-        } else if self.beam == other {
-            self.beam = 0;
-        }
-    }
+/// How a beam may go on.
+#[derive(Clone, Debug)]
+struct Ways<const B: usize> {
+    /// Of all its logits.
+    total: LogSum,
+    /// By their logits, less what they cost.
+    best: Found<B>,
 }
 
-/// A token of each beam.
-struct Round<const B: usize> {
-    /// Those that aren't fed yet.
-    waiting: Vec<Choice, B>,
-    /// Beams that have theirs, by place.
-    done: [bool; B],
+impl<const B: usize> Ways<B> {
+    /// Zeros, so that a `static` lies in `.bss`.
+    const NONE: Self = Self { total: LogSum::ZERO, best: Found::new() };
 }
 
 /// Ways to go on, and ways to end, the best of each first; among equals the first that was found.
+#[derive(Clone, Debug)]
 struct Found<const B: usize> {
     choices: Vec<Choice, B>,
     ends: Vec<Choice, B>,
@@ -364,21 +367,48 @@ impl<const B: usize> Found<B> {
     }
 }
 
-/// Exchange of an array's first element with another one; nothing happens where there is no such element.
-trait Places<T> {
-    /// The first element and number `other`, which must not be the first.
-    fn pair(&mut self, other: usize) -> Option<(&mut T, &mut T)>;
+#[cfg(test)]
+mod tests {
+    extern crate std;
 
-    fn swap_places(&mut self, other: usize) {
-        if let Some((first, other)) = self.pair(other) {
-            core::mem::swap(first, other);
-        }
+    use super::*;
+    use crate::kernels::counted;
+    use crate::{Model, Options, Plan};
+    use std::vec;
+    use std::vec::Vec;
+
+    /// Bytes that lie on a multiple of 16.
+    fn aligned(length: usize) -> Vec<u128> {
+        vec![0; length.div_ceil(16)]
     }
-}
 
-impl<T, const N: usize> Places<T> for [T; N] {
-    fn pair(&mut self, other: usize) -> Option<(&mut T, &mut T)> {
-        let (first, rest) = self.split_first_mut()?;
-        Some((first, rest.get_mut(other.checked_sub(1)?)?))
+    #[test]
+    fn a_step_crosses_the_weights_once_however_many_beams_there_are() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../host-tools/models/nano.jamlet");
+        let file = std::fs::read(path).expect("the model");
+        let mut image = aligned(file.len());
+        let image: &mut [u8] = bytemuck::cast_slice_mut(&mut image);
+        image[..file.len()].copy_from_slice(&file);
+        let model = Model::parse(&image[..file.len()]).expect("a model");
+        let mut once = None;
+        for width in [1, 2, 4] {
+            let options = Options::window(32).beams(width);
+            let plan = Plan::new(model.image().bytes(), options).expect("a plan");
+            let mut memory = aligned(plan.bytes());
+            let mut session = Session::new(&model, options, bytemuck::cast_slice_mut(&mut memory)).expect("a session");
+            session.feed(&[1, 2, 3, 4, 5]).expect("tokens");
+            counted::take();
+            session.feed(&[6]).expect("a token");
+            session.logits(|_, _| ()).expect("logits");
+            let token = counted::take();
+            let mut beams = Beams::<4>::new(MAX_SUMMARY);
+            assert!(beams.step(&mut session, None).expect("tokens"));
+            for _ in 0..6 {
+                counted::take();
+                assert!(beams.step(&mut session, None).expect("tokens"));
+                assert_eq!(beams.choices.len(), width as usize);
+                assert_eq!((counted::take(), *once.get_or_insert(token)), (token, token), "{width} beams");
+            }
+        }
     }
 }

@@ -7,8 +7,12 @@ use crate::planned::planned;
 use crate::sampler::{Grounding, LogSum, Sampler};
 use crate::state::cache::Cache;
 use crate::state::snapshot::{self, Progress, RestoreError, SnapshotError, SnapshotView};
-use crate::state::{Arena, BeamStates, Buffers, MambaState, Options, Plan, PlanError};
+use crate::state::{Arena, Buffers, MambaState, Options, Plan, PlanError};
 use core::convert::Infallible;
+use core::ops::Range;
+
+/// Tokens whose successors are scored together.
+const SCORED: usize = 4;
 
 /// Why a session can't do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +80,9 @@ pub struct Session<'m, 'w> {
     buffers: Buffers<'w>,
     mamba: MambaState<'w>,
     cache: Cache<'w>,
-    beam_states: BeamStates<'w>,
     /// Tokens that were fed.
     position: u64,
-    /// Row of the residual stream that holds the last token, if one does.
+    /// Row of the residual stream that holds the last token, if one does. Behind it are those of other beams.
     last: Option<usize>,
     /// A token that was sampled and isn't fed yet: it never has to be where an answer ends.
     pending: Option<u32>,
@@ -114,20 +117,8 @@ impl<'m, 'w> Session<'m, 'w> {
         let header = model.header();
         let mamba = MambaState::carve(&mut arena, &plan);
         let cache = Cache::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
-        let beam_states = BeamStates::carve(&mut arena, &plan, header.kv_heads as usize, header.head_dim as usize);
         let buffers = Buffers::carve(&mut arena, &plan);
-        Ok(Self {
-            model: *model,
-            plan,
-            kernels,
-            buffers,
-            mamba,
-            cache,
-            beam_states,
-            position: 0,
-            last: None,
-            pending: None,
-        })
+        Ok(Self { model: *model, plan, kernels, buffers, mamba, cache, position: 0, last: None, pending: None })
     }
 
     /// The model that runs.
@@ -163,7 +154,7 @@ impl<'m, 'w> Session<'m, 'w> {
         }
         self.feed_pending();
         for chunk in tokens.chunks(self.chunk()) {
-            self.forward(chunk);
+            self.forward(chunk, chunk.len());
         }
         Ok(())
     }
@@ -232,38 +223,54 @@ impl<'m, 'w> Session<'m, 'w> {
     ///
     /// # Errors
     /// [`SessionError::NothingFed`].
-    pub fn logits(&mut self, sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
+    pub fn logits(&mut self, mut sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
         self.feed_pending();
-        self.logits_of_last(sink)
+        self.logits_of_beams(1, &mut |_, first, logits| sink(first, logits))
     }
 
-    /// As [`Session::logits`], where no sampled token waits to be fed.
-    pub(crate) fn logits_of_last(&mut self, mut sink: impl FnMut(usize, &mut [f32])) -> Result<(), SessionError> {
+    /// The logits after the last token of the first `beams` beams, where no sampled token waits to be fed: block by block, of each
+    /// beam `sink(beam, first_row, logits)`.
+    pub(crate) fn logits_of_beams(
+        &mut self,
+        beams: usize,
+        sink: &mut dyn FnMut(usize, usize, &mut [f32]),
+    ) -> Result<(), SessionError> {
         let last = self.last.ok_or(SessionError::NothingFed)?;
-        let rows = self.model.head().rows();
-        self.head(last, 0, rows, &mut sink);
+        self.head(last..last + beams, 0..self.model.head().rows(), sink);
         Ok(())
     }
 
-    /// The logits of tokens `first .. end` after the token in row `row` of the residual stream, in blocks. `first` begins a tile.
-    fn head(&mut self, row: usize, first: usize, end: usize, sink: &mut dyn FnMut(usize, &mut [f32])) {
-        let (header, k) = (self.model.header(), self.kernels);
+    /// The logits of `tokens`, which begin with a tile, after those in `rows` of the residual stream: block by block, of each row
+    /// `sink(index, first_token, logits)`. There may be as many rows as beams, or as [`Session::scored`].
+    fn head(&mut self, rows: Range<usize>, tokens: Range<usize>, sink: &mut dyn FnMut(usize, usize, &mut [f32])) {
+        let (header, k, block) = (self.model.header(), self.kernels, self.block());
         let (hidden, group) = (header.hidden as usize, header.group as usize);
         let b = &mut self.buffers;
-        let row = planned(b.residual.get(row * hidden..(row + 1) * hidden));
+        let count = rows.len();
+        let rows = planned(b.residual.get(rows.start * hidden..rows.end * hidden));
         let norm = Norm { weight: self.model.final_norm(), eps: header.eps };
-        let input = layers::normalize(k, row, norm, group, b.normed, &mut b.quant_in);
+        let input = layers::normalize(k, rows, norm, group, b.normed, &mut b.quant_in);
         let head = self.model.head();
-        // Blocks must begin with a tile.
-        let block = (b.logits.len() / 8 * 8).max(8);
-        let mut first = first;
-        while first < end {
-            let rows = head.slice_rows(first, block.min(end - first));
-            let logits = layers::take_prefix(b.logits, rows.rows());
-            k.matmul(&rows, &input, logits);
-            sink(first, logits);
+        let mut first = tokens.start;
+        while first < tokens.end {
+            let part = head.slice_rows(first, block.min(tokens.end - first));
+            let logits = layers::take_prefix(b.wide[0], count * part.rows());
+            k.matmul(&part, &input, logits);
+            for (index, logits) in logits.chunks_exact_mut(part.rows().max(1)).enumerate() {
+                sink(index, first, logits);
+            }
             first += block;
         }
+    }
+
+    /// Logits of a token that are computed at a time: whole tiles.
+    fn block(&self) -> usize {
+        (self.plan.logits as usize / 8 * 8).max(8)
+    }
+
+    /// Tokens that there is room for the logits of: at least one.
+    fn scored(&self) -> usize {
+        self.buffers.wide[0].len().checked_div(self.block()).map_or(1, |rows| rows.clamp(1, SCORED))
     }
 
     /// As [`Session::feed`], and gives the logit of `token` after each of the tokens whose bits are set in `at` to
@@ -281,7 +288,7 @@ impl<'m, 'w> Session<'m, 'w> {
             let first = number * self.chunk();
             for row in (0..chunk.len()).filter(|row| at.checked_shr((first + row) as u32).is_some_and(|at| at & 1 == 1))
             {
-                self.head(row, tile, tile + 8, &mut |begin, logits| {
+                self.head(row..row + 1, tile..tile + 8, &mut |_, begin, logits| {
                     if let Some(&mut logit) = logits.get_mut((token as usize).wrapping_sub(begin)) {
                         sink(first + row, logit);
                     }
@@ -298,18 +305,20 @@ impl<'m, 'w> Session<'m, 'w> {
         next: &[u32],
         sink: &mut dyn FnMut(f32),
     ) -> Result<(), SessionError> {
-        let (chunk, end) = (self.chunk(), self.model.head().rows());
+        let (chunk, at_once, end) = (self.chunk(), self.scored(), self.model.head().rows());
         for (chunk, next) in tokens.chunks(chunk).zip(next.chunks(chunk)) {
             self.feed(chunk)?;
-            for (row, &next) in next.iter().enumerate() {
-                let (mut total, mut logit) = (LogSum::NEW, 0.0);
-                self.head(row, 0, end, &mut |first, logits| {
+            for (number, next) in next.chunks(at_once).enumerate() {
+                let mut found = [const { (LogSum::NEW, 0.0) }; SCORED];
+                let first = number * at_once;
+                self.head(first..first + next.len(), 0..end, &mut |row, first, logits| {
+                    let (Some((total, logit)), Some(&next)) = (found.get_mut(row), next.get(row)) else { return };
                     total.add(logits);
                     if let Some(&mut found) = logits.get_mut((next as usize).wrapping_sub(first)) {
-                        logit = found;
+                        *logit = found;
                     }
                 });
-                sink(logit - total.get());
+                found.iter().take(next.len()).for_each(|(total, logit)| sink(logit - total.get()));
             }
         }
         Ok(())
@@ -319,7 +328,7 @@ impl<'m, 'w> Session<'m, 'w> {
     pub(crate) fn hidden(&mut self) -> Result<&[f32], SessionError> {
         self.feed_pending();
         let last = self.last.ok_or(SessionError::NothingFed)?;
-        self.head(last, 0, 0, &mut |_, _| {});
+        self.head(last..last + 1, 0..0, &mut |_, _, _| {});
         Ok(self.buffers.normed)
     }
 
@@ -379,35 +388,26 @@ impl<'m, 'w> Session<'m, 'w> {
         self.pending = None;
     }
 
-    /// Tokens that the state has seen, now that the last one that was sampled is fed.
-    pub(crate) fn position_after_sampled(&mut self) -> u64 {
-        self.feed_pending();
-        self.position
-    }
-
-    /// Copies the state to place `place` of [`Options::beams`] − 1, where it stays. No sampled token waits to be fed.
-    pub(crate) fn copy_to(&mut self, place: usize) {
+    /// Gives the state of beam `from` of [`Options::beams`] to beam `to` as well; the session's is the first beam's. No sampled token
+    /// waits to be fed.
+    pub(crate) fn copy_beam(&mut self, from: usize, to: usize) {
         debug_assert!(self.pending.is_none(), "a token waits");
-        self.beam_states.copy(place, self.position, &mut self.mamba, &mut self.cache);
+        self.mamba.copy(from, to);
+        self.cache.copy(from, to);
     }
 
-    /// Exchanges the state with the one in place `place`, which has seen `position` tokens. There are no logits then until
-    /// something is fed. No sampled token waits.
-    pub(crate) fn exchange(&mut self, place: usize, position: u64) {
+    /// Feeds one known token to each of the first beams, all of which have seen as many. No sampled token waits.
+    pub(crate) fn feed_beams(&mut self, tokens: &[u32]) {
         debug_assert!(self.pending.is_none(), "a token waits");
-        // Slots are exchanged up to the longer of both.
-        let longer = self.position.max(position);
-        self.beam_states.exchange(place, longer, &mut self.mamba, &mut self.cache);
-        self.cache.seek(position);
-        (self.position, self.last) = (position, None);
+        self.forward(tokens, 1);
     }
 
-    /// Goes back to the state that [`Session::copy_to`] put into place `spare` after `position` tokens, where it stays. There are
-    /// no logits then until something is fed.
+    /// Goes back to the state that [`Session::copy_beam`] gave to beam `spare` after `position` tokens, where it stays. There are no
+    /// logits then until something is fed.
     pub(crate) fn return_to(&mut self, spare: usize, position: u64) {
         self.pending = None;
-        self.beam_states.copy_back(spare, position, &mut self.mamba, &mut self.cache);
         self.cache.seek(position);
+        self.copy_beam(spare, 0);
         (self.position, self.last) = (position, None);
     }
 
@@ -480,14 +480,15 @@ impl<'m, 'w> Session<'m, 'w> {
         }
     }
 
-    fn feed_pending(&mut self) {
+    /// Feeds a sampled token that waits.
+    pub(crate) fn feed_pending(&mut self) {
         if let Some(token) = self.pending.take() {
-            self.forward(&[token]);
+            self.forward(&[token], 1);
         }
     }
 
-    /// One chunk, at most [`Options::chunk`] known tokens, through all layers.
-    fn forward(&mut self, tokens: &[u32]) {
+    /// Known tokens through all layers: at most [`Options::chunk`] of one sequence, or `each` = 1 of each of the first beams'.
+    fn forward(&mut self, tokens: &[u32], each: usize) {
         let header = *self.model.header();
         let hidden = header.hidden as usize;
         let embedding = self.model.embedding();
@@ -498,16 +499,14 @@ impl<'m, 'w> Session<'m, 'w> {
         for layer in self.model.layers() {
             let buffers = &mut self.buffers;
             let (tokens, position) = (tokens.len(), self.position);
-            let mut pass = Pass { kernels: self.kernels, header: &header, buffers, tokens, position };
+            let mut pass = Pass { kernels: self.kernels, header: &header, buffers, tokens, each, position };
             match &layer.mixer {
                 MixerWeights::Mamba(weights) => {
-                    let state = self.mamba.layer(mamba, &self.plan);
-                    layers::mamba(&mut pass, layer.mixer_norm, weights, state);
+                    layers::mamba(&mut pass, layer.mixer_norm, weights, &mut self.mamba, mamba);
                     mamba += 1;
                 }
                 MixerWeights::Mamba2(weights) => {
-                    let state = self.mamba.layer(mamba, &self.plan);
-                    layers::mamba2(&mut pass, layer.mixer_norm, weights, state);
+                    layers::mamba2(&mut pass, layer.mixer_norm, weights, &mut self.mamba, mamba);
                     mamba += 1;
                 }
                 MixerWeights::Attention(weights) => {
@@ -521,8 +520,8 @@ impl<'m, 'w> Session<'m, 'w> {
                 FfnWeights::Moe { norm, moe } => layers::moe(&mut pass, norm, moe),
             }
         }
-        self.cache.advance(tokens.len());
-        self.position += tokens.len() as u64;
-        self.last = tokens.len().checked_sub(1);
+        self.cache.advance(each);
+        self.position += each as u64;
+        self.last = each.checked_sub(1);
     }
 }

@@ -13,6 +13,10 @@ use std::path::Path;
 
 const LIMIT: usize = 12;
 
+/// Checkpoints with layers of every kind.
+const KINDS: [&str; 7] =
+    ["dense-odd", "moe-in-attention", "mamba-only", "attention-only", "granite-odd", "s4d-hybrid", "mamba2-odd"];
+
 /// What a search says after a step: the answer as it looks now, and how many tokens of it are settled.
 type Looks = Vec<(Vec<u32>, usize)>;
 
@@ -42,11 +46,17 @@ fn search_by_steps<const B: usize>(session: &mut Session<'_, '_>, text: Option<&
 
 /// The same in f64, from the logits of a session that reads everything, for every beam and step.
 fn naive(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> Looks {
+    naive_by_beams(model, options, prompt, width).0
+}
+
+/// The same, and for every step what was read.
+fn naive_by_beams(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> (Looks, Vec<Vec<Vec<u32>>>) {
     let mean = |score: f64, tokens: usize| score / tokens as f64;
     let mut beams = vec![(Vec::new(), 0.0)];
     let mut ended: Vec<(Vec<u32>, f64)> = Vec::new();
-    let mut looks = Looks::new();
+    let (mut looks, mut read) = (Looks::new(), Vec::new());
     loop {
+        read.push(beams.iter().map(|(tokens, _)| [prompt, tokens].concat()).collect());
         let mut ways = Vec::new();
         for (tokens, score) in &beams {
             let logits = last_logits(model, options, &[prompt, tokens].concat());
@@ -71,7 +81,7 @@ fn naive(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> L
             let answer = ended.first().map_or(&next[0].0[..LIMIT.min(next[0].0.len() - 1)], |best| &best.0).to_vec();
             let settled = answer.len();
             looks.push((answer, settled));
-            return looks;
+            return (looks, read);
         }
         // The beginnings that go on, without the tokens that they go on with.
         let beginning = |next: &(Vec<u32>, f64)| next.0[..next.0.len() - 1].to_vec();
@@ -86,7 +96,7 @@ fn naive(model: &Model<'_>, options: Options, prompt: &[u32], width: usize) -> L
 #[test]
 fn as_if_every_beam_were_read_alone() {
     let (mut searches, mut ends, mut greedy) = (0, 0, 0);
-    for name in ["dense-odd", "moe-in-attention", "mamba-only", "attention-only", "granite-odd"] {
+    for name in KINDS {
         let fixture = fixtures::load(name);
         let image = pack(&fixture.dir, 32);
         let model = Model::parse(image.get()).expect(name);
@@ -114,6 +124,54 @@ fn as_if_every_beam_were_read_alone() {
         }
     }
     assert!(ends > 0 && greedy < searches / 2, "{searches} searches: {ends} ended, {greedy} as without beams");
+}
+
+/// The state after `tokens` and what the logits are computed from, of a session that reads nothing else.
+fn alone(model: &Model<'_>, options: Options, tokens: &[u32]) -> Vec<u8> {
+    let mut memory = workspace(model.image().bytes(), options);
+    let mut session = Session::new(model, options, memory.get_mut()).expect("a session");
+    session.feed(tokens).expect("tokens");
+    saved(&mut session)
+}
+
+fn saved(session: &mut Session<'_, '_>) -> Vec<u8> {
+    let mut bytes = vec![0; session.plan().snapshot_with_logits_bytes()];
+    let length = session.snapshot_with_logits(&mut bytes).expect("room");
+    bytes.truncate(length);
+    bytes
+}
+
+#[test]
+fn beams_are_computed_together_with_the_bits_of_each_alone() {
+    // Whose state became the session's: the best beginning's, or another one's.
+    let mut whose = [0; 4];
+    for name in KINDS {
+        let fixture = fixtures::load(name);
+        let image = pack(&fixture.dir, 32);
+        let model = Model::parse(image.get()).expect(name);
+        // A chunk may have fewer tokens than there are beams.
+        for (options, chunk) in memories(Options::window(14).sinks(2)).into_iter().flat_map(|o| [(o, 1), (o, 3)]) {
+            let options = options.chunk(chunk);
+            for (length, width) in [(3, 2), (9, 4), (40, 3)] {
+                let prompt = &fixture.tokens[..length];
+                let (looks, read) = naive_by_beams(&model, options, prompt, width);
+                let options = options.beams(width as u32);
+                let mut memory = workspace(image.get(), options);
+                let mut session = Session::new(&model, options, memory.get_mut()).expect(name);
+                session.feed(prompt).expect("tokens");
+                let mut beams = Beams::<4>::new(LIMIT);
+                for read in &read {
+                    beams.step(&mut session, None).expect("tokens");
+                    let found = saved(&mut session);
+                    let of = read.iter().position(|tokens| alone(&model, options, tokens) == found);
+                    let of = of.unwrap_or_else(|| panic!("{name}, {options:?}: a state of no beam after {read:?}"));
+                    whose[of] += 1;
+                }
+                assert_eq!(looks.last().map(|look| look.0.clone()), Some(beams.tokens().collect()), "{name}");
+            }
+        }
+    }
+    assert!(whose[0] > 100 && whose[1..].iter().sum::<i32>() > 100, "{whose:?}");
 }
 
 #[test]

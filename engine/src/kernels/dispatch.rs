@@ -205,6 +205,8 @@ impl Kernels<'_> {
 
     /// `out (tokens, w.rows) = x (tokens, w.cols) · wᵀ`.
     pub fn matmul(&self, w: &QMatrix<'_>, x: &Quantized<'_>, out: &mut [f32]) {
+        #[cfg(test)]
+        super::counted::add(w.bytes().len());
         let out = Columns::new(out, w.rows());
         self.share(w.rows().div_ceil(TILE_ROWS), w.bytes().len() * x.tokens(), |first, count| {
             let (first, count) = (first * TILE_ROWS, count * TILE_ROWS);

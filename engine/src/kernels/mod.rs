@@ -45,6 +45,8 @@ mod aarch64;
 #[cfg(dsp)]
 mod arm;
 mod cores;
+#[cfg(test)]
+pub(crate) mod counted;
 mod dispatch;
 mod heads;
 #[cfg(feature = "narrow-state")]

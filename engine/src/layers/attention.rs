@@ -16,7 +16,7 @@ use crate::state::cache::{Attended, AttendedHead, Cache};
 use core::num::NonZeroUsize;
 
 /// Adds the block's output to the residual stream and stores the chunk's keys and values in attention layer `layer`
-/// of the cache. The caller moves the cache on, once for all layers.
+/// of the sequences' caches. The caller moves these on, once for all layers.
 #[inline(never)]
 pub(crate) fn attention(
     pass: &mut Pass<'_, '_>,
@@ -42,12 +42,19 @@ pub(crate) fn attention(
 
     let scale = 1.0 / libm::sqrtf(cache.head_dim as f32);
     // Token by token, so that a token sees the same slots in the same order whatever its chunk.
-    for ahead in 0..tokens {
-        cache.push(layer, ahead, row(keys, ahead, kv_width), row(values, ahead, kv_width), k);
+    let (mut next, mut layer) = (0, layer);
+    for token in 0..tokens {
+        if next == pass.each {
+            // Another sequence begins.
+            (next, layer) = (0, layer + cache.layers);
+        }
+        let ahead = next;
+        next += 1;
+        cache.push(layer, ahead, row(keys, token, kv_width), row(values, token, kv_width), k);
         let Some((attended, counts)) = cache.attended(layer, ahead) else { continue };
         let token = Token {
-            queries: row(queries, ahead, q_width),
-            mixed: row_mut(mixed, ahead, q_width),
+            queries: row(queries, token, q_width),
+            mixed: row_mut(mixed, token, q_width),
             scale,
             position: pass.position + ahead as u64,
         };

@@ -15,15 +15,21 @@
 
 use super::norm::{Norm, normalize};
 use super::pass::Pass;
-use super::rows::{add_bias, add_rows, quantize_rows, take_prefix};
+use super::rows::{add_bias, add_rows, quantize_rows, sequences, sequences_mut, take_prefix};
 use crate::kernels::{Columns, S4dScan, Scan};
 use crate::model::{MambaWeights, S4dWeights, SsmWeights};
-use crate::state::MambaLayer;
+use crate::state::MambaState;
 
-/// Adds the block's output to the residual stream and moves the layer's state on.
+/// Adds the block's output to the residual stream and moves on the sequences' states of Mamba layer `layer`.
 #[inline(never)]
-pub(crate) fn mamba(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MambaWeights<'_>, state: MambaLayer<'_>) {
-    let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
+pub(crate) fn mamba(
+    pass: &mut Pass<'_, '_>,
+    norm: &[f32],
+    w: &MambaWeights<'_>,
+    states: &mut MambaState<'_>,
+    layer: usize,
+) {
+    let (k, tokens, each, header) = (pass.kernels, pass.tokens, pass.each, pass.header);
     let group = header.group as usize;
     let (e, n, rank) = (w.d.len(), header.d_state as usize, header.dt_rank as usize);
     let row = rank + 2 * n;
@@ -43,8 +49,11 @@ pub(crate) fn mamba(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MambaWeights<'_>,
         add_bias(z, z_bias);
     }
 
-    // Mamba-2's convolutions, which have more channels, may be in the same image.
-    k.conv_silu(x, w.conv, w.conv_bias, take_prefix(state.conv, w.conv.len() - e));
+    for (sequence, x) in sequences_mut(x, each * e).enumerate() {
+        // Mamba-2's convolutions, which have more channels, may be in the same image.
+        let history = take_prefix(states.layer(sequence, layer).conv, w.conv.len() - e);
+        k.conv_silu(x, w.conv, w.conv_bias, history);
+    }
 
     match &w.ssm {
         SsmWeights::Selective(s) => {
@@ -66,14 +75,21 @@ pub(crate) fn mamba(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MambaWeights<'_>,
             k.matmul(&s.dt_proj, &steps, dt);
             k.softplus_bias(dt, s.dt_bias);
 
-            let (u, bc) = (Columns::new(x, e), &*selective);
-            let scan = Scan { u, first: 0, dt, z, stride: e, bc, row, a: s.a, d: w.d, state: state.ssm, d_state: n };
-            k.scan_stored(scan, state.width, pass.position);
+            let others = sequences(dt, each * e).zip(sequences(z, each * e)).zip(sequences(selective, each * row));
+            for (sequence, (x, ((dt, z), bc))) in sequences_mut(x, each * e).zip(others).enumerate() {
+                let (u, state) = (Columns::new(x, e), states.layer(sequence, layer));
+                let (a, d, width, state) = (s.a, w.d, state.width, state.ssm);
+                let scan = Scan { u, first: 0, dt, z, stride: e, bc, row, a, d, state, d_state: n };
+                k.scan_stored(scan, width, pass.position);
+            }
         }
         SsmWeights::Constant(S4dWeights { decay, b, c }) => {
-            let u = Columns::new(x, e);
-            let scan = S4dScan { u, first: 0, z, stride: e, decay, b, c, d: w.d, state: state.ssm, d_state: n };
-            k.s4d_scan_stored(scan, state.width, pass.position);
+            for (sequence, (x, z)) in sequences_mut(x, each * e).zip(sequences(z, each * e)).enumerate() {
+                let (u, state) = (Columns::new(x, e), states.layer(sequence, layer));
+                let (d, width, state) = (w.d, state.width, state.ssm);
+                let scan = S4dScan { u, first: 0, z, stride: e, decay, b, c, d, state, d_state: n };
+                k.s4d_scan_stored(scan, width, pass.position);
+            }
         }
     }
 

@@ -14,16 +14,22 @@
 
 use super::norm::{Norm, normalize};
 use super::pass::Pass;
-use super::rows::{add_bias, add_rows, quantize_rows, take_prefix};
+use super::rows::{add_bias, add_rows, quantize_rows, sequences, sequences_mut, take_prefix};
 use crate::kernels::{Columns, SsdScan};
 use crate::model::{Header, Mamba2Weights};
 use crate::planned::planned;
-use crate::state::MambaLayer;
+use crate::state::MambaState;
 
-/// Adds the block's output to the residual stream and moves the layer's state on.
+/// Adds the block's output to the residual stream and moves on the sequences' states of Mamba layer `layer`.
 #[inline(never)]
-pub(crate) fn mamba2(pass: &mut Pass<'_, '_>, norm: &[f32], w: &Mamba2Weights<'_>, state: MambaLayer<'_>) {
-    let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
+pub(crate) fn mamba2(
+    pass: &mut Pass<'_, '_>,
+    norm: &[f32],
+    w: &Mamba2Weights<'_>,
+    states: &mut MambaState<'_>,
+    layer: usize,
+) {
+    let (k, tokens, each, header) = (pass.kernels, pass.tokens, pass.each, pass.header);
     let group = header.group as usize;
     let (e, row, heads) = (w.d.len(), w.bc_conv_bias.len(), w.dt_bias.len());
     let shared = header.ssm_group_channels() as usize;
@@ -47,18 +53,25 @@ pub(crate) fn mamba2(pass: &mut Pass<'_, '_>, norm: &[f32], w: &Mamba2Weights<'_
         add_bias(bc, w.bc_bias);
     }
 
-    let (x_history, bc_history) = planned(state.conv.split_at_mut_checked(w.conv.len() - e));
-    k.conv_silu(x, w.conv, w.conv_bias, x_history);
-    k.conv_silu(bc, w.bc_conv, w.bc_conv_bias, take_prefix(bc_history, w.bc_conv.len() - row));
+    for (sequence, (x, bc)) in sequences_mut(x, each * e).zip(sequences_mut(bc, each * row)).enumerate() {
+        let state = states.layer(sequence, layer);
+        let (x_history, bc_history) = planned(state.conv.split_at_mut_checked(w.conv.len() - e));
+        k.conv_silu(x, w.conv, w.conv_bias, x_history);
+        k.conv_silu(bc, w.bc_conv, w.bc_conv_bias, take_prefix(bc_history, w.bc_conv.len() - row));
+    }
 
     k.softplus_bias(steps, w.dt_bias);
     limit(steps, header);
     spread(steps, heads, header, dt);
 
-    let u = Columns::new(x, e);
     let (a, d, n) = (w.a, w.d, header.d_state as usize);
-    let scan = SsdScan { u, first: 0, dt, z, stride: e, bc, row, shared, a, d, state: state.ssm, d_state: n };
-    k.ssd_scan_stored(scan, state.width, pass.position);
+    let others = sequences(dt, each * e).zip(sequences(z, each * e)).zip(sequences(bc, each * row));
+    for (sequence, (x, ((dt, z), bc))) in sequences_mut(x, each * e).zip(others).enumerate() {
+        let (u, state) = (Columns::new(x, e), states.layer(sequence, layer));
+        let (width, state) = (state.width, state.ssm);
+        let scan = SsdScan { u, first: 0, dt, z, stride: e, bc, row, shared, a, d, state, d_state: n };
+        k.ssd_scan_stored(scan, width, pass.position);
+    }
 
     for y in x.chunks_exact_mut(e.max(1)) {
         for (y, weight) in y.chunks_exact_mut(shared.max(1)).zip(w.norm.chunks_exact(shared.max(1))) {

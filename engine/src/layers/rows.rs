@@ -20,6 +20,16 @@ pub(super) fn row_mut<T>(rows: &mut [T], index: usize, width: usize) -> &mut [T]
     planned(rows.get_mut(index * width..(index + 1) * width))
 }
 
+/// The rows of each sequence, which are `length` numbers.
+pub(super) fn sequences(rows: &[f32], length: usize) -> impl Iterator<Item = &[f32]> {
+    rows.chunks_exact(length.max(1))
+}
+
+/// The rows of each sequence, which are `length` numbers.
+pub(super) fn sequences_mut(rows: &mut [f32], length: usize) -> impl Iterator<Item = &mut [f32]> {
+    rows.chunks_exact_mut(length.max(1))
+}
+
 /// Room for `tokens` quantized rows of `cols` numbers, and what it takes to fill it.
 pub(super) struct Rows<'q> {
     values: &'q mut [i8],

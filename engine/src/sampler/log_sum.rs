@@ -3,6 +3,7 @@
 use crate::kernels::math::exp;
 
 /// The logarithm of a sum of exponentials.
+#[derive(Clone, Debug)]
 pub(crate) struct LogSum {
     largest: f32,
     /// Of `e^(logit − largest)`.
@@ -11,6 +12,9 @@ pub(crate) struct LogSum {
 
 impl LogSum {
     pub const NEW: Self = Self { largest: f32::NEG_INFINITY, sum: 0.0 };
+
+    /// A place for one, all zeros.
+    pub const ZERO: Self = Self { largest: 0.0, sum: 0.0 };
 
     pub fn add(&mut self, logits: &[f32]) {
         let largest = logits.iter().fold(self.largest, |largest, &logit| if logit > largest { logit } else { largest });

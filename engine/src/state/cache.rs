@@ -18,22 +18,26 @@
 //! halved: H2O's plain sums favour the oldest tokens, which had the most time to gather attention, until nothing new is kept.
 //! `bounded-memory.md` has figures.
 
+use super::workspace::copy_part;
 use crate::kernels::Kernels;
 #[cfg(feature = "heavy-hitters")]
 use crate::planned::planned;
 
-/// Keys and values of all attention layers.
+/// Keys and values of all attention layers: those of the session's sequence, then those of every other beam's, which has seen as
+/// many tokens. Its layers are numbered through.
 pub(crate) struct Cache<'w> {
-    /// `(layer, kv_head, slot, head_dim)`.
+    /// `(sequence, layer, kv_head, slot, head_dim)`.
     pub keys: &'w mut [i8],
-    /// `(layer, kv_head, slot, head_dim)`.
+    /// `(sequence, layer, kv_head, slot, head_dim)`.
     pub values: &'w mut [i8],
-    /// `(layer, kv_head, slot)`.
+    /// `(sequence, layer, kv_head, slot)`.
     pub key_scales: &'w mut [f32],
-    /// `(layer, kv_head, slot)`.
+    /// `(sequence, layer, kv_head, slot)`.
     pub value_scales: &'w mut [f32],
-    /// `(layer, kv_head, slot)`: attention that the tokens got. Nothing where only the most recent ones are kept.
+    /// `(sequence, layer, kv_head, slot)`: attention that the tokens got. Nothing where only the most recent ones are kept.
     pub counts: &'w mut [u16],
+    /// Layers of a sequence.
+    pub layers: usize,
     /// Slots of a head: sinks and window.
     pub slots: usize,
     /// Slots of the first tokens, which stay.
@@ -143,6 +147,24 @@ impl Cache<'_> {
     /// Forgets everything.
     pub(crate) fn reset(&mut self) {
         (self.filled, self.next) = (0, 0);
+    }
+
+    /// Gives what sequence `from` has cached to sequence `to` as well.
+    pub(crate) fn copy(&mut self, from: usize, to: usize) {
+        let heads = self.layers * self.kv_heads;
+        let (slots, used, dim) = (self.slots, self.filled, self.head_dim);
+        for head in 0..heads {
+            let (from, to) = ((from * heads + head) * slots, (to * heads + head) * slots);
+            for numbers in [&mut *self.keys, &mut *self.values] {
+                copy_part(numbers, from * dim, to * dim, used * dim);
+            }
+            for scales in [&mut *self.key_scales, &mut *self.value_scales] {
+                copy_part(scales, from, to, used);
+            }
+            if !self.counts.is_empty() {
+                copy_part(self.counts, from, to, used);
+            }
+        }
     }
 
     /// The slot of the token `ahead` places after the next one.
@@ -274,20 +296,11 @@ impl Head<'_> {
         }
         let dim = self.keys.len() / self.counts.len().max(1);
         for numbers in [&mut *self.keys, &mut *self.values] {
-            overwrite(numbers, slot, least.0, dim);
+            copy_part(numbers, slot * dim, least.0 * dim, dim);
         }
         for scales in [&mut *self.key_scales, &mut *self.value_scales] {
-            overwrite(scales, slot, least.0, 1);
+            copy_part(scales, slot, least.0, 1);
         }
-        overwrite(self.counts, slot, least.0, 1);
-    }
-}
-
-/// Copies slot `from` to slot `to`, which lies before it; a slot has `size` elements.
-#[cfg(feature = "heavy-hitters")]
-fn overwrite<T: Copy>(slots: &mut [T], from: usize, to: usize, size: usize) {
-    let (before, behind) = planned(slots.split_at_mut_checked(from * size));
-    for (to, from) in before.iter_mut().skip(to * size).zip(behind).take(size) {
-        *to = *from;
+        copy_part(self.counts, slot, least.0, 1);
     }
 }

@@ -48,8 +48,8 @@ pub struct Options {
     /// AVX-512 takes two on each, since they share their values. It costs memory, 4 bytes a token that attention sees for
     /// each, never results. All else is spread over the cores anyway.
     pub heads_at_once: u32,
-    /// Summaries that [`Beams`](crate::Beams) writes side by side: there is room for the states of so many. 1 is greedy
-    /// search.
+    /// Summaries that [`Beams`](crate::Beams) writes side by side: there is room for the states of so many, and for a token of
+    /// each at the same time, whatever the chunk. 1 is greedy search.
     pub beams: u32,
 }
 
@@ -152,7 +152,8 @@ pub struct Plan {
     pub(crate) cache_scales: u64,
     /// u16, an attention layer: how much tokens were attended to.
     pub(crate) cache_counts: u64,
-    /// f32, `(chunk, hidden)`: the residual stream.
+    /// f32, `(rows, hidden)`, here and below a row for each token of a chunk, or for each beam if these are more: the residual
+    /// stream.
     pub(crate) residual: u64,
     /// f32, `(hidden)`: one normalised row.
     pub(crate) normed: u64,
@@ -162,7 +163,7 @@ pub struct Plan {
     pub(crate) quant_mid: QuantSizes,
     /// i8 and its f32 scales: the inputs of the tokens that share an expert.
     pub(crate) quant_routed: QuantSizes,
-    /// f32, `(chunk, widest)`.
+    /// f32, `(rows, widest)`; the first one also for `(beams, logits)`.
     pub(crate) wide: [u64; 3],
     /// f32: dt, B and C of a Mamba layer of either kind, or keys and values of an attention layer.
     pub(crate) narrow: u64,
@@ -170,11 +171,11 @@ pub struct Plan {
     pub(crate) scores: u64,
     /// i16: these query heads.
     pub(crate) query: u64,
-    /// f32: a block of logits.
+    /// Logits of a token that are computed at a time.
     pub(crate) logits: u64,
-    /// u16: `(chunk, top_k)` chosen experts, then `(chunk)` tokens that one expert serves.
+    /// u16: `(rows, top_k)` chosen experts, then `(rows)` tokens that one expert serves.
     pub(crate) routed: u64,
-    /// f32: `(chunk, top_k)` probabilities of the chosen experts.
+    /// f32: `(rows, top_k)` probabilities of the chosen experts.
     pub(crate) routes: u64,
 }
 
@@ -221,10 +222,10 @@ pub(crate) struct QuantSizes {
     pub scales: u64,
 }
 
-/// The sizes for `chunk` rows of up to `cols` columns.
-const fn quantized(chunk: u64, cols: u64, group: u64) -> QuantSizes {
+/// The sizes for `rows` rows of up to `cols` columns.
+const fn quantized(rows: u64, cols: u64, group: u64) -> QuantSizes {
     let cols = cols as usize;
-    QuantSizes { values: chunk * padded_cols(cols) as u64, scales: chunk * groups(cols, group as usize) as u64 }
+    QuantSizes { values: rows * padded_cols(cols) as u64, scales: rows * groups(cols, group as usize) as u64 }
 }
 
 impl Plan {
@@ -311,7 +312,9 @@ impl Plan {
 
     const fn from_counts(h: &Header, options: Options, layers: Layers) -> Self {
         let Layers { mamba, mamba2, attention, mlp, moe } = layers;
-        let chunk = options.chunk as u64;
+        // What is computed together: a chunk, or a token of every beam.
+        let beams = options.beams as u64;
+        let rows = max(options.chunk as u64, beams);
         let hidden = h.hidden as u64;
         // A kind that no layer has needs no room.
         let e = if mamba + mamba2 > 0 { h.d_inner as u64 } else { 0 };
@@ -331,7 +334,8 @@ impl Plan {
         let group = h.group as u64;
         let widest = max(max(e, ffn), q);
         // No more than there are heads.
-        let rows = if options.heads_at_once < h.heads { options.heads_at_once as u64 } else { max(h.heads as u64, 1) };
+        let lanes = if options.heads_at_once < h.heads { options.heads_at_once as u64 } else { max(h.heads as u64, 1) };
+        let logits = if (h.vocab as u64) < LOGITS_BLOCK { h.vocab as u64 } else { LOGITS_BLOCK };
         Self {
             options,
             mamba_layers: mamba + mamba2,
@@ -346,18 +350,19 @@ impl Plan {
                 #[cfg(feature = "heavy-hitters")]
                 Eviction::HeavyHitters { .. } => slots * kv,
             },
-            residual: chunk * hidden,
+            residual: rows * hidden,
             normed: hidden,
-            quant_in: quantized(chunk, max(hidden, r), group),
-            quant_mid: quantized(chunk, max(widest, hidden), group),
-            quant_routed: if moe > 0 { quantized(chunk, hidden, group) } else { QuantSizes { values: 0, scales: 0 } },
-            wide: [chunk * widest, chunk * widest, chunk * max(e, hidden)],
-            narrow: chunk * max(max(r + 2 * n, bc + steps), 2 * kv * dim),
-            scores: max(rows * slots, experts),
-            query: rows * dim,
-            logits: if (h.vocab as u64) < LOGITS_BLOCK { h.vocab as u64 } else { LOGITS_BLOCK },
-            routed: chunk * (top_k + 1),
-            routes: chunk * top_k,
+            quant_in: quantized(rows, max(hidden, r), group),
+            quant_mid: quantized(rows, max(widest, hidden), group),
+            quant_routed: if moe > 0 { quantized(rows, hidden, group) } else { QuantSizes { values: 0, scales: 0 } },
+            // The head needs none of them for anything else.
+            wide: [max(rows * widest, beams * logits), rows * widest, rows * max(e, hidden)],
+            narrow: rows * max(max(r + 2 * n, bc + steps), 2 * kv * dim),
+            scores: max(lanes * slots, experts),
+            query: lanes * dim,
+            logits,
+            routed: rows * (top_k + 1),
+            routes: rows * top_k,
         }
     }
 
@@ -380,7 +385,6 @@ impl Plan {
                 + up(4 * self.narrow)
                 + up(4 * self.scores)
                 + up(2 * self.query)
-                + up(4 * self.logits)
                 + up(2 * self.routed)
                 + up(4 * self.routes)
         }

@@ -33,7 +33,7 @@
 
 use super::cache::Cache;
 use super::plan::{Eviction, Plan, StateWidth};
-use super::workspace::MambaState;
+use super::workspace::{MambaLayer, MambaState};
 use crate::image::crc;
 use crate::planned::planned;
 use bytemuck::cast_slice_mut;
@@ -252,8 +252,9 @@ impl SnapshotView<'_, '_> {
 
     /// Gives all parts of the state to `part`, in the order of the format.
     fn visit<E>(&mut self, progress: Progress, mut part: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
-        part(cast_slice_mut(self.mamba.conv))?;
-        part(self.mamba.ssm)?;
+        let MambaLayer { conv, ssm, .. } = self.mamba.all_layers(0);
+        part(cast_slice_mut(conv))?;
+        part(ssm)?;
         let used = progress.position.min(self.cache.slots as u64) as usize;
         let (dim, heads) = (self.cache.head_dim, self.cache.kv_heads);
         for layer in 0..self.plan.attention_layers as usize {

@@ -2,7 +2,7 @@
 
 use super::cache::Cache;
 use super::plan::{ALIGN, Plan, QuantSizes, StateWidth};
-use crate::planned::planned;
+use crate::planned::{planned, there};
 use bytemuck::Pod;
 
 /// Memory for a session, in a `static` or anywhere else. `N` is [`Plan::bytes`].
@@ -85,11 +85,11 @@ pub(crate) struct Buffers<'w> {
     pub quant_in: QuantBuffer<'w>,
     pub quant_mid: QuantBuffer<'w>,
     pub quant_routed: QuantBuffer<'w>,
+    /// The first one also for logits.
     pub wide: [&'w mut [f32]; 3],
     pub narrow: &'w mut [f32],
     pub scores: &'w mut [f32],
     pub query: &'w mut [i16],
-    pub logits: &'w mut [f32],
     pub routed: &'w mut [u16],
     pub routes: &'w mut [f32],
 }
@@ -106,22 +106,25 @@ impl<'w> Buffers<'w> {
             narrow: arena.cut(plan.narrow),
             scores: arena.cut(plan.scores),
             query: arena.cut(plan.query),
-            logits: arena.cut(plan.logits),
             routed: arena.cut(plan.routed),
             routes: arena.cut(plan.routes),
         }
     }
 }
 
-/// The state of all Mamba layers, layer after layer.
+/// The states of all Mamba layers: those of the session's sequence, then those of every other beam's.
 pub(crate) struct MambaState<'w> {
-    /// `(layer, d_conv − 1, E)`; in Mamba-2 so many of x, then so many of B and C.
-    pub conv: &'w mut [f32],
-    /// `(layer, E / 8, N, 8)` numbers of [`Options::state`](crate::Options::state), as bytes.
-    pub ssm: &'w mut [u8],
+    /// `(sequence, layer, d_conv − 1, E)`; in Mamba-2 so many of x, then so many of B and C.
+    conv: &'w mut [f32],
+    /// `(sequence, layer, E / 8, N, 8)` numbers of [`Options::state`](crate::Options::state), as bytes.
+    ssm: &'w mut [u8],
+    /// Layers of a sequence.
+    layers: usize,
+    sequences: usize,
+    width: StateWidth,
 }
 
-/// The state of one Mamba layer.
+/// The state of one Mamba layer, or of all layers one after another.
 pub(crate) struct MambaLayer<'a> {
     /// `(d_conv − 1, E)`; in Mamba-2 of x, then of B and C.
     pub conv: &'a mut [f32],
@@ -131,36 +134,73 @@ pub(crate) struct MambaLayer<'a> {
 }
 
 impl<'w> MambaState<'w> {
-    /// The state of layer `index`.
-    pub(crate) fn layer(&mut self, index: usize, plan: &Plan) -> MambaLayer<'_> {
-        fn part<T>(state: &mut [T], index: usize, size: u64) -> &mut [T] {
-            let size = size as usize;
+    /// The state of layer `layer` of a sequence.
+    pub(crate) fn layer(&mut self, sequence: usize, layer: usize) -> MambaLayer<'_> {
+        let layers = self.layers;
+        self.part(sequence * layers + layer, self.sequences * layers)
+    }
+
+    /// The states of all layers of a sequence.
+    pub(crate) fn all_layers(&mut self, sequence: usize) -> MambaLayer<'_> {
+        self.part(sequence, self.sequences)
+    }
+
+    /// Part `index` of `parts` equal ones.
+    fn part(&mut self, index: usize, parts: usize) -> MambaLayer<'_> {
+        fn part<T>(state: &mut [T], index: usize, parts: usize) -> &mut [T] {
+            let size = state.len() / parts.max(1);
             planned(state.get_mut(index * size..(index + 1) * size))
         }
-        let (conv, ssm) = (part(self.conv, index, plan.conv), part(self.ssm, index, plan.ssm));
-        MambaLayer { conv, ssm, width: plan.options.state }
+        MambaLayer { conv: part(self.conv, index, parts), ssm: part(self.ssm, index, parts), width: self.width }
     }
 
     pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan) -> Self {
-        Self { ssm: arena.cut(plan.mamba_layers * plan.ssm), conv: arena.cut(plan.mamba_layers * plan.conv) }
+        let sequences = u64::from(plan.options.beams);
+        let layers = sequences * plan.mamba_layers;
+        Self {
+            ssm: arena.cut(layers * plan.ssm),
+            conv: arena.cut(layers * plan.conv),
+            layers: plan.mamba_layers as usize,
+            sequences: sequences as usize,
+            width: plan.options.state,
+        }
     }
 
+    /// Forgets what the session's sequence was.
     pub(crate) fn reset(&mut self) {
-        self.conv.fill(0.0);
+        let MambaLayer { conv, ssm, .. } = self.all_layers(0);
+        conv.fill(0.0);
         // All zeros is zero in every width.
-        self.ssm.fill(0);
+        ssm.fill(0);
+    }
+
+    /// Gives the state of sequence `from` to sequence `to` as well.
+    pub(crate) fn copy(&mut self, from: usize, to: usize) {
+        let (conv, ssm) = (self.conv.len() / self.sequences.max(1), self.ssm.len() / self.sequences.max(1));
+        copy_part(self.conv, from * conv, to * conv, conv);
+        copy_part(self.ssm, from * ssm, to * ssm, ssm);
+    }
+}
+
+/// Copies `count` elements to a place that they don't reach into.
+pub(super) fn copy_part<T: Copy>(all: &mut [T], from: usize, to: usize, count: usize) {
+    let parts = all.get_disjoint_mut([from..from + count, to..to + count]).ok();
+    if let Some([from, to]) = there(parts) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     }
 }
 
 impl<'w> Cache<'w> {
     pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan, kv_heads: usize, head_dim: usize) -> Self {
-        let (cache, scales) = (plan.attention_layers * plan.cache, plan.attention_layers * plan.cache_scales);
+        let layers = plan.attention_layers * u64::from(plan.options.beams);
+        let (cache, scales) = (layers * plan.cache, layers * plan.cache_scales);
         Self {
             keys: arena.cut(cache),
             values: arena.cut(cache),
             key_scales: arena.cut(scales),
             value_scales: arena.cut(scales),
-            counts: arena.cut(plan.attention_layers * plan.cache_counts),
+            counts: arena.cut(layers * plan.cache_counts),
+            layers: plan.attention_layers as usize,
             slots: plan.slots as usize,
             sinks: plan.options.sinks as usize,
             ring: plan.slots.saturating_sub(plan.options.eviction.recent(plan.options.window) as u64) as usize,

@@ -8,6 +8,9 @@ use crate::model::parameters::GATE;
 use crate::sampler::grounding::NAME;
 use heapless::Vec;
 
+/// The beam that keeps the state before the prompt's last token, until there are others.
+const SPARE: usize = 1;
+
 /// Tokens of a sentence that are weighed together.
 const BATCH: usize = 16;
 
@@ -76,7 +79,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
         let before_last = self.reader.session.position();
         let spare = self.held.is_some() && self.reader.session.plan().options.beams > 1;
         if spare {
-            self.reader.session.copy_to(0);
+            self.reader.session.copy_beam(0, SPARE);
         }
         self.feed_held(listener)?;
         let probe = self.probe(listener)?;
@@ -94,7 +97,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             return Ok(Some(quote));
         }
         if spare {
-            self.reader.session.return_to(0, before_last);
+            self.reader.session.return_to(SPARE, before_last);
             self.feed_held(listener)?;
         }
         self.search(false, listener)?;
@@ -170,7 +173,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
             return Ok(None);
         }
         if spare {
-            self.reader.session.return_to(0, before_last);
+            self.reader.session.return_to(SPARE, before_last);
             self.feed_held(listener)?;
         }
         self.search(false, listener)?;
@@ -267,7 +270,7 @@ impl<const B: usize, const W: usize> Summarizer<'_, '_, '_, B, W> {
     fn weigh(&mut self, at: usize, position: u64, listener: &mut dyn Listener) -> Result<[f32; 2], SummaryError> {
         let Self { encoder, reader, held, .. } = self;
         let Some(mut last) = *held else { return Ok([0.0; 2]) };
-        reader.session.return_to(0, position);
+        reader.session.return_to(SPARE, position);
         let (session, quotes) = (&mut reader.session, &reader.quotes);
         let encoder = encoder.without_prompt();
         let mut text = quotes.get(at).map_or(&[][..], |kept| kept.sentence.text()).iter();
