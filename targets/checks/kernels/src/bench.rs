@@ -75,11 +75,13 @@ pub fn run(marks: &mut impl Marks, report: &mut impl Write) -> fmt::Result {
     let products = [
         ("matmul 256 x 256 in groups of 32, 1 token", Bits::Eight, 256, 256, 32, 1),
         ("matmul 256 x 256 in groups of 64, 1 token", Bits::Eight, 256, 256, 64, 1),
+        ("matmul 256 x 256 in groups of 32, 2 tokens", Bits::Eight, 256, 256, 32, 2),
         ("matmul 256 x 256 in groups of 32, 8 tokens", Bits::Eight, 256, 256, 32, 8),
         ("matmul 256 x 256 in groups of 64, 8 tokens", Bits::Eight, 256, 256, 64, 8),
         ("matmul 42 x 320 in groups of 32, 1 token", Bits::Eight, 42, 320, 32, 1),
         ("matmul 320 x 10 in groups of 32, 1 token", Bits::Eight, 320, 10, 32, 1),
         ("matmul 256 x 256 of 4 bits, 1 token", Bits::Four, 256, 256, 32, 1),
+        ("matmul 256 x 256 of 4 bits, 2 tokens", Bits::Four, 256, 256, 32, 2),
         ("matmul 256 x 256 of 4 bits, 8 tokens", Bits::Four, 256, 256, 32, 8),
     ];
     for (name, bits, rows, cols, group, tokens) in products {

@@ -6,11 +6,12 @@
 //! taken off at the start: `256·128·(x₀ + x₂)`. So four products take three instructions and half a load, and the sum of a
 //! group of up to 512 columns is exact: 256·512·128·127 < 2³¹; what overflows on the way wraps around and comes back.
 //!
-//! Eight sums are under way at once: of eight rows and one token, or of two rows and four tokens.
+//! Eight sums are under way at once: of eight rows and one token, of four rows and two tokens, or of two rows and four tokens.
 //!
 //! | | instructions for 32 products | for a group of 32 columns, 256 products, with scaling |
 //! |---|---|---|
 //! | [`eight_rows`], one token | 29 | 276 |
+//! | [`four_rows`], two tokens | 26 | 251 |
 //! | [`two_rows`], four tokens | 23 | 225 |
 //!
 //! Activations are expanded once a *block*, as many groups as there is room for. All tokens of a chunk, at most eight,
@@ -30,18 +31,31 @@ const WIDEST: usize = 512;
 const TOKENS: usize = 8;
 /// Tokens of [`two_rows`].
 const FOUR: usize = 4;
+/// Tokens of [`four_rows`].
+const TWO: usize = 2;
 /// Words for a block's expanded activations, on the stack: three groups of 32 columns of eight tokens, or one of 512 of one.
 const WORDS: usize = 462;
 
-/// Words of one group of `tokens` (one or four) tokens: their scales, the address of their end, the sums' beginnings, and
+/// Words of one group of `tokens` (one, two or four) tokens: their scales, the address of their end, the sums' beginnings, and
 /// two words for four activations.
 const fn group_words(tokens: usize, width: usize) -> usize {
     tokens + 1 + 8 + tokens * width / 2
 }
 
-/// Words of one group of `count` tokens: fours, and the rest one by one.
+/// Of so many tokens that are left, how many go through a loop together.
+const fn unit(left: usize) -> usize {
+    match left {
+        FOUR.. => FOUR,
+        TWO.. => TWO,
+        _ => 1,
+    }
+}
+
+/// Words of one group of `count` tokens: fours, then two, then one.
 const fn pass_words(count: usize, width: usize) -> usize {
-    count / FOUR * group_words(FOUR, width) + count % FOUR * group_words(1, width)
+    count / FOUR * group_words(FOUR, width)
+        + count % FOUR / TWO * group_words(TWO, width)
+        + count % TWO * group_words(1, width)
 }
 
 /// The loops for weights of so many bits.
@@ -52,6 +66,11 @@ pub(super) trait Loops {
     /// # Safety
     /// The pointers must be right, and the activations be what [`fill`] makes.
     const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows);
+    /// `y += W·x` for two tokens: tile after tile, four rows after four rows, group after group.
+    ///
+    /// # Safety
+    /// As for [`Loops::EIGHT_ROWS`].
+    const FOUR_ROWS: unsafe extern "C" fn(&mut TwoRows);
     /// `y += W·x` for four tokens: tile after tile, the fours of tokens one after another, two rows after two rows, group after
     /// group.
     ///
@@ -122,11 +141,11 @@ fn pass<L: Loops>(
         let mut tile = 0;
         while tile < tiles {
             // Tokens of one kind go through all tiles in one call.
-            let run = if tile < whole && (count == 1 || count.is_multiple_of(FOUR)) { whole } else { 1 };
+            let run = if tile < whole && (count <= TWO || count.is_multiple_of(FOUR)) { whole } else { 1 };
             let Some(weights) = w.bytes().get(tile * tile_size + at..tile * tile_size + at + block) else { return };
             let (mut token, mut activations) = (0, words.as_ptr().cast::<u32>());
             while token < count {
-                let unit = if count - token < FOUR { 1 } else { FOUR };
+                let unit = unit(count - token);
                 let units = if tile < whole && unit == FOUR { (count - token) / FOUR } else { 1 };
                 let rows = first + token..first + token + units * unit;
                 let (y, stride) = if tile < whole {
@@ -142,11 +161,13 @@ fn pass<L: Loops>(
                 // SAFETY: `fill` made the activations of these groups and tokens, the weights of the first tile were cut
                 // out, those of the others follow at multiples of the tile's size, and there is room for the results.
                 unsafe {
-                    if unit == FOUR {
-                        (L::TWO_ROWS)(&mut TwoRows { w, x, y, stride: 4 * stride, skip, units, tiles: run, tile_size });
-                    } else {
+                    // Calls by name: what a computed address takes of the stack is unknown.
+                    if unit == 1 {
                         let y_end = y.wrapping_add(run * TILE_ROWS);
                         (L::EIGHT_ROWS)(&mut EightRows { x, skip, y, y_end, gap: tile_size - block, w });
+                    } else {
+                        let mut rows = TwoRows { w, x, y, stride: 4 * stride, skip, units, tiles: run, tile_size };
+                        if unit == FOUR { (L::TWO_ROWS)(&mut rows) } else { (L::FOUR_ROWS)(&mut rows) }
                     }
                 }
                 if tile >= whole {
@@ -197,7 +218,7 @@ unsafe extern "C" fn clear_eights(to: *mut [f32; 8], eights: usize) {
 }
 
 /// Expands the groups `group .. group + groups` of the tokens, all of them of `width` columns: group after group of four
-/// tokens, then of the next ones.
+/// tokens, then of the next ones, as [`unit`] divides them.
 fn fill<L: Loops>(
     x: &Quantized<'_>,
     tokens: Range<usize>,
@@ -210,7 +231,7 @@ fn fill<L: Loops>(
     let mut left = tokens.len();
     let mut rows = x.rows().skip(tokens.start);
     while left > 0 {
-        let unit = if left < FOUR { 1 } else { FOUR };
+        let unit = unit(left);
         let size = group_words(unit, width);
         for (token, (values, scales)) in rows.by_ref().take(unit).enumerate() {
             let mut start = place;
@@ -222,7 +243,11 @@ fn fill<L: Loops>(
                 // SAFETY: `WORDS` has room for all groups of all tokens, as `pass_words` counted them.
                 unsafe {
                     let to = start.add(unit + 9 + token);
-                    let offset = if unit == FOUR { L::expand::<16>(values, to) } else { L::expand::<4>(values, to) };
+                    let offset = match unit {
+                        FOUR => L::expand::<16>(values, to),
+                        TWO => L::expand::<8>(values, to),
+                        _ => L::expand::<4>(values, to),
+                    };
                     start.add(token).write(scales.get(group + index).copied().unwrap_or(0.0).to_bits());
                     start.add(unit).write(end as u32);
                     (0..8 / unit).for_each(|row| start.add(unit + 1 + token * (8 / unit) + row).write(offset));
@@ -313,7 +338,7 @@ macro_rules! for_eight_rows {
 }
 pub(super) use for_eight_rows;
 
-/// What [`Loops::TWO_ROWS`] needs.
+/// What [`Loops::TWO_ROWS`] and [`Loops::FOUR_ROWS`] need.
 #[repr(C)]
 pub(super) struct TwoRows {
     w: *const u8,
@@ -323,7 +348,7 @@ pub(super) struct TwoRows {
     stride: usize,
     /// Blocks of columns that the first round of a group leaves out.
     skip: usize,
-    /// Fours of tokens.
+    /// Fours of tokens; not read where there are two.
     units: usize,
     tiles: usize,
     /// Bytes from a tile to the next one.
@@ -454,6 +479,107 @@ macro_rules! for_two_rows {
 }
 pub(super) use for_two_rows;
 
+/// The body of a [`Loops::FOUR_ROWS`] around a `round` of 32 columns, in which a block of columns takes so many `bytes` of code; sums are
+/// integers with so many bits of `fraction`. In a round r0 to r3 are the first token's sums of four rows, r4 to r7 the second one's;
+/// r8 and r9 are for weights of two rows, which come from r12, r10 and r11 for activations of both tokens, from lr, and `PRODUCTS`
+/// multiplies them.
+macro_rules! for_four_rows {
+    (bytes: $bytes:literal, fraction: $fraction:literal, round: [$($round:literal),* $(,)?]) => {
+        // Of four rows, s4 is where their results go, s5 the stride, s31 where the weights begin, and s30 the bytes of scales
+        // before theirs.
+        naked_asm!(
+            cpu!(),
+            ".macro PRODUCTS a0, a1, b0, b1",
+            "smlad \\a0, r8, r10, \\a0",
+            "smlad \\a1, r9, r10, \\a1",
+            "smlad \\b0, r8, r11, \\b0",
+            "smlad \\b1, r9, r11, \\b1",
+            ".endm",
+            ".macro SCALE token, y0, y1, a, b, row0, row1",
+            "vmul.f32 s27, s\\row0, s\\token",
+            "vmul.f32 s28, s\\row1, s\\token",
+            "vmla.f32 s\\y0, s\\a, s27",
+            "vmla.f32 s\\y1, s\\b, s28",
+            ".endm",
+            enter!(),
+            "adr r1, 3f", // where groups begin
+            "ldr r2, [r0, #16]",
+            concat!("mov r3, #", $bytes),
+            "mla r1, r2, r3, r1",
+            "add r1, #1",
+            "push {{r0, r1}}",
+            "ldrd r9, r10, [r0, #8]",
+            "vmov s4, s5, r9, r10",
+            "1:", // a tile
+            "ldr r8, [sp]",
+            "ldr r12, [r8]",
+            "mov r9, #0",
+            "5:", // four rows
+            "vmov s30, s31, r9, r12",
+            "ldr r8, [sp]",
+            "ldr lr, [r8, #4]",
+            "vmov r8, r9, s4, s5",
+            "vldmia r8, {{s16-s19}}",
+            "add r8, r9",
+            "vldmia r8, {{s20-s23}}",
+            "2:", // a group
+            "vldmia lr!, {{s24-s26}}",
+            "vmov r8, s30",
+            "ldmia lr!, {{r0-r7}}",
+            "sub r9, r12, r8", // each four rows' weights lie sixteen bytes further, their scales eight
+            "vldmia r9, {{s0, s1}}",
+            "add r12, #16",
+            "ldr pc, [sp, #4]",
+            "3:", // a round
+            $($round,)*
+            "vmov r8, s26",
+            "cmp lr, r8", // lower: the group goes on; equal: another follows; higher: the last one
+            "blo 3b",
+            "vmov s8, s9, r0, r1",
+            "vmov s10, s11, r2, r3",
+            "vmov s12, s13, r4, r5",
+            "vmov s14, s15, r6, r7",
+            "vcvtt.f32.f16 s3, s1",
+            "vcvtb.f32.f16 s2, s1",
+            "vcvtt.f32.f16 s1, s0",
+            "vcvtb.f32.f16 s0, s0",
+            ".irp sum, 8, 9, 10, 11, 12, 13, 14, 15",
+            concat!("vcvt.f32.s32 s\\sum, s\\sum, #", $fraction),
+            ".endr",
+            "SCALE 24, 16, 17, 8, 9, 0, 1",
+            "SCALE 24, 18, 19, 10, 11, 2, 3",
+            "SCALE 25, 20, 21, 12, 13, 0, 1",
+            "SCALE 25, 22, 23, 14, 15, 2, 3",
+            "beq 2b",
+            "vmov r8, r9, s4, s5",
+            "vstmia r8, {{s16-s19}}",
+            "add r10, r8, #16",
+            "vmov s4, r10",
+            "add r8, r9",
+            "vstmia r8, {{s20-s23}}",
+            "vmov r9, r12, s30, s31",
+            "add r9, #8",
+            "add r12, #16",
+            "cmp r9, #16",
+            "bne 5b",
+            // The next tile.
+            "ldr r8, [sp]",
+            "ldrd r0, r1, [r8, #24]",
+            "ldr r2, [r8]",
+            "add r2, r1",
+            "str r2, [r8]",
+            "subs r0, #1",
+            "str r0, [r8, #24]",
+            "bne 1b",
+            "add sp, #8",
+            leave!(),
+            ".purgem PRODUCTS",
+            ".purgem SCALE",
+        )
+    };
+}
+pub(super) use for_four_rows;
+
 /// The loops for int8.
 struct Q8;
 
@@ -461,6 +587,7 @@ impl Loops for Q8 {
     const BITS: Bits = Bits::Eight;
     // SAFETY: the trait says what callers promise, here and below.
     const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows) = eight_rows;
+    const FOUR_ROWS: unsafe extern "C" fn(&mut TwoRows) = four_rows;
     const TWO_ROWS: unsafe extern "C" fn(&mut TwoRows) = two_rows;
 
     /// Of four activations, first the word for the whole halfwords, then that for the low bytes. Returns `−256·128·Σ` of the
@@ -539,6 +666,36 @@ unsafe extern "C" fn eight_rows(args: &mut EightRows) {
             "vmov s12, s13, r4, r5",
             "vmov s14, s15, r6, r7",
             ".purgem ROWS",
+        ]
+    )
+}
+
+/// See [`Loops::FOUR_ROWS`].
+///
+/// # Safety
+/// As there.
+#[unsafe(naked)]
+unsafe extern "C" fn four_rows(args: &mut TwoRows) {
+    for_four_rows!(
+        bytes: "104", // for four columns
+        fraction: "8",
+        round: [
+            ".rept 8",
+            "ldrd r8, r9, [r12, #8]",
+            "ldrd r10, r11, [lr]",
+            "PRODUCTS r2, r3, r6, r7",
+            "uxtb16 r8, r8",
+            "uxtb16 r9, r9",
+            "ldrd r10, r11, [lr, #8]",
+            "PRODUCTS r2, r3, r6, r7",
+            "ldrd r8, r9, [r12], #32",
+            "ldrd r10, r11, [lr], #8",
+            "PRODUCTS r0, r1, r4, r5",
+            "uxtb16 r8, r8",
+            "uxtb16 r9, r9",
+            "ldrd r10, r11, [lr], #8",
+            "PRODUCTS r0, r1, r4, r5",
+            ".endr",
         ]
     )
 }

@@ -9,11 +9,12 @@
 //! | | instructions for 64 products | for a group of 32 columns, 256 products, with scaling |
 //! |---|---|---|
 //! | [`eight_rows`], one token | 70 | 329 |
+//! | [`four_rows`], two tokens | 60 | 283 |
 //! | [`two_rows`], four tokens | 50 | 241 |
 //!
 //! How tokens, tiles and groups are walked is the same as with 8 bits.
 
-use super::matmul::{EightRows, Loops, TwoRows, for_eight_rows, for_two_rows, product};
+use super::matmul::{EightRows, Loops, TwoRows, for_eight_rows, for_four_rows, for_two_rows, product};
 use super::{cpu, enter, leave};
 use crate::kernels::{Columns, Quantized, portable};
 use crate::matrix::{Bits, NIBBLE_GROUP, QMatrix};
@@ -35,6 +36,7 @@ impl Loops for Q4 {
     const BITS: Bits = Bits::Four;
     // SAFETY: the trait says what callers promise, here and below.
     const EIGHT_ROWS: unsafe extern "C" fn(&mut EightRows) = eight_rows;
+    const FOUR_ROWS: unsafe extern "C" fn(&mut TwoRows) = four_rows;
     const TWO_ROWS: unsafe extern "C" fn(&mut TwoRows) = two_rows;
 
     /// Of eight activations, first the word for bytes 0 and 2, that for their lower halves, and the same for bytes 1 and 3.
@@ -140,6 +142,51 @@ unsafe extern "C" fn eight_rows(args: &mut EightRows) {
             "cmp lr, r8", // equal: another group follows; higher: the last one
             ".purgem ROWS",
             ".purgem FOUR_ROWS",
+        ]
+    )
+}
+
+/// See [`Loops::FOUR_ROWS`].
+///
+/// # Safety
+/// As there.
+#[unsafe(naked)]
+unsafe extern "C" fn four_rows(args: &mut TwoRows) {
+    for_four_rows!(
+        bytes: "240", // for eight columns
+        fraction: "4",
+        round: [
+            // A half of two rows' bytes as they are, then the lower halves of these.
+            ".macro UPPER from, offset",
+            "ldrd r8, r9, [r12, #8]",
+            "uxtb16 r8, r8, ror #\\from",
+            "uxtb16 r9, r9, ror #\\from",
+            "ldrd r10, r11, [lr, #\\offset]",
+            "PRODUCTS r2, r3, r6, r7",
+            "and r8, #0x000f000f",
+            "and r9, #0x000f000f",
+            "ldrd r10, r11, [lr, #\\offset + 8]",
+            "PRODUCTS r2, r3, r6, r7",
+            ".endm",
+            ".macro LOWER from, at:vararg",
+            "ldrd r8, r9, \\at",
+            "uxtb16 r8, r8, ror #\\from",
+            "uxtb16 r9, r9, ror #\\from",
+            "ldrd r10, r11, [lr], #8",
+            "PRODUCTS r0, r1, r4, r5",
+            "and r8, #0x000f000f",
+            "and r9, #0x000f000f",
+            "ldrd r10, r11, [lr], #8",
+            "PRODUCTS r0, r1, r4, r5",
+            ".endm",
+            ".rept 4",
+            "UPPER 0, 0",
+            "UPPER 8, 16",
+            "LOWER 0, [r12]",
+            "LOWER 8, [r12], #32",
+            ".endr",
+            ".purgem UPPER",
+            ".purgem LOWER",
         ]
     )
 }
