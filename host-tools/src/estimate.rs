@@ -6,7 +6,7 @@
 //! ```
 //!
 //! * *Multiply-accumulates* and *bytes* are those of the image's matrices, of a mixture's experts as many as a token uses.
-//!   Prefill has no head, and reads the weights once a chunk of 8 tokens.
+//!   Prefill has no head, and reads the weights once a chunk of 8 tokens; a summary's beams read them together.
 //! * *Instructions each* is what a whole token took, everything else that it computes included, divided by its
 //!   multiply-accumulates: counted in QEMU, see [`Counted`]. Of a matrix with 4 bits a weight they are as many times more or fewer as
 //!   a token of all such matrices takes.
@@ -118,11 +118,12 @@ impl Work {
         let reading = |bytes: f64| bytes / board.bandwidth as f64;
         let [prefill, decode] = self.instructions(board.core);
         let prefill = computing(prefill) + reading(self.layers_bytes) / f64::from(options.chunk.clamp(1, 8));
-        let decode = computing(decode) + reading(self.layers_bytes + self.head_bytes);
+        // A token of every beam.
+        let step = computing(decode) * f64::from(options.beams) + reading(self.layers_bytes + self.head_bytes);
         Estimate {
             read_per_second: 1.0 / prefill,
-            written_per_second: 1.0 / (decode * f64::from(options.beams)),
-            text_seconds: f64::from(TEXT) * prefill + f64::from(SUMMARY * options.beams) * decode,
+            written_per_second: 1.0 / step,
+            text_seconds: f64::from(TEXT) * prefill + f64::from(SUMMARY) * step,
         }
     }
 }

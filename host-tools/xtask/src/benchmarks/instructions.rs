@@ -45,9 +45,11 @@ fn processors(board: &Emulated) -> &'static [(&'static str, &'static str)] {
 }
 
 /// What one pass through a loop that is written by hand does.
-const PASSES: [(&str, u32, &str); 16] = [
+const PASSES: [(&str, u32, &str); 18] = [
     ("dsp::matmul::eight_rows", 256, "multiply-accumulate"),
+    ("dsp::matmul::four_rows", 256, "multiply-accumulate"),
     ("dsp::matmul::two_rows", 256, "multiply-accumulate"),
+    ("dsp::matmul_q4::four_rows", 256, "multiply-accumulate"),
     ("dsp::matmul_q4::two_rows", 256, "multiply-accumulate"),
     // With the scaling.
     ("dsp::matmul_q4::eight_rows", 256, "multiply-accumulate"),
@@ -97,6 +99,7 @@ pub fn run(args: &Args) -> Result<()> {
             show_tokens(args, board, &format!("S of {bits} bits"), *tokens);
         }
         show_tokens(args, board, MODEL, conformance::instructions(board, &image)?);
+        show_beams(args, board, conformance::instructions_of_beams(board, &image)?);
         if !programs.iter().any(|(other, _)| other.triple == board.triple) {
             programs.push((board, program));
         }
@@ -196,6 +199,17 @@ fn show_tokens(args: &Args, board: &Emulated, model: &str, tokens: Option<(u64, 
     } else {
         println!("{:>10} {:>8}  token of {model}, prefill in chunks of {CHUNK}", or_dash(prefill), "");
         println!("{:>10} {:>8}  token of {model}, decode", or_dash(decode), "");
+    }
+}
+
+fn show_beams(args: &Args, board: &Emulated, steps: Option<[u64; 2]>) {
+    if args.json {
+        println!("{}", json!({ "target": board.name, "model": MODEL, "step by beams": steps }));
+    } else {
+        let [one, two] = steps.map_or([None; 2], |steps| steps.map(Some));
+        let ratio = steps.map_or("-".into(), |[one, two]| format!("{:.3}", two as f64 / one as f64));
+        println!("{:>10} {:>8}  step of {MODEL}, one beam", or_dash(one), "");
+        println!("{:>10} {ratio:>8}  times as many, step of {MODEL}, two beams", or_dash(two));
     }
 }
 

@@ -90,8 +90,11 @@ pub struct Report {
     /// Tokens that were decoded.
     #[serde(skip)]
     pub ids: Vec<u32>,
-    /// Of the logits' bits.
+    /// Of the logits' bits; after a search, of the state's.
     pub hash: String,
+    /// Steps of a search.
+    #[serde(skip)]
+    pub steps: u64,
     /// Its bytes.
     pub workspace: usize,
     /// The most stack in use, where the target knows.
@@ -282,6 +285,34 @@ pub fn instructions(board: &Emulated, image: &[u8]) -> Result<Option<(u64, u64)>
     }
 }
 
+/// Instructions a step of a search with one beam, and with two, of this image on an emulated board. `None` where they can't be
+/// counted.
+///
+/// # Errors
+/// As [`instructions`].
+pub fn instructions_of_beams(board: &Emulated, image: &[u8]) -> Result<Option<[u64; 2]>> {
+    let prompt = on_this_machine("", image)?.prompt;
+    let program = build(board)?;
+    let scratch = tempfile::tempdir()?;
+    let (file, counts) = (scratch.path().join("case"), scratch.path().join("counts"));
+    let mut instructions = [None; 2];
+    for (beams, instructions) in (1..).zip(&mut instructions) {
+        let begin = Begin { search: true, ..Begin::default() };
+        let case = blob_from(image, &prompt, options("", 8).beams(beams), 0, &begin)?;
+        let right = on_host(&case)?;
+        fs::write(&file, &case)?;
+        let run = board.run_case(&program, &file, Some(&counts), LIMIT)?;
+        let found = read_report(&run.stdout).with_context(|| format!("{}: {}", board.name, run.stderr.trim()))?;
+        ensure!(
+            (&found.ids, &found.hash, found.steps) == (&right.ids, &right.hash, right.steps),
+            "{}: a search of {beams} beams finds something else than here",
+            board.name
+        );
+        *instructions = region(&counts, 1, found.steps.max(1));
+    }
+    Ok(instructions[0].zip(instructions[1]).map(|(one, two)| [one, two]))
+}
+
 /// The images of this suite, by the name of their golden.
 fn fixtures() -> Vec<(String, Vec<u8>)> {
     let images = fixtures::all();
@@ -331,6 +362,8 @@ pub struct Begin<'s> {
     pub baked: bool,
     /// Tokens after which the state is reported.
     pub report_at: usize,
+    /// It ends with a search for the options' beams.
+    pub search: bool,
 }
 
 /// As [`blob`], for a case that begins so.
@@ -367,6 +400,7 @@ pub fn blob_from(image: &[u8], prompt: &[u32], o: Options, stream: u32, begin: &
         begin.state.len() as u32,
         begin.report_at as u32,
         begin.baked.into(),
+        if begin.search { o.beams } else { 0 },
     ];
     let mut blob: Vec<u8> = head.iter().chain(prompt).flat_map(|word| word.to_le_bytes()).collect();
     blob.resize(offset, 0);
@@ -478,6 +512,7 @@ pub fn read_report(text: &str) -> Result<Report> {
             "early" => report.early_stack = Some(rest.parse()?),
             "ids" => report.ids = rest.split(' ').map(str::parse).collect::<Result<_, _>>()?,
             "hash" => report.hash = rest.into(),
+            "steps" => report.steps = rest.parse()?,
             "state" => report.state = bytes(rest).context("a state that isn't in hexadecimal digits")?,
             "error" => bail!("{rest}"),
             "end" => ended = true,

@@ -76,7 +76,7 @@ pub fn there_and_back(board: &Emulated, program: &Path) -> Result<usize> {
         let prompt: Vec<u32> = (0..PROMPT as u32).map(|i| 3 + i * 7919 % (vocab - 3)).collect();
         let case = |from: usize, state: &[u8], report_at: usize| {
             let report_at = report_at.saturating_sub(from);
-            blob_from(&image, &prompt[from..], options, 0, &Begin { state, report_at, baked: false })
+            blob_from(&image, &prompt[from..], options, 0, &Begin { state, report_at, ..Begin::default() })
         };
         // On this machine alone, without any state in between.
         let right = on_host(&case(0, &[], 0)?)?;

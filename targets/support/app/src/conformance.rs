@@ -15,7 +15,8 @@
 //! | 11, 12 | offset and length of a saved state to begin from; length 0 for none |
 //! | 13 | tokens of the prompt after which the state is reported, or 0 |
 //! | 14 | 1 to begin from the image's baked prompt |
-//! | 15.. | the prompt |
+//! | 15 | beams of a search to run in place of decoding, at most [`MOST_BEAMS`]; 0 for none |
+//! | 16.. | the prompt |
 
 use crate::endless;
 use crate::hash::Fnv;
@@ -23,7 +24,7 @@ pub use crate::marks::Marks;
 use core::fmt::{self, Write};
 use heapless::{String, Vec};
 use jamlet::kernels::Kernels;
-use jamlet::{Eviction, Model, Options, Sampler, Session, SessionError, StateWidth};
+use jamlet::{Beams, Eviction, Model, Options, Sampler, Session, SessionError, StateWidth};
 
 /// First word of a case.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"JCAS");
@@ -32,7 +33,9 @@ pub const ATTACKS: u32 = u32::from_le_bytes(*b"JATK");
 /// Instead of a case: an access that isn't aligned, which must fault where that is trapped.
 pub const UNALIGNED: [u8; 4] = *b"JUNA";
 /// Words before the prompt.
-pub const HEADER_WORDS: usize = 15;
+pub const HEADER_WORDS: usize = 16;
+/// The most beams of a case.
+pub const MOST_BEAMS: usize = 2;
 /// Tokens that are fed at once: a multiple of the chunks that the suite tries, as far as that matters.
 const FEED: usize = 64;
 
@@ -52,6 +55,8 @@ pub struct Case<'b> {
     pub report_at: usize,
     /// Begins from the image's baked prompt.
     pub baked: bool,
+    /// Searches with the options' beams.
+    pub search: bool,
     /// Options of the session.
     pub options: Options,
 }
@@ -77,6 +82,7 @@ impl<'b> Case<'b> {
             state,
             report_at: word(13)? as usize,
             baked: word(14)? == 1,
+            search: word(15)? > 0,
             options: Options {
                 window: word(5)?,
                 sinks: word(6)?,
@@ -91,7 +97,7 @@ impl<'b> Case<'b> {
                     recent => Eviction::HeavyHitters { recent },
                 },
                 heads_at_once: 1,
-                beams: 1,
+                beams: word(15)?.max(1),
             },
         })
     }
@@ -144,7 +150,8 @@ fn survive(model: &Model<'_>, workspace: &mut [u8]) -> Result<(), SessionError> 
 /// hash 0123456789abcdef of the bits of all logits: after the prompt and after every token but the last
 /// ```
 ///
-/// A line `error` instead says what kept it from running.
+/// After a search the ids are those of the best beam, the hash is that of the session's state, and a line `steps 32` says how often all
+/// beams were fed. A line `error` instead says what kept it from running.
 ///
 /// # Errors
 /// When the report can't be written.
@@ -196,6 +203,9 @@ pub fn run_with<'k>(
     if let Err(error) = fed {
         return writeln!(report, "error prompt: {error}");
     }
+    if case.search {
+        return search(case.decode, &mut session, marks, report);
+    }
     let mut hash = Fnv::new();
     let mut sampler = Sampler::greedy();
     report.write_str("ids")?;
@@ -220,6 +230,32 @@ pub fn run_with<'k>(
         next = Some(token);
     }
     writeln!(report, "\nhash {:016x}", hash.finish())
+}
+
+/// Searches for at most `limit` tokens.
+#[inline(never)]
+fn search(limit: u32, session: &mut Session<'_, '_>, marks: &mut impl Marks, report: &mut impl Write) -> fmt::Result {
+    let mut beams = Beams::<MOST_BEAMS>::new(limit as usize);
+    // The first step feeds nothing.
+    let mut more = beams.step(session, None);
+    let mut steps = 0;
+    while let Ok(true) = more {
+        marks.token_begins();
+        more = beams.step(session, None);
+        marks.token_ends();
+        steps += 1;
+    }
+    if let Err(error) = more {
+        return writeln!(report, "error search: {error}");
+    }
+    report.write_str("ids")?;
+    beams.tokens().try_for_each(|token| write!(report, " {token}"))?;
+    let mut hash = Fnv::new();
+    let Ok(_) = session.snapshot_to(|bytes| {
+        hash.add_bytes(bytes);
+        Ok::<_, core::convert::Infallible>(())
+    });
+    writeln!(report, "\nhash {:016x}\nsteps {steps}", hash.finish())
 }
 
 fn feed(session: &mut Session<'_, '_>, words: &[[u8; 4]]) -> Result<(), SessionError> {

@@ -12,7 +12,12 @@ impl Fnv {
 
     /// Adds the bits of `numbers`, little-endian.
     pub fn add(&mut self, numbers: &[f32]) {
-        for byte in numbers.iter().flat_map(|x| x.to_bits().to_le_bytes()) {
+        numbers.iter().for_each(|x| self.add_bytes(&x.to_bits().to_le_bytes()));
+    }
+
+    /// Adds bytes.
+    pub fn add_bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
         }
     }
