@@ -196,7 +196,7 @@ impl<const B: usize> Beams<B> {
         tokens.len()
     }
 
-    /// Gives every choice a beam of its own, one of the first. The first that goes on from a beam keeps it; the others get copies, in the
+    /// Gives every choice a beam of its own, one of the first. The first that goes on from a beam keeps it; the others get copies, in
     /// place of beams that were given up.
     #[inline(never)]
     fn divide(&mut self, session: &mut Session<'_, '_>) {
