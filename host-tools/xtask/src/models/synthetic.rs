@@ -32,6 +32,12 @@ pub enum Size {
     D,
     /// 3.03B parameters (6 GB), like Jamba-Reasoning-3B.
     L,
+    /// 340M parameters, of which 28 layers of Mamba-2 and 4 of attention, like Granite-4.0-H-350M.
+    #[value(name = "granite-350m")]
+    Granite350m,
+    /// 129M parameters, like mamba2-130m.
+    #[value(name = "mamba2-130m")]
+    Mamba2At130m,
 }
 
 /// Layers in a file.
@@ -82,6 +88,15 @@ pub fn write(size: Size, folder: &Path) -> Result<()> {
 }
 
 fn config(size: Size) -> Value {
+    match size {
+        Size::S | Size::M | Size::D | Size::L => jamba(size),
+        Size::Granite350m => granite(),
+        Size::Mamba2At130m => mamba2(),
+    }
+}
+
+/// The config of a Jamba.
+fn jamba(size: Size) -> Value {
     let sizes = match size {
         Size::S => json!({ "vocab_size": 4096, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 8,
             "num_attention_heads": 4, "num_key_value_heads": 2, "attn_layer_period": 4, "attn_layer_offset": 2,
@@ -94,7 +109,7 @@ fn config(size: Size) -> Value {
             "num_attention_heads": 16, "num_key_value_heads": 4, "attn_layer_period": 8, "attn_layer_offset": 4,
             "num_experts": 1, "num_experts_per_tok": 1, "mamba_dt_rank": 64, "tie_word_embeddings": true })
         }
-        Size::L => {
+        _ => {
             json!({ "vocab_size": 65536, "hidden_size": 2560, "intermediate_size": 8192, "num_hidden_layers": 28,
             "num_attention_heads": 20, "num_key_value_heads": 1, "attn_layer_period": 14, "attn_layer_offset": 7,
             "num_experts": 1, "num_experts_per_tok": 1, "mamba_dt_rank": 160, "tie_word_embeddings": true })
@@ -109,6 +124,33 @@ fn config(size: Size) -> Value {
         all.extend(sizes);
     }
     config
+}
+
+/// The config of Granite-4.0-H-350M.
+fn granite() -> Value {
+    const ATTENTION: [u64; 4] = [10, 13, 17, 27];
+    let types: Vec<_> = (0..32).map(|layer| if ATTENTION.contains(&layer) { "attention" } else { "mamba" }).collect();
+    json!({ "architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granitemoehybrid", "dtype": "bfloat16",
+        "vocab_size": 100_352, "hidden_size": 768, "num_hidden_layers": 32, "layer_types": types,
+        "num_attention_heads": 12, "num_key_value_heads": 4, "position_embedding_type": "nope",
+        "attention_bias": false, "attention_dropout": 0.0, "attention_multiplier": 0.015_625,
+        "embedding_multiplier": 12, "residual_multiplier": 0.246, "logits_scaling": 3,
+        "mamba_n_heads": 48, "mamba_d_head": 32, "mamba_d_state": 128, "mamba_n_groups": 1, "mamba_d_conv": 4,
+        "mamba_expand": 2, "mamba_conv_bias": true, "mamba_proj_bias": false, "mamba_chunk_size": 256,
+        "num_local_experts": 0, "num_experts_per_tok": 0, "intermediate_size": 2048, "shared_intermediate_size": 2048,
+        "max_position_embeddings": 32768, "rope_theta": 10000, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "initializer_range": 0.1, "tie_word_embeddings": true,
+        "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0 })
+}
+
+/// The config of mamba2-130m.
+fn mamba2() -> Value {
+    json!({ "architectures": ["Mamba2ForCausalLM"], "model_type": "mamba2", "dtype": "bfloat16",
+        "vocab_size": 50_288, "hidden_size": 768, "num_hidden_layers": 24,
+        "num_heads": 24, "head_dim": 64, "state_size": 128, "n_groups": 1, "conv_kernel": 4, "expand": 2,
+        "use_bias": false, "use_conv_bias": true, "chunk_size": 256, "rms_norm": true, "hidden_act": "silu",
+        "residual_in_fp32": true, "layer_norm_epsilon": 1e-5, "initializer_range": 0.1, "time_step_rank": 48,
+        "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0 })
 }
 
 /// `tokenizer.model`: a SentencePiece model of single bytes, for programs that don't load a checkpoint without one.
@@ -193,16 +235,73 @@ fn add(tensors: &mut Tensors, name: String, shape: &[u64], fill: Fill) {
     tensors.push((name, Random { shape, fill, seed }));
 }
 
+/// The tensors outside the layers, under the names of the config's family.
 fn outer(c: &Value, tensors: &mut Tensors) {
     let (vocab, hidden) = (size(c, "vocab_size"), size(c, "hidden_size"));
-    add(tensors, "model.embed_tokens.weight".into(), &[vocab, hidden], Fill::Spread(0.02));
-    add(tensors, "model.final_layernorm.weight".into(), &[hidden], Fill::All(1.0));
+    let (embedding, norm) = match c["model_type"].as_str() {
+        Some("mamba2") => ("backbone.embeddings.weight", "backbone.norm_f.weight"),
+        Some("granitemoehybrid") => ("model.embed_tokens.weight", "model.norm.weight"),
+        _ => ("model.embed_tokens.weight", "model.final_layernorm.weight"),
+    };
+    add(tensors, embedding.into(), &[vocab, hidden], Fill::Spread(0.02));
+    add(tensors, norm.into(), &[hidden], Fill::All(1.0));
     if c["tie_word_embeddings"] == false {
         add(tensors, "lm_head.weight".into(), &[vocab, hidden], Fill::Spread(0.02));
     }
 }
 
+/// The tensors of a layer.
 fn layer(c: &Value, index: u64, tensors: &mut Tensors) {
+    match c["model_type"].as_str() {
+        Some("mamba2") => mamba2_layer(c, index, tensors),
+        Some("granitemoehybrid") => granite_layer(c, index, tensors),
+        _ => jamba_layer(c, index, tensors),
+    }
+}
+
+fn mamba2_layer(c: &Value, index: u64, tensors: &mut Tensors) {
+    let prefix = format!("backbone.layers.{index}");
+    add(tensors, format!("{prefix}.norm.weight"), &[size(c, "hidden_size")], Fill::All(1.0));
+    let groups = size(c, "n_groups") * size(c, "state_size");
+    mamba2_block(c, &format!("{prefix}.mixer"), size(c, "num_heads"), groups, size(c, "conv_kernel"), tensors);
+}
+
+fn granite_layer(c: &Value, index: u64, tensors: &mut Tensors) {
+    let (h, i) = (size(c, "hidden_size"), size(c, "shared_intermediate_size"));
+    let prefix = format!("model.layers.{index}");
+    if c["layer_types"][index as usize] == "attention" {
+        let kv = h / size(c, "num_attention_heads") * size(c, "num_key_value_heads");
+        for (name, shape) in [("q", [h, h]), ("k", [kv, h]), ("v", [kv, h]), ("o", [h, h])] {
+            add(tensors, format!("{prefix}.self_attn.{name}_proj.weight"), &shape, Fill::Spread(0.02));
+        }
+    } else {
+        let groups = size(c, "mamba_n_groups") * size(c, "mamba_d_state");
+        let taps = size(c, "mamba_d_conv");
+        mamba2_block(c, &format!("{prefix}.mamba"), size(c, "mamba_n_heads"), groups, taps, tensors);
+    }
+    for name in ["input_layernorm", "post_attention_layernorm"] {
+        add(tensors, format!("{prefix}.{name}.weight"), &[h], Fill::All(1.0));
+    }
+    add(tensors, format!("{prefix}.shared_mlp.input_linear.weight"), &[2 * i, h], Fill::Spread(0.02));
+    add(tensors, format!("{prefix}.shared_mlp.output_linear.weight"), &[h, i], Fill::Spread(0.02));
+}
+
+/// The tensors of a Mamba-2 block; `groups` is the width of B, and of C.
+fn mamba2_block(c: &Value, block: &str, heads: u64, groups: u64, taps: u64, tensors: &mut Tensors) {
+    let (h, e) = (size(c, "hidden_size"), 2 * size(c, "hidden_size"));
+    let convolved = e + 2 * groups;
+    let mut put = |name: &str, shape: &[u64], fill| add(tensors, format!("{block}.{name}"), shape, fill);
+    put("in_proj.weight", &[e + convolved + heads, h], Fill::Spread(0.02));
+    put("out_proj.weight", &[h, e], Fill::Spread(0.02));
+    put("conv1d.weight", &[convolved, 1, taps], Fill::Spread(0.29));
+    put("conv1d.bias", &[convolved], Fill::All(0.0));
+    put("dt_bias", &[heads], Fill::All(-4.6));
+    put("A_log", &[heads], Fill::Logs);
+    put("D", &[heads], Fill::All(1.0));
+    put("norm.weight", &[e], Fill::All(1.0));
+}
+
+fn jamba_layer(c: &Value, index: u64, tensors: &mut Tensors) {
     let (h, i, e) = (size(c, "hidden_size"), size(c, "intermediate_size"), 2 * size(c, "hidden_size"));
     let (r, n, k) = (size(c, "mamba_dt_rank"), size(c, "mamba_d_state"), size(c, "mamba_d_conv"));
     let (spread, one) = (Fill::Spread(0.02), Fill::All(1.0));
