@@ -7,7 +7,7 @@
 
 mod random;
 
-use jamlet::kernels::{Columns, Kernels, Quantized, Scan, StateScalar};
+use jamlet::kernels::{Columns, Kernels, Quantized, Scan, SsdScan, StateScalar};
 use jamlet::matrix::{Bits, QMatrix, groups, padded_cols};
 use jamlet::{Model, Options, Plan, Sampler, Session, StateWidth};
 use random::Random;
@@ -222,7 +222,37 @@ fn kernels(right: bool) {
         let mut pages = [&mut *p0, &mut *p1, &mut *p2, &mut *p3, &mut *p4, &mut *p5];
         everywhere(|k, end| scan::<f32>(k, end, [&u, &dt, &z, &bc, &a, &d], state, shape, &mut pages), right);
         everywhere(|k, end| scan::<u16>(k, end, [&u, &dt, &z, &bc, &a, &d], state, shape, &mut pages), right);
+
+        // The scan of Mamba-2, likewise.
+        let (groups, shared) = (1 + random.below(3), 8 * (1 + random.below(4)));
+        let (e, row) = (groups * shared, 2 * groups * n + rank);
+        let mut length = |of: usize| if right { of } else { random.near(of) };
+        let lengths = [tokens * e, tokens * e, tokens * e, tokens * row, e, e].map(&mut length);
+        let [state, stride, d_state, bc_row, shared, first] =
+            [length(e * n), length(e), length(n), length(row), length(shared), if right { 0 } else { length(0) }];
+        let [u, dt, z, bc, a, d] = lengths.map(|length| random.floats(length));
+        let a: Vec<f32> = a.iter().map(|a| -a.abs()).collect();
+        let shape = [first, stride, d_state, bc_row, e, shared];
+        let mut pages = [&mut *p0, &mut *p1, &mut *p2, &mut *p3, &mut *p4, &mut *p5];
+        everywhere(|k, end| ssd_scan::<f32>(k, end, [&u, &dt, &z, &bc, &a, &d], state, shape, &mut pages), right);
+        everywhere(|k, end| ssd_scan::<u16>(k, end, [&u, &dt, &z, &bc, &a, &d], state, shape, &mut pages), right);
     }
+}
+
+/// The scan of Mamba-2 with all but D guarded.
+fn ssd_scan<S: StateScalar>(
+    k: Kernels<'_>,
+    end: bool,
+    [u, dt, z, bc, a, d]: [&[f32]; 6],
+    state: usize,
+    [first, stride, d_state, row, columns, shared]: [usize; 6],
+    [p0, p1, p2, p3, p4, p5]: &mut [&mut Pages; 6],
+) -> (Vec<u32>, Vec<u32>) {
+    let u = p0.place(u, end);
+    let state = p1.place(&vec![S::store(0.25); state], end);
+    let (dt, z, bc, a) = (p2.place(dt, end), p3.place(z, end), p4.place(bc, end), p5.place(a, end));
+    k.ssd_scan(SsdScan { u: Columns::new(u, columns), first, dt, z, stride, bc, row, shared, a, d, state, d_state });
+    (bits(u), state.iter().map(|h| h.load().to_bits()).collect())
 }
 
 /// The scan with all but D guarded.

@@ -379,26 +379,36 @@ fn s4d_scan<S: StateScalar>(seed: u64, start: fn(f32) -> S) {
     }
 }
 
-/// E channels, N states, G groups of them.
-const SSD_SHAPES: [(usize, usize, usize); 6] =
-    [(8, 1, 1), (16, 16, 2), (24, 11, 3), (80, 16, 1), (16, 128, 1), (256, 17, 4)];
+/// E channels, N states, G groups of them: of an even and of an odd number of eights, which three cores cut anywhere.
+const SSD_SHAPES: [(usize, usize, usize); 9] =
+    [(8, 1, 1), (16, 16, 2), (24, 11, 3), (80, 16, 1), (16, 128, 1), (256, 17, 4), (48, 6, 2), (40, 3, 1), (8, 256, 1)];
+
+/// Gives every eight channels the first one's number, as heads have it whose width is a multiple of 8; or leaves them as they are.
+fn of_heads(random: &mut Random, mut numbers: Vec<f32>) -> Vec<f32> {
+    if random.below(2) == 0 {
+        numbers.chunks_exact_mut(8).for_each(|eight| eight.fill(eight[0]));
+    }
+    numbers
+}
 
 fn ssd_scan<S: StateScalar>(seed: u64, start: fn(f32) -> S) {
     let random = &mut Random(seed);
     for kind in 0..=KINDS {
         for (e, n, groups) in SSD_SHAPES {
-            for tokens in [1, 3, 8] {
+            for tokens in 1..=9 {
                 // Rows end with padding.
                 let row = 2 * groups * n + 3;
                 let u = random.floats(tokens * e, kind);
                 let z = random.floats(tokens * e, kind);
                 let dt: Vec<f32> = random.floats(tokens * e, kind).iter().map(|x| x.abs()).collect();
+                let dt = of_heads(random, dt);
                 let bc = random.floats(tokens * row, kind % 4);
                 // Negative, as exponentials make them; and anything, as a damaged image may hold it.
                 let mut a = random.floats(e, kind);
                 if random.below(2) == 0 {
                     a.iter_mut().for_each(|a| *a = -a.abs());
                 }
+                let a = of_heads(random, a);
                 let d = random.floats(e, 0);
                 let h: Vec<S> = random.floats(e * n, kind % 2 * 4).into_iter().map(start).collect();
                 let run = |kernels: Kernels<'_>| {
@@ -487,6 +497,7 @@ fn ssd_scan_with_a_state_in_int8() {
             let dt: Vec<f32> = random.floats(tokens * e, kind).iter().map(|x| x.abs()).collect();
             let bc = random.floats(tokens * row, kind % 4);
             let a: Vec<f32> = random.floats(e, kind).iter().map(|a| -a.abs()).collect();
+            let (dt, a) = (of_heads(random, dt), of_heads(random, a));
             let d = random.floats(e, 0);
             let state: Vec<i8> = (0..e * (n + 1)).map(|_| (random.bits() as i8).max(-100)).collect();
             // Chunks of any length: the rounding knows the position.

@@ -55,6 +55,7 @@ pub(crate) mod math;
 mod operands;
 #[cfg_attr(not(portable), allow(dead_code, reason = "it defines all kernels; here only parts of it run"))]
 mod portable;
+mod ssd;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 #[cfg(target_arch = "x86_64")]

@@ -5,6 +5,7 @@
 use super::cores::Columns;
 use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
 use super::operands::{Quantized, S4dScan, Scan, SsdScan, StateScalar};
+use super::ssd::{SsdRows, SsdStep};
 use crate::matrix::{Bits, Groups, NIBBLE_COLS, QMatrix, TILE_ROWS, decode, decode_nibbles, half_to_f32};
 use crate::planned::planned;
 
@@ -359,47 +360,37 @@ pub fn s4d_scan<S: StateScalar>(scan: S4dScan<'_, S>) {
 /// So it is [`scan`] with the same a for all n. Narrow states are rounded after every token; y uses h before that rounding.
 #[inline(always)]
 pub fn ssd_scan<S: StateScalar>(scan: SsdScan<'_, S>) {
-    let SsdScan { mut u, first, dt, z, stride, bc, row, shared, a, d, state, d_state: n } = scan;
-    // C of the first group lies behind B of the last.
-    let Some(c_begin) = stride.checked_div(shared).map(|groups| groups * n) else { return };
-    let (mut a, mut d) = (a.as_chunks::<8>().0.iter(), d.as_chunks::<8>().0.iter());
-    for (block, state) in state.chunks_exact_mut((8 * n).max(1)).enumerate() {
-        // Not zipped, as in `scan_with`.
-        let (Some(a), Some(d)) = (a.next(), d.next()) else { return };
-        let channel = first + 8 * block;
-        let Some(b_begin) = channel.checked_div(shared).map(|group| group * n) else { return };
-        for (token, bc) in bc.chunks_exact(row.max(1)).enumerate() {
-            let at = token * stride + channel;
-            let (Some(u), Some(dt), Some(z), Some(b), Some(c)) = (
-                u.block::<8>(token, 8 * block),
-                dt.get(at..).and_then(|dt| dt.first_chunk::<8>()),
-                z.get(at..).and_then(|z| z.first_chunk::<8>()),
-                bc.get(b_begin..b_begin + n),
-                bc.get(c_begin + b_begin..c_begin + b_begin + n),
-            ) else {
-                continue;
-            };
-            let (mut decay, mut dx, mut y) = ([0.0f32; 8], [0.0f32; 8], [0.0f32; 8]);
-            for lane in 0..8 {
-                decay[lane] = exp2(((dt[lane] * LOG_SCALE) * a[lane]) as i32);
-                dx[lane] = dt[lane] * u[lane];
-            }
-            for ((h, b), c) in as_blocks_mut(state).iter_mut().zip(b).zip(c) {
-                for lane in 0..8 {
-                    let next = decay[lane] * h[lane].load() + dx[lane] * b;
-                    h[lane] = S::store(next);
-                    y[lane] += next * c;
-                }
-            }
-            for lane in 0..8 {
-                u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
-            }
+    let Some((rows, mut u, state)) = SsdRows::new(scan) else { return };
+    rows.through_each((0, state), &mut u, ssd_step);
+}
+
+/// One token of [`ssd_scan`] and eight channels, whose state is `(N, 8)`.
+#[inline(always)]
+pub(super) fn ssd_step<S: StateScalar>(
+    state: &mut [[S; 8]],
+    [step]: [SsdStep<'_, 1>; 1],
+    [[u]]: &mut [[[f32; 8]; 1]; 1],
+) {
+    let SsdStep { b, c, dt: [dt], z: [z], a: [a], d: [d] } = step;
+    let (mut decay, mut dx, mut y) = ([0.0f32; 8], [0.0f32; 8], [0.0f32; 8]);
+    for lane in 0..8 {
+        decay[lane] = exp2(((dt[lane] * LOG_SCALE) * a[lane]) as i32);
+        dx[lane] = dt[lane] * u[lane];
+    }
+    for ((h, b), c) in state.iter_mut().zip(b).zip(c) {
+        for lane in 0..8 {
+            let next = decay[lane] * h[lane].load() + dx[lane] * b;
+            h[lane] = S::store(next);
+            y[lane] += next * c;
         }
+    }
+    for lane in 0..8 {
+        u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
     }
 }
 
 #[inline(always)]
-fn as_blocks_mut<S>(x: &mut [S]) -> &mut [[S; 8]] {
+pub(super) fn as_blocks_mut<S>(x: &mut [S]) -> &mut [[S; 8]] {
     x.as_chunks_mut::<8>().0
 }
 

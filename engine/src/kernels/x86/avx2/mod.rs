@@ -5,6 +5,7 @@ mod matmul;
 mod matmul_q4;
 mod rows;
 mod scan;
+mod ssd;
 mod vector;
 
 pub(super) use attention::Pairs;
@@ -14,9 +15,11 @@ pub(super) use matmul::{fits, scales};
 pub(in crate::kernels) use matmul_q4::matmul_q4;
 pub(in crate::kernels) use rows::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softplus_bias,
-    ssd_scan, swiglu,
+    swiglu,
 };
 pub(in crate::kernels) use scan::scan;
+pub(super) use ssd::blocks;
+pub(in crate::kernels) use ssd::ssd_scan;
 pub(super) use vector::{load_f32, load_state, negative_exp2, silu, store_state, to_array, to_int};
 
 use core::arch::x86_64::*;

@@ -1,7 +1,7 @@
 //! Kernels that treat every number of a row alike: convolution, activations, and those that the compiler vectorises.
 
 use super::vector::{load_f32, silu, softplus, to_array};
-use crate::kernels::{S4dScan, SsdScan, math, portable};
+use crate::kernels::{S4dScan, math, portable};
 use core::arch::x86_64::*;
 
 compiled! { "avx2,f16c":
@@ -12,7 +12,6 @@ compiled! { "avx2,f16c":
     fn quantize_head(x: &[f32], out: &mut [i8]) -> f32;
     fn dot(a: &[f32], b: &[f32]) -> f32;
     fn s4d_scan<S>(scan: S4dScan<'_, S>);
-    fn ssd_scan<S>(scan: SsdScan<'_, S>);
 }
 
 #[target_feature(enable = "avx2,f16c")]

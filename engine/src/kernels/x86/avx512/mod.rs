@@ -4,16 +4,18 @@ mod attention;
 mod matmul;
 mod matmul_q4;
 mod scan;
+mod ssd;
 mod vector;
 
 pub(in crate::kernels) use super::avx2::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softplus_bias,
-    ssd_scan, swiglu,
+    swiglu,
 };
 pub(in crate::kernels) use attention::{scores, softmax, weighted_values, weighted_values_of};
 pub(in crate::kernels) use matmul::matmul;
 pub(in crate::kernels) use matmul_q4::matmul_q4;
 pub(in crate::kernels) use scan::scan;
+pub(in crate::kernels) use ssd::ssd_scan;
 
 use super::avx2;
 use core::arch::x86_64::*;

@@ -40,6 +40,21 @@ pub(super) fn twice(x: __m256) -> __m512 {
     _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_castps_pd(x)))
 }
 
+/// Sixteen numbers of their halves.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn join(low: __m256, high: __m256) -> __m512 {
+    let high = _mm256_castps_pd(high);
+    _mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castps_pd(_mm512_castps256_ps512(low)), high))
+}
+
+/// Their halves.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn split(x: __m512) -> [__m256; 2] {
+    [_mm512_castps512_ps256(x), _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x)))]
+}
+
 /// Two numbers, each eight times.
 #[target_feature(enable = "avx512f")]
 #[inline]
