@@ -45,7 +45,7 @@ fn processors(board: &Emulated) -> &'static [(&'static str, &'static str)] {
 }
 
 /// What one pass through a loop that is written by hand does.
-const PASSES: [(&str, u32, &str); 18] = [
+const PASSES: [(&str, u32, &str); 19] = [
     ("dsp::matmul::eight_rows", 256, "multiply-accumulate"),
     ("dsp::matmul::four_rows", 256, "multiply-accumulate"),
     ("dsp::matmul::two_rows", 256, "multiply-accumulate"),
@@ -54,6 +54,7 @@ const PASSES: [(&str, u32, &str); 18] = [
     // With the scaling.
     ("dsp::matmul_q4::eight_rows", 256, "multiply-accumulate"),
     ("dsp::scan::eight_channels", 16, "state element"),
+    ("dsp::ssd::numbers", 16, "state element"),
     ("dsp::activations::silu_pairs", 2, "number"),
     ("dsp::activations::silu_times", 4, "number"),
     ("dsp::activations::softplus_pairs", 2, "number"),

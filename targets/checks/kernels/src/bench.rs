@@ -1,8 +1,8 @@
 //! Runs each kernel once between marks, so that whoever counts instructions can say what it costs.
 
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use core::fmt::{self, Write};
-use jamlet::kernels::{Columns, Kernels, Quantized, Scan};
+use jamlet::kernels::{Columns, Kernels, Quantized, Scan, SsdScan};
 use jamlet::matrix::{Bits, QMatrix, encode, encode_nibbles, groups, padded_cols};
 use jamlet_app::conformance::Marks;
 
@@ -127,6 +127,23 @@ pub fn run(marks: &mut impl Marks, report: &mut impl Write) -> fmt::Result {
         d_state: N,
     };
     b.measure("scan 256 channels of 16 states, 1 token, with its gate", E * N, "state element", || k.scan(scan))?;
+
+    // The scan of Mamba-2, one token and several.
+    for tokens in [1, 8] {
+        const E: usize = 64;
+        const N: usize = 128;
+        let (mut u, z, bc, d) = (n.floats(tokens * E), n.floats(tokens * E), n.floats(tokens * 2 * N), n.floats(E));
+        // Heads of 32 channels.
+        let (dt, a) = (n.floats(tokens * E / 32), n.floats(E / 32));
+        let dt: Vec<f32> = dt.iter().flat_map(|dt| [dt.abs(); 32]).collect();
+        let a: Vec<f32> = a.iter().flat_map(|a| [-4.0 * a.abs(); 32]).collect();
+        let mut state = n.floats(E * N);
+        let u = Columns::new(&mut u, E);
+        let (dt, z, bc, a, d, state) = (&dt, &z, &bc, &a, &d, &mut state);
+        let scan = SsdScan { u, first: 0, dt, z, stride: E, bc, row: 2 * N, shared: E, a, d, state, d_state: N };
+        let name = format!("ssd_scan 64 channels of 128 states, {tokens} token(s), with its gate");
+        b.measure(&name, tokens * E * N, "state element", || k.ssd_scan(scan))?;
+    }
 
     // Attention: a head of 32 over 256 cached tokens.
     const DIM: usize = 32;

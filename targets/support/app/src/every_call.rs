@@ -7,7 +7,7 @@
 use core::hint::black_box;
 use heapless::Vec;
 use jamlet::image::{features, layout};
-use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan};
+use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan, SsdScan};
 use jamlet::matrix::{Bits, QMatrix};
 use jamlet::model::FfnWeights;
 use jamlet::state::snapshot;
@@ -235,6 +235,24 @@ fn kernels(k: &Kernels<'_>, bytes: &mut [u8]) {
     };
     s4d_scan(false);
     s4d_scan(true);
+    let mut ssd_scan = |half: bool| {
+        let u = Columns::new(cut(a), count());
+        let (first, stride, row, shared, d_state) = (count(), count(), count(), count(), count());
+        let (dt, z, bc, a, d) = (cut(b), cut(c), cut(d), cut(e), cut(f));
+        match half {
+            true if black_box(false) => {
+                let state = cut(values);
+                k.ssd_scan_int8(SsdScan { u, first, dt, z, stride, bc, row, shared, a, d, state, d_state }, 1);
+            }
+            true => {
+                let state = cut(narrow);
+                k.ssd_scan(SsdScan { u, first, dt, z, stride, bc, row, shared, a, d, state, d_state });
+            }
+            false => k.ssd_scan(SsdScan { u, first, dt, z, stride, bc, row, shared, a, d, state: cut(g), d_state }),
+        }
+    };
+    ssd_scan(false);
+    ssd_scan(true);
 }
 
 /// Some part of a slice.
