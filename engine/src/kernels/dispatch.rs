@@ -250,7 +250,23 @@ impl Kernels<'_> {
     /// before the chunk.
     #[cfg(feature = "narrow-state")]
     pub fn scan_int8(&self, scan: Scan<'_, i8>, position: u64) {
-        self.share_scan(scan, |n| n + 1, |scan| int8_state::scan(scan, position, |scan| call!(self.isa, scan(scan))));
+        let round = |h: &mut [_], exponents: &mut _, q: &mut [_], phase| self.round_state(h, exponents, q, phase);
+        self.share_scan(
+            scan,
+            |n| n + 1,
+            |scan| int8_state::scan(scan, position, |scan| call!(self.isa, scan(scan)), round),
+        );
+    }
+
+    /// [`int8_state::round`] of the instruction set.
+    #[cfg(feature = "narrow-state")]
+    fn round_state(&self, h: &mut [[f32; 8]], exponents: &mut [i8; 8], q: &mut [[i8; 8]], phase: u32) {
+        #[cfg(target_arch = "x86_64")]
+        if matches!(self.isa, Isa::Avx2 | Isa::Avx512) {
+            // SAFETY: `Kernels` holds these only where the processor was seen to have AVX2 and F16C.
+            return unsafe { avx2::round_state(h, exponents, q, phase) };
+        }
+        int8_state::round(h, exponents, q, phase);
     }
 
     /// The selective scan with a state as it is stored: bytes of numbers of `width`.
@@ -295,10 +311,11 @@ impl Kernels<'_> {
     /// chunk.
     #[cfg(feature = "narrow-state")]
     pub fn s4d_scan_int8(&self, scan: S4dScan<'_, i8>, position: u64) {
+        let round = |h: &mut [_], exponents: &mut _, q: &mut [_], phase| self.round_state(h, exponents, q, phase);
         self.share_s4d(
             scan,
             |n| n + 1,
-            |scan| int8_state::s4d_scan(scan, position, |scan| call!(self.isa, s4d_scan(scan))),
+            |scan| int8_state::s4d_scan(scan, position, |scan| call!(self.isa, s4d_scan(scan)), round),
         );
     }
 
@@ -347,10 +364,11 @@ impl Kernels<'_> {
     /// chunk.
     #[cfg(feature = "narrow-state")]
     pub fn ssd_scan_int8(&self, scan: SsdScan<'_, i8>, position: u64) {
+        let round = |h: &mut [_], exponents: &mut _, q: &mut [_], phase| self.round_state(h, exponents, q, phase);
         self.share_ssd(
             scan,
             |n| n + 1,
-            |scan| int8_state::ssd_scan(scan, position, |scan| call!(self.isa, ssd_scan(scan))),
+            |scan| int8_state::ssd_scan(scan, position, |scan| call!(self.isa, ssd_scan(scan)), round),
         );
     }
 

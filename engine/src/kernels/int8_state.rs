@@ -24,19 +24,20 @@ use super::operands::{S4dScan, Scan, SsdScan};
 
 /// φ − 1, 1/ρ and 1/ρ² (ρ the plastic number) times 2³².
 const GOLDEN: u32 = 0x9E37_79B9;
-const CHANNEL: u32 = 0xC13F_A9A9;
-const STATE: u32 = 0x91E1_0DA5;
+pub(super) const CHANNEL: u32 = 0xC13F_A9A9;
+pub(super) const STATE: u32 = 0x91E1_0DA5;
 
 /// States of a channel that most models have, and for which little stack is taken.
 const FEW: usize = 16;
 /// The most that an image can have.
 const MOST: usize = 256;
 
-/// The scan over a chunk that begins after `position` tokens; `step` is the scan with a state in f32.
-pub(super) fn scan(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<'_, f32>)) {
+/// The scan over a chunk that begins after `position` tokens; `step` is the scan with a state in f32, and `round` is [`round`], as the
+/// instruction set has them.
+pub(super) fn scan(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<'_, f32>), round: impl Round) {
     let Scan { mut u, first, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
     let chunk = Chunk { blocks: d.len() / 8, tokens: bc.len() / row.max(1), first, position };
-    widened(state, n, chunk, |block, token, state| {
+    let step = |block: usize, token: usize, state: &mut [f32]| {
         let (Some(a), Some(d)) = (part(a, block, 8 * n), part(d, block, 8)) else { return };
         let (Some(dt), Some(z), Some(bc)) = (dt.get(token * stride..), z.get(token * stride..), part(bc, token, row))
         else {
@@ -44,33 +45,42 @@ pub(super) fn scan(scan: Scan<'_, i8>, position: u64, step: impl Fn(Scan<'_, f32
         };
         let u = u.eight(token, 8 * block);
         step(Scan { u, first: first + 8 * block, dt, z, stride, bc, row, a, d, state, d_state: n });
-    });
+    };
+    widened(state, n, chunk, step, round);
 }
 
 /// The same for a scan with constant dt, B and C.
-pub(super) fn s4d_scan(scan: S4dScan<'_, i8>, position: u64, step: impl Fn(S4dScan<'_, f32>)) {
+pub(super) fn s4d_scan(scan: S4dScan<'_, i8>, position: u64, step: impl Fn(S4dScan<'_, f32>), round: impl Round) {
     let S4dScan { mut u, first, z, stride, decay, b, c, d, state, d_state: n } = scan;
     let chunk = Chunk { blocks: d.len() / 8, tokens: u.tokens(), first, position };
-    widened(state, n, chunk, |block, token, state| {
+    let step = |block: usize, token: usize, state: &mut [f32]| {
         let [decay, b, c] = [decay, b, c].map(|constants| part(constants, block, 8 * n));
         let (Some(decay), Some(b), Some(c), Some(d)) = (decay, b, c, part(d, block, 8)) else { return };
         let Some(z) = z.get(token * stride..) else { return };
         let u = u.eight(token, 8 * block);
         step(S4dScan { u, first: first + 8 * block, z, stride, decay, b, c, d, state, d_state: n });
-    });
+    };
+    widened(state, n, chunk, step, round);
 }
 
 /// The same for a scan with one decay a head.
-pub(super) fn ssd_scan(scan: SsdScan<'_, i8>, position: u64, step: impl Fn(SsdScan<'_, f32>)) {
+pub(super) fn ssd_scan(scan: SsdScan<'_, i8>, position: u64, step: impl Fn(SsdScan<'_, f32>), round: impl Round) {
     let SsdScan { mut u, first, dt, z, stride, bc, row, shared, a, d, state, d_state: n } = scan;
     let chunk = Chunk { blocks: d.len() / 8, tokens: bc.len() / row.max(1), first, position };
-    widened(state, n, chunk, |block, token, state| {
+    let step = |block: usize, token: usize, state: &mut [f32]| {
         let (Some(a), Some(d), Some(bc)) = (part(a, block, 8), part(d, block, 8), part(bc, token, row)) else { return };
         let (Some(dt), Some(z)) = (dt.get(token * stride..), z.get(token * stride..)) else { return };
         let (u, first) = (u.eight(token, 8 * block), first + 8 * block);
         step(SsdScan { u, first, dt, z, stride, bc, row, shared, a, d, state, d_state: n });
-    });
+    };
+    widened(state, n, chunk, step, round);
 }
+
+/// Rounds a state `(N, 8)` to int8 with the exponents of eight channels, and leaves the rounded numbers in it; the last argument is
+/// the dither's phase.
+pub(super) trait Round: Fn(&mut [[f32; 8]], &mut [i8; 8], &mut [[i8; 8]], u32) {}
+
+impl<F: Fn(&mut [[f32; 8]], &mut [i8; 8], &mut [[i8; 8]], u32)> Round for F {}
 
 /// Part `index` of `parts (.., length)`.
 fn part(parts: &[f32], index: usize, length: usize) -> Option<&[f32]> {
@@ -90,16 +100,22 @@ struct Chunk {
 }
 
 /// Calls `step(block, token, h)` for all tokens of every eight channels, with their state `h (N, 8)` in f32, and rounds it.
-fn widened(state: &mut [i8], n: usize, chunk: Chunk, step: impl FnMut(usize, usize, &mut [f32])) {
+fn widened(state: &mut [i8], n: usize, chunk: Chunk, step: impl FnMut(usize, usize, &mut [f32]), round: impl Round) {
     match n {
-        0..=FEW => blocks::<FEW>(state, n, chunk, step),
-        _ => blocks::<MOST>(state, n, chunk, step),
+        0..=FEW => blocks::<FEW>(state, n, chunk, step, round),
+        _ => blocks::<MOST>(state, n, chunk, step, round),
     }
 }
 
 /// [`widened`] with room for `N` states.
 #[inline(never)]
-fn blocks<const N: usize>(state: &mut [i8], n: usize, chunk: Chunk, mut step: impl FnMut(usize, usize, &mut [f32])) {
+fn blocks<const N: usize>(
+    state: &mut [i8],
+    n: usize,
+    chunk: Chunk,
+    mut step: impl FnMut(usize, usize, &mut [f32]),
+    round: impl Round,
+) {
     let mut wide = [[0.0f32; 8]; N];
     let Some(h) = wide.get_mut(..n) else { return };
     let mut states = state.as_chunks_mut::<8>().0;
@@ -129,7 +145,7 @@ const fn power(exponent: i8) -> f32 {
 
 /// Rounds `h (N, 8)` to `q (N, 8)` and eight exponents, and leaves the rounded numbers in it.
 #[inline(always)]
-fn round(h: &mut [[f32; 8]], exponents: &mut [i8; 8], q: &mut [[i8; 8]], phase: u32) {
+pub(super) fn round(h: &mut [[f32; 8]], exponents: &mut [i8; 8], q: &mut [[i8; 8]], phase: u32) {
     let mut max = [0.0f32; 8];
     for row in &*h {
         for (max, h) in max.iter_mut().zip(row) {

@@ -1,6 +1,8 @@
 //! x86-64 with AVX2 and F16C (Haswell, Zen).
 
 mod attention;
+#[cfg(feature = "narrow-state")]
+mod int8_state;
 mod matmul;
 mod matmul_q4;
 mod rows;
@@ -10,6 +12,8 @@ mod vector;
 
 pub(super) use attention::Pairs;
 pub(in crate::kernels) use attention::{scores, softmax, weighted_values};
+#[cfg(feature = "narrow-state")]
+pub(in crate::kernels) use int8_state::round_state;
 pub(in crate::kernels) use matmul::matmul;
 pub(super) use matmul::{fits, scales};
 pub(in crate::kernels) use matmul_q4::matmul_q4;
