@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 static PICO: &[u8] = include_image!("../models/pico.jamlet");
 static NANO: &[u8] = include_image!("../models/nano.jamlet");
+static PICO_4BIT: &[u8] = include_image!("../models/pico-4bit.jamlet");
+static NANO_4BIT: &[u8] = include_image!("../models/nano-4bit.jamlet");
 
 /// The models that are built in by name; the first one is used where none is named. A file with such a name is `./NAME`.
-pub static BUILT_IN: [(&str, &[u8]); 2] = [("pico", PICO), ("nano", NANO)];
+pub static BUILT_IN: [(&str, &[u8]); 4] =
+    [("pico", PICO), ("nano", NANO), ("pico-4bit", PICO_4BIT), ("nano-4bit", NANO_4BIT)];
 
 /// An image's bytes, wherever they lie.
 #[derive(Debug)]
@@ -76,5 +79,5 @@ impl ImageFile {
 
 /// The names of the built-in models, for messages.
 fn names() -> String {
-    BUILT_IN.map(|(name, _)| name).join(" and ")
+    BUILT_IN.map(|(name, _)| name).join(", ")
 }

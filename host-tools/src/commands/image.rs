@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The image of a command that is about one: the first argument, or `-m`.
 #[derive(Args, Clone, Debug)]
 pub struct ImageArgs {
-    /// The image: a file, or `pico` or `nano` for a built-in model [default: pico]
+    /// The image: a file, or `pico`, `nano`, `pico-4bit` or `nano-4bit` for a built-in model [default: pico]
     #[arg(value_name = "IMAGE")]
     image: Option<PathBuf>,
     /// The same, as with the commands whose argument is a text
@@ -31,7 +31,7 @@ impl ImageArgs {
 /// The image of a command whose argument is a text.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// The image: a file, or `pico` or `nano` for a built-in model [default: pico]
+    /// The image: a file, or `pico`, `nano`, `pico-4bit` or `nano-4bit` for a built-in model [default: pico]
     #[arg(short, long, value_name = "IMAGE")]
     model: Option<PathBuf>,
 }

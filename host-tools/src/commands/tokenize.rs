@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Prints the tokens of a text: their ids and pieces
 #[derive(Args, Debug)]
 pub struct Tokenize {
-    /// The image: a file, or `pico` or `nano` for a built-in model; or a Hugging Face folder with a tokenizer [default: pico]
+    /// The image: a file, or `pico`, `nano`, `pico-4bit` or `nano-4bit` for a built-in model; or a Hugging Face folder with a tokenizer [default: pico]
     #[arg(short, long, value_name = "IMAGE|FOLDER")]
     model: Option<PathBuf>,
     /// The text [default: standard input]

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// Board by name
     board: String,
-    /// Image to run: a file, or `pico` or `nano` for a built-in model [default: the board's own]
+    /// Image to run: a file, or `pico`, `nano`, `pico-4bit` or `nano-4bit` for a built-in model [default: the board's own]
     #[arg(short, long, alias = "image", value_name = "IMAGE")]
     model: Option<PathBuf>,
     /// Tokens that attention looks back [default: the board's own]

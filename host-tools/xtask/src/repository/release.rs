@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The images that come with this repository.
-const IMAGES: [&str; 2] = ["pico", "nano"];
+const IMAGES: [&str; 4] = ["pico", "nano", "pico-4bit", "nano-4bit"];
 /// The file of checksums, as `sha256sum --check` reads it.
 const CHECKSUMS: &str = "SHA256SUMS";
 

@@ -284,7 +284,7 @@ pub const BOARDS: [Board; 10] = [
             ram: Region::new(0x2000_4000, 504 * KIB),
         },
         statics: 34 * KIB,
-        image: "pico",
+        image: "pico-4bit",
         window: WINDOW,
         beams: BEAMS,
         chunk: CHUNK,
