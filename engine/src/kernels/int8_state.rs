@@ -123,9 +123,10 @@ fn blocks<const N: usize>(
         let Some((exponents, rest)) = core::mem::take(&mut states).split_first_mut() else { return };
         let Some((q, rest)) = rest.split_at_mut_checked(n) else { return };
         states = rest;
+        let steps = exponents.map(power);
         for (h, q) in h.iter_mut().zip(&*q) {
-            for ((h, q), exponent) in h.iter_mut().zip(q).zip(&*exponents) {
-                *h = f32::from(*q) * power(*exponent);
+            for ((h, q), step) in h.iter_mut().zip(q).zip(steps) {
+                *h = f32::from(*q) * step;
             }
         }
         let channel = CHANNEL.wrapping_mul((chunk.first + 8 * block) as u32);

@@ -126,8 +126,10 @@ impl<'a> SsdRows<'a> {
         let Some(first) = self.step(token, channel) else { return };
         let (mut all, mut x) = ([first; T], [[[0.0; 8]; P]; T]);
         for (index, (step, x)) in all.iter_mut().zip(&mut x).enumerate() {
-            let Some(found) = self.step(token + index, channel) else { return };
-            *step = found;
+            if index > 0 {
+                let Some(found) = self.step(token + index, channel) else { return };
+                *step = found;
+            }
             for (block, x) in x.iter_mut().enumerate() {
                 let Some(u) = u.block(token + index, channel + 8 * block) else { return };
                 *x = *u;
