@@ -35,9 +35,19 @@ pub enum Size {
     /// 340M parameters, of which 28 layers of Mamba-2 and 4 of attention, like Granite-4.0-H-350M.
     #[value(name = "granite-350m")]
     Granite350m,
+    /// 1.46B parameters (2.9 GB), of which 36 layers of Mamba-2 and 4 of attention, like Granite-4.0-H-1B.
+    #[value(name = "granite-1b")]
+    Granite1b,
     /// 129M parameters, like mamba2-130m.
     #[value(name = "mamba2-130m")]
     Mamba2At130m,
+}
+
+impl Size {
+    /// As the command line has it.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
+    }
 }
 
 /// Layers in a file.
@@ -90,7 +100,7 @@ pub fn write(size: Size, folder: &Path) -> Result<()> {
 fn config(size: Size) -> Value {
     match size {
         Size::S | Size::M | Size::D | Size::L => jamba(size),
-        Size::Granite350m => granite(),
+        Size::Granite350m | Size::Granite1b => granite(size),
         Size::Mamba2At130m => mamba2(),
     }
 }
@@ -126,21 +136,39 @@ fn jamba(size: Size) -> Value {
     config
 }
 
-/// The config of Granite-4.0-H-350M.
-fn granite() -> Value {
-    const ATTENTION: [u64; 4] = [10, 13, 17, 27];
-    let types: Vec<_> = (0..32).map(|layer| if ATTENTION.contains(&layer) { "attention" } else { "mamba" }).collect();
-    json!({ "architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granitemoehybrid", "dtype": "bfloat16",
-        "vocab_size": 100_352, "hidden_size": 768, "num_hidden_layers": 32, "layer_types": types,
+/// The config of a Granite 4.0 H.
+fn granite(size: Size) -> Value {
+    let (layers, attention, sizes) = match size {
+        Size::Granite1b => (
+            40,
+            [5, 15, 25, 35],
+            json!({ "hidden_size": 1536, "intermediate_size": 4096, "shared_intermediate_size": 4096,
+                "mamba_d_head": 64, "attention_multiplier": 0.007_812_5, "residual_multiplier": 0.22, "logits_scaling": 6,
+                "max_position_embeddings": 131_072 }),
+        ),
+        _ => (
+            32,
+            [10, 13, 17, 27],
+            json!({ "hidden_size": 768, "intermediate_size": 2048, "shared_intermediate_size": 2048,
+                "mamba_d_head": 32, "attention_multiplier": 0.015_625, "residual_multiplier": 0.246, "logits_scaling": 3,
+                "max_position_embeddings": 32768 }),
+        ),
+    };
+    let types: Vec<_> =
+        (0..layers).map(|layer| if attention.contains(&layer) { "attention" } else { "mamba" }).collect();
+    let mut config = json!({ "architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granitemoehybrid",
+        "dtype": "bfloat16", "vocab_size": 100_352, "num_hidden_layers": layers, "layer_types": types,
         "num_attention_heads": 12, "num_key_value_heads": 4, "position_embedding_type": "nope",
-        "attention_bias": false, "attention_dropout": 0.0, "attention_multiplier": 0.015_625,
-        "embedding_multiplier": 12, "residual_multiplier": 0.246, "logits_scaling": 3,
-        "mamba_n_heads": 48, "mamba_d_head": 32, "mamba_d_state": 128, "mamba_n_groups": 1, "mamba_d_conv": 4,
+        "attention_bias": false, "attention_dropout": 0.0, "embedding_multiplier": 12,
+        "mamba_n_heads": 48, "mamba_d_state": 128, "mamba_n_groups": 1, "mamba_d_conv": 4,
         "mamba_expand": 2, "mamba_conv_bias": true, "mamba_proj_bias": false, "mamba_chunk_size": 256,
-        "num_local_experts": 0, "num_experts_per_tok": 0, "intermediate_size": 2048, "shared_intermediate_size": 2048,
-        "max_position_embeddings": 32768, "rope_theta": 10000, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "num_local_experts": 0, "num_experts_per_tok": 0, "rope_theta": 10000, "rms_norm_eps": 1e-5, "hidden_act": "silu",
         "initializer_range": 0.1, "tie_word_embeddings": true,
-        "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0 })
+        "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0 });
+    if let (Value::Object(all), Value::Object(sizes)) = (&mut config, sizes) {
+        all.extend(sizes);
+    }
+    config
 }
 
 /// The config of mamba2-130m.

@@ -1,8 +1,9 @@
-//! Speed beside llama.cpp: the same random checkpoints, packed by `jamlet pack` and converted to GGUF by llama.cpp's own
-//! script, measured by `jamlet bench` and `llama-bench` in turns. Everything lies in `target/llama-cpp`.
+//! Speed beside llama.cpp: the same random checkpoints, packed by `jamlet pack` with 8 and 4 bits and converted to GGUF by llama.cpp's
+//! own script, then to its own formats of 8 and 4 bits, measured by `jamlet bench` and `llama-bench` in turns. Everything lies in
+//! `target/llama-cpp`.
 
-mod build;
-mod models;
+pub mod build;
+pub mod models;
 mod rounds;
 
 use crate::benchmarks::host_instructions;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 #[derive(ClapArgs)]
 pub struct Args {
     /// Sizes of random checkpoints.
-    #[arg(value_enum, default_values = ["S", "M", "D"])]
+    #[arg(value_enum, default_values = ["S", "M", "D", "granite-350m", "mamba2-130m"])]
     sizes: Vec<Size>,
     /// Times that both are measured.
     #[arg(long, default_value_t = 3)]
@@ -53,7 +54,7 @@ struct Report {
     instructions: Option<Instructions>,
 }
 
-/// Instructions per token of S on one thread, with AVX2.
+/// Instructions per token of S with 8 bits a weight on one thread, with AVX2.
 #[derive(Serialize)]
 struct Instructions {
     llama_cpp_prefill: f64,
@@ -66,22 +67,22 @@ pub fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let jamlet = build::jamlet()?;
     let llama = build::llama_cpp(&folder, build::Kind::Native)?;
-    let mut pairs = Vec::new();
+    let mut all = Vec::new();
     for &size in &args.sizes {
-        pairs.push(models::pair(&folder, size, &jamlet, &llama, args.python.as_deref())?);
+        all.push(models::files(&folder, size, &jamlet, &llama, args.python.as_deref())?);
     }
     let avx2 = if args.instructions { Some(build::llama_cpp(&folder, build::Kind::Avx2)?) } else { None };
     if args.prepare {
         return Ok(());
     }
-    let rows = rounds::measure(&pairs, &jamlet, &llama, args.rounds, &args.threads, &args.depths)?;
+    let rows = rounds::measure(&all, &jamlet, &llama, args.rounds, &args.threads, &args.depths)?;
     let mut report =
         Report { processor: processor(), llama_cpp: build::PACKAGE, rounds: args.rounds, rows, instructions: None };
     let path = folder.join("report.json");
     // Now, in case that valgrind is missing.
     write(&report, &path)?;
-    if let (Some(llama), Some(pair)) = (avx2, pairs.iter().find(|pair| pair.size == Size::S)) {
-        report.instructions = Some(instructions(pair, &llama)?);
+    if let (Some(llama), Some(files)) = (avx2, all.iter().find(|files| files.size == Size::S)) {
+        report.instructions = Some(instructions(files, &llama)?);
         write(&report, &path)?;
     }
     if args.json {
@@ -96,11 +97,13 @@ fn write(report: &Report, path: &Path) -> Result<()> {
     std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| path.display().to_string())
 }
 
-fn instructions(pair: &models::Pair, llama: &build::LlamaCpp) -> Result<Instructions> {
+fn instructions(files: &models::Files, llama: &build::LlamaCpp) -> Result<Instructions> {
     const FEW: usize = 1;
     const MANY: usize = 33;
+    // 8 bits, both.
+    let ([image, ..], [gguf, ..]) = (&files.images, &files.ggufs);
     let count = |prompt: usize, tokens: usize| {
-        let arguments = rounds::llama_arguments(&pair.gguf, 1, &["0"], prompt, tokens, 0);
+        let arguments = rounds::llama_arguments(gguf, 1, &["0"], prompt, tokens, 0);
         let arguments: Vec<_> = arguments.into_iter().chain(["--no-warmup".into()]).collect();
         Ok::<_, anyhow::Error>(
             host_instructions::callgrind(std::process::Command::new("valgrind"), &llama.bench, &arguments)?.0,
@@ -111,7 +114,7 @@ fn instructions(pair: &models::Pair, llama: &build::LlamaCpp) -> Result<Instruct
     Ok(Instructions {
         llama_cpp_prefill: prefill,
         llama_cpp_decode: decode,
-        jamlet: host_instructions::by_release_build(&pair.image)?,
+        jamlet: host_instructions::by_release_build(image)?,
     })
 }
 
@@ -124,14 +127,21 @@ fn processor() -> String {
 
 fn print(report: &Report) {
     println!("{}, medians of {} rounds, tokens/s\n", report.processor, report.rounds);
-    println!("| model | threads | what | llama.cpp | `-fa on` | jamlet | ratio | of the read bandwidth |");
-    println!("|---|---|---|---|---|---|---|---|");
+    let speeds = "Q8_0 | Q4_0 | Q4_K_M | 8 bits | 4 bits";
+    let ratios = "8 bits over Q8_0 | 4 bits over Q4_0 | over Q4_K_M | over 8 bits";
+    println!("| model | threads | what | {speeds} | {ratios} | bandwidth, 8 bits | 4 bits |");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    let share = |share: Option<f64>| share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
     for row in &report.rows {
-        let share = row.share_of_read_bandwidth.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
-        println!(
-            "| {:?} | {} | {} | {:.1} | {:.1} | {:.1} | {:.2} | {share} |",
-            row.size, row.threads, row.what, row.llama_cpp_fa_off, row.llama_cpp_fa_on, row.jamlet, row.ratio
-        );
+        print!("| {} | {} | {} |", row.model, row.threads, row.what);
+        for speed in [row.q8_0.better(), row.q4_0.better(), row.q4_k_m.better(), row.bits_8, row.bits_4] {
+            print!(" {speed:.1} |");
+        }
+        for ratio in [row.bits_8_over_q8_0, row.bits_4_over_q4_0, row.bits_4_over_q4_k_m, row.bits_4_over_bits_8] {
+            print!(" {ratio:.2} |");
+        }
+        let shares = [row.bits_8_share_of_read_bandwidth, row.bits_4_share_of_read_bandwidth].map(share);
+        println!(" {} | {} |", shares[0], shares[1]);
     }
     if let Some(counts) = &report.instructions {
         println!("\n| S, instructions a token with AVX2 | llama.cpp | jamlet | ratio |");

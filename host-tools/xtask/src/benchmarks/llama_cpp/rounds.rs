@@ -1,7 +1,7 @@
 //! Measures both in turns.
 
 use super::build::LlamaCpp;
-use super::models::Pair;
+use super::models::{BITS, FORMATS, Files};
 use crate::models::synthetic::Size;
 use anyhow::{Context, Result};
 use jamlet_tools::process::output;
@@ -20,20 +20,50 @@ const CHUNK: usize = 128;
 /// What attention sees of a long text by default.
 const WINDOW: usize = 512;
 
-/// Medians of one measurement, in tokens a second.
+/// Medians of one measurement, in tokens a second, and of ratios.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    pub size: Size,
+    pub model: String,
     pub threads: usize,
     /// What was measured.
     pub what: String,
-    pub llama_cpp_fa_off: f64,
-    pub llama_cpp_fa_on: f64,
-    pub jamlet: f64,
-    /// jamlet over the better of llama.cpp's.
-    pub ratio: f64,
+    pub q8_0: Theirs,
+    pub q4_0: Theirs,
+    pub q4_k_m: Theirs,
+    pub bits_8: f64,
+    pub bits_4: f64,
+    pub bits_8_over_q8_0: f64,
+    pub bits_4_over_q4_0: f64,
+    pub bits_4_over_q4_k_m: f64,
+    pub bits_4_over_bits_8: f64,
     /// Bytes of weights a second over bytes that are read a second, in jamlet's decode.
-    pub share_of_read_bandwidth: Option<f64>,
+    pub bits_8_share_of_read_bandwidth: Option<f64>,
+    pub bits_4_share_of_read_bandwidth: Option<f64>,
+}
+
+/// llama.cpp without and with flash attention.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Theirs {
+    pub fa_off: f64,
+    pub fa_on: f64,
+}
+
+impl Theirs {
+    /// The faster one.
+    pub fn better(self) -> f64 {
+        self.fa_off.max(self.fa_on)
+    }
+}
+
+/// What a number of a round says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Measured {
+    /// llama.cpp's tokens a second: of which of [`FORMATS`], and with flash attention or without.
+    Theirs(usize, bool),
+    /// jamlet's tokens a second: of which of [`BITS`].
+    Ours(usize),
+    /// jamlet's share of the read bandwidth.
+    Share(usize),
 }
 
 /// What is measured together.
@@ -41,8 +71,8 @@ struct Test {
     size: Size,
     threads: usize,
     what: String,
-    /// Of the rounds: llama.cpp without and with flash attention, jamlet, share of the bandwidth.
-    results: [Vec<f64>; 4],
+    /// Of each round.
+    results: Vec<(Measured, f64)>,
 }
 
 /// Measures everything `rounds` times.
@@ -50,7 +80,7 @@ struct Test {
 /// # Errors
 /// When a program fails.
 pub fn measure(
-    pairs: &[Pair],
+    models: &[Files],
     jamlet: &Path,
     llama: &LlamaCpp,
     rounds: usize,
@@ -58,25 +88,30 @@ pub fn measure(
     depths: &[usize],
 ) -> Result<Vec<Row>> {
     let mut tests: Vec<Test> = Vec::new();
-    let mut add = |size: Size, threads: usize, what: String, column: usize, value: f64| {
+    let mut add = |size: Size, threads: usize, what: String, measured: Measured, value: f64| {
         let known = tests.iter().position(|test| test.size == size && test.threads == threads && test.what == what);
         let at = known.unwrap_or_else(|| {
-            tests.push(Test { size, threads, what, results: Default::default() });
+            tests.push(Test { size, threads, what, results: Vec::new() });
             tests.len() - 1
         });
-        tests[at].results[column].push(value);
+        tests[at].results.push((measured, value));
     };
     for round in 0..rounds.max(1) {
-        for pair in pairs {
-            let depths = if pair.size == Size::S { depths } else { &[0] };
+        for files in models {
+            let depths = if files.size == Size::S { depths } else { &[0] };
             for &threads in threads {
-                eprintln!("round {} of {rounds}: {:?}, {threads} thread(s)", round + 1, pair.size);
-                let mut add = |what: String, column, value| add(pair.size, threads, what, column, value);
-                // Whoever is second profits from warm files, or suffers from a warm processor.
-                for turn in [round, round + 1] {
-                    match turn % 2 {
-                        0 => theirs(pair, llama, threads, depths, &mut add)?,
-                        _ => ours(pair, jamlet, threads, depths, &mut add)?,
+                eprintln!("round {} of {rounds}: {}, {threads} thread(s)", round + 1, files.size.name());
+                let mut add = |what: String, measured, value| add(files.size, threads, what, measured, value);
+                // The rows compare neighbours: 8 bits beside Q8_0, 4 bits beside Q4_0. Whoever is first profits from a cool
+                // processor, or suffers from cold files, so each round begins with the next.
+                const TURNS: usize = BITS.len() + FORMATS.len();
+                for turn in 0..TURNS {
+                    match (round + turn) % TURNS {
+                        0 => theirs(files, 0, llama, threads, depths, &mut add)?,
+                        1 => ours(files, 0, jamlet, threads, depths, &mut add)?,
+                        2 => theirs(files, 1, llama, threads, depths, &mut add)?,
+                        3 => ours(files, 1, jamlet, threads, depths, &mut add)?,
+                        _ => theirs(files, 2, llama, threads, depths, &mut add)?,
                     }
                 }
             }
@@ -86,17 +121,39 @@ pub fn measure(
 }
 
 fn row(test: Test) -> Row {
-    let [off, on, jamlet, share] = test.results.map(median);
-    let ratio = jamlet / off.max(on);
+    let of = |measured| {
+        let values = test.results.iter().filter(|(what, _)| *what == measured).map(|(_, value)| *value);
+        values.collect::<Vec<_>>()
+    };
+    let theirs = |format| Theirs {
+        fa_off: median(of(Measured::Theirs(format, false))),
+        fa_on: median(of(Measured::Theirs(format, true))),
+    };
+    let ours = |bits| of(Measured::Ours(bits));
+    // What else the machine does changes within minutes: the two of one round are compared, and the median is that of the ratios.
+    let ratio = |ours: Vec<f64>, others: Vec<f64>| {
+        median(ours.into_iter().zip(others).map(|(ours, others)| ours / others).collect())
+    };
+    let over = |bits, format| {
+        let both = theirs(format);
+        ratio(ours(bits), of(Measured::Theirs(format, both.fa_on > both.fa_off)))
+    };
+    let share = |bits| Some(median(of(Measured::Share(bits)))).filter(|share| share.is_finite());
     Row {
-        size: test.size,
+        q8_0: theirs(0),
+        q4_0: theirs(1),
+        q4_k_m: theirs(2),
+        bits_8: median(ours(0)),
+        bits_4: median(ours(1)),
+        bits_8_over_q8_0: over(0, 0),
+        bits_4_over_q4_0: over(1, 1),
+        bits_4_over_q4_k_m: over(1, 2),
+        bits_4_over_bits_8: ratio(ours(1), ours(0)),
+        bits_8_share_of_read_bandwidth: share(0),
+        bits_4_share_of_read_bandwidth: share(1),
+        model: test.size.name(),
         threads: test.threads,
         what: test.what,
-        llama_cpp_fa_off: off,
-        llama_cpp_fa_on: on,
-        jamlet,
-        ratio,
-        share_of_read_bandwidth: share.is_finite().then_some(share),
     }
 }
 
@@ -117,14 +174,22 @@ fn decode(depth: usize, window: usize) -> String {
     }
 }
 
-/// Where a measurement goes: what, which column, tokens a second.
-type Add<'a> = dyn FnMut(String, usize, f64) + 'a;
+/// Where a measurement goes: of what, what it says, the number.
+type Add<'a> = dyn FnMut(String, Measured, f64) + 'a;
 
-fn theirs(pair: &Pair, llama: &LlamaCpp, threads: usize, depths: &[usize], add: &mut Add<'_>) -> Result<()> {
+fn theirs(
+    files: &Files,
+    format: usize,
+    llama: &LlamaCpp,
+    threads: usize,
+    depths: &[usize],
+    add: &mut Add<'_>,
+) -> Result<()> {
     for &depth in depths {
         let prompt = if depth == 0 { PROMPT } else { 0 };
         let mut bench = Command::new(&llama.bench);
-        let results = json(bench.args(llama_arguments(&pair.gguf, threads, &["0", "1"], prompt, DECODE, depth)))?;
+        let gguf = &files.ggufs[format];
+        let results = json(bench.args(llama_arguments(gguf, threads, &["0", "1"], prompt, DECODE, depth)))?;
         for result in results.as_array().context("llama-bench prints a list")? {
             let number = |name: &str| result[name].as_f64().with_context(|| format!("llama-bench's {name}"));
             let what = if number("n_gen")? > 0.0 { decode(depth, usize::MAX) } else { format!("prefill {PROMPT}") };
@@ -132,11 +197,12 @@ fn theirs(pair: &Pair, llama: &LlamaCpp, threads: usize, depths: &[usize], add: 
             let on = matches!(&result["flash_attn"], Value::Bool(true))
                 || result["flash_attn"].as_i64() == Some(1)
                 || result["flash_attn"] == "on";
+            let measured = Measured::Theirs(format, on);
             // Attention with a bounded window is beside theirs, which sees all.
             if depth > 0 {
-                add(decode(depth, WINDOW), usize::from(on), number("avg_ts")?);
+                add(decode(depth, WINDOW), measured, number("avg_ts")?);
             }
-            add(what, usize::from(on), number("avg_ts")?);
+            add(what, measured, number("avg_ts")?);
         }
     }
     Ok(())
@@ -159,7 +225,7 @@ pub fn llama_arguments(
     arguments
 }
 
-fn ours(pair: &Pair, jamlet: &Path, threads: usize, depths: &[usize], add: &mut Add<'_>) -> Result<()> {
+fn ours(files: &Files, bits: usize, jamlet: &Path, threads: usize, depths: &[usize], add: &mut Add<'_>) -> Result<()> {
     // A window that holds everything, as theirs does; and for long texts the bounded one.
     let deepest = depths.iter().copied().max().unwrap_or(0);
     let all = deepest + PROMPT + DECODE;
@@ -167,7 +233,7 @@ fn ours(pair: &Pair, jamlet: &Path, threads: usize, depths: &[usize], add: &mut 
     for window in [Some(all), bounded.then_some(WINDOW)].into_iter().flatten() {
         let depths: Vec<_> = depths.iter().filter(|&&depth| window == all || depth > 0).map(usize::to_string).collect();
         let mut bench = Command::new(jamlet);
-        bench.arg("bench").arg(&pair.image).args(["--json", "--repeat", "1", "--depths", &depths.join(",")]);
+        bench.arg("bench").arg(&files.images[bits]).args(["--json", "--repeat", "1", "--depths", &depths.join(",")]);
         for (name, value) in
             [("threads", threads), ("chunks", CHUNK), ("prompt", PROMPT), ("tokens", DECODE), ("window", window)]
         {
@@ -178,21 +244,46 @@ fn ours(pair: &Pair, jamlet: &Path, threads: usize, depths: &[usize], add: &mut 
         let number = |value: &Value, name: &str| value[name].as_f64().with_context(|| format!("jamlet's {name}"));
         if window == all {
             for prefill in list("prefills")? {
-                add(format!("prefill {PROMPT}"), 2, number(&prefill, "tokens_per_second")?);
+                add(format!("prefill {PROMPT}"), Measured::Ours(bits), number(&prefill, "tokens_per_second")?);
             }
         }
         for result in list("decodes")? {
             let depth = number(&result, "depth")? as usize;
-            add(decode(depth, window), 2, number(&result, "tokens_per_second")?);
+            add(decode(depth, window), Measured::Ours(bits), number(&result, "tokens_per_second")?);
             if depth == 0 {
-                add(decode(depth, window), 3, number(&result, "share_of_read_bandwidth")?);
+                add(decode(depth, window), Measured::Share(bits), number(&result, "share_of_read_bandwidth")?);
             }
         }
     }
     Ok(())
 }
 
+/// What a program prints.
 fn json(command: &mut Command) -> Result<Value> {
     let text = output(command)?;
     serde_json::from_str(&text).with_context(|| format!("{}: {text}", command.get_program().display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_those_of_a_round_over_the_better_attention() {
+        // The machine was busy in the second round.
+        let rounds = [(100.0, 80.0, 300.0, 450.0), (10.0, 8.0, 40.0, 40.0), (100.0, 120.0, 500.0, 700.0)];
+        let results = rounds.iter().flat_map(|&(off, on, eight, four)| {
+            let formats = [0, 1, 2].into_iter().flat_map(move |format| {
+                let slower = (format + 1) as f64;
+                [(Measured::Theirs(format, false), off / slower), (Measured::Theirs(format, true), on / slower)]
+            });
+            formats.chain([(Measured::Ours(0), eight), (Measured::Ours(1), four), (Measured::Share(0), 0.5)])
+        });
+        let row = row(Test { size: Size::S, threads: 1, what: "decode".into(), results: results.collect() });
+        assert_eq!((row.q8_0.fa_off, row.q8_0.fa_on, row.q8_0.better()), (100.0, 80.0, 100.0));
+        assert_eq!((row.bits_8, row.bits_4), (300.0, 450.0));
+        // Of 3, 4 and 5; of 9, 8 and 14; of 1.5, 1 and 1.4.
+        assert_eq!((row.bits_8_over_q8_0, row.bits_4_over_q4_0, row.bits_4_over_bits_8), (4.0, 9.0, 1.4));
+        assert_eq!((row.bits_8_share_of_read_bandwidth, row.bits_4_share_of_read_bandwidth), (Some(0.5), None));
+    }
 }
