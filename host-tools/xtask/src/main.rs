@@ -12,7 +12,7 @@ mod setup;
 mod test;
 mod web;
 
-use benchmarks::{family, host_instructions, instructions, llama_cpp, quantization, recall};
+use benchmarks::{family, host_instructions, instructions, llama_cpp, quantization, recall, small_machines};
 use binaries::{panics, sizes, stack_bound};
 use c_door::{header, packages};
 use checks::{
@@ -46,6 +46,8 @@ enum Task {
     Tokens(host_instructions::Tokens),
     /// Compares speed with llama.cpp on the same checkpoints, side by side.
     LlamaCpp(llama_cpp::Args),
+    /// Packs and runs large models in as much memory as small machines have, and compares it with llama.cpp's.
+    SmallMachines(small_machines::Args),
     /// Checks format and lints.
     Lint(lint::Args),
     /// Writes a random checkpoint of a given size.
@@ -113,6 +115,7 @@ fn main() -> anyhow::Result<()> {
         Task::HostInstructions(args) => host_instructions::run(&args),
         Task::Tokens(args) => host_instructions::tokens(&args),
         Task::LlamaCpp(args) => llama_cpp::run(&args),
+        Task::SmallMachines(args) => small_machines::run(&args),
         Task::Lint(args) => lint::run(&args),
         Task::Synthetic(args) => synthetic::run(&args),
         Task::Quantization(args) => quantization::run(&args),

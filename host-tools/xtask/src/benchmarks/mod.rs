@@ -1,4 +1,4 @@
-//! Measurements: instructions, cycles, speed beside llama.cpp, and what models recall.
+//! Measurements: instructions, cycles, speed beside llama.cpp, memory on small machines, and what models recall.
 
 pub mod cycles;
 pub mod family;
@@ -7,3 +7,4 @@ pub mod instructions;
 pub mod llama_cpp;
 pub mod quantization;
 pub mod recall;
+pub mod small_machines;

@@ -18,6 +18,8 @@ pub struct LlamaCpp {
     pub bench: PathBuf,
     /// `llama-quantize`.
     pub quantize: PathBuf,
+    /// `llama-completion`.
+    pub completion: PathBuf,
     /// `convert_hf_to_gguf.py`.
     pub convert: PathBuf,
 }
@@ -55,9 +57,10 @@ pub fn llama_cpp(folder: &Path, kind: Kind) -> Result<LlamaCpp> {
     let programs = LlamaCpp {
         bench: bin.join("llama-bench"),
         quantize: bin.join("llama-quantize"),
+        completion: bin.join("llama-completion"),
         convert: source.join("convert_hf_to_gguf.py"),
     };
-    if programs.bench.exists() && programs.quantize.exists() && programs.convert.exists() {
+    if [&programs.bench, &programs.quantize, &programs.completion, &programs.convert].iter().all(|file| file.exists()) {
         return Ok(programs);
     }
     let tools = folder.join("tools");
@@ -98,7 +101,7 @@ pub fn llama_cpp(folder: &Path, kind: Kind) -> Result<LlamaCpp> {
     }
     step("configuring llama.cpp (it needs a C++ compiler)", &mut cmake)?;
     let mut cmake = Command::new(bin.join("cmake"));
-    cmake.arg("--build").arg(&built).args(["--target", "llama-bench", "llama-quantize"]);
+    cmake.arg("--build").arg(&built).args(["--target", "llama-bench", "llama-quantize", "llama-completion"]);
     step("building llama.cpp", &mut cmake)?;
     Ok(programs)
 }
