@@ -1,7 +1,7 @@
-"""Trains S4D, Mamba, Transformer and Jamba on recall tasks, seeded, and writes their Hugging Face folders and texts to
+"""Trains S4D, Mamba, Transformer, Jamba and Granite (Mamba-2) on recall tasks, seeded, and writes their Hugging Face folders and texts to
 try them on: for `cargo xtask family` and `cargo xtask recall`.
 
-    python -m family.train OUT               # all four
+    python -m family.train OUT               # all five
     python -m family.train OUT mamba         # one of them
 
 (In `host-tools/train`; `family/run.sh` makes the environment as well.)

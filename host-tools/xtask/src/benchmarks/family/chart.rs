@@ -10,12 +10,19 @@ use std::path::Path;
 /// Pixels.
 const SIZE: (u32, u32) = (1080, 640);
 /// A colour a model, which people with colour blindness can tell apart (Okabe and Ito 2008).
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(86, 180, 233), RGBColor(0, 114, 178), RGBColor(230, 159, 0), RGBColor(0, 158, 115)];
+const COLOURS: [RGBColor; 5] = [
+    RGBColor(86, 180, 233),
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+];
 const FONT: &str = "sans-serif";
 /// Pixels of a dash, and between two.
 const DASH: i32 = 7;
 const GAP: i32 = 4;
+/// Pixels from one line of the legend to the next.
+const ROW: i32 = 20;
 
 /// Writes an SVG file.
 ///
@@ -120,7 +127,7 @@ fn styles(lines: &[Line]) -> impl Iterator<Item = ShapeStyle> {
 
 fn legend(area: &Area<'_>, lines: &[Line], board: &Emulated) -> Drawn {
     for ((line, style), row) in lines.iter().zip(styles(lines)).zip(0..) {
-        let y = 34 + 24 * row;
+        let y = 28 + ROW * row;
         let (begin, end) = (40, 80);
         let dash = if matches!(line.sight, Sight::HeavyHitters(_)) { DASH } else { end - begin };
         for x in (begin..end).step_by((dash + GAP) as usize) {
@@ -128,7 +135,7 @@ fn legend(area: &Area<'_>, lines: &[Line], board: &Emulated) -> Drawn {
         }
         area.draw(&Text::new(line.name(), (92, y - 7), (FONT, 15)))?;
     }
-    let below = 34 + 24 * lines.len() as i32;
+    let below = 28 + ROW * lines.len() as i32;
     let parameters = lines.iter().map(|line| line.parameters).max().unwrap_or(0) / 1000;
     let notes = [
         format!("{parameters},000 parameters each, int8."),
@@ -136,7 +143,7 @@ fn legend(area: &Area<'_>, lines: &[Line], board: &Emulated) -> Drawn {
         format!("Lines end where {} has no memory left.", board.name),
     ];
     for (note, row) in notes.into_iter().zip(0..) {
-        area.draw(&Text::new(note, (40, below + 10 + 20 * row), (FONT, 13).into_font().color(&RGBColor(90, 90, 90))))?;
+        area.draw(&Text::new(note, (40, below + 4 + 18 * row), (FONT, 13).into_font().color(&RGBColor(90, 90, 90))))?;
     }
     Ok(())
 }

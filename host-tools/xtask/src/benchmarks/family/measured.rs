@@ -1,6 +1,6 @@
 //! What is measured of a model.
 
-use jamlet::{Eviction, Options};
+use jamlet::{Eviction, Options, StateWidth};
 use serde::Serialize;
 
 /// What attention sees.
@@ -41,7 +41,15 @@ pub(super) struct Line {
     pub parameters: u64,
     /// By length of the text.
     pub points: Vec<Point>,
+    /// What its states are stored as, and the perplexity of answers to texts of lengths that were trained on.
+    pub states: Vec<(&'static str, f64)>,
 }
+
+/// What states may be stored as, the widest first.
+pub(super) const STATES: [(&str, StateWidth); 3] =
+    [("f32", StateWidth::F32), ("f16", StateWidth::F16), ("int8", StateWidth::I8)];
+/// The longest texts whose answers' perplexity is compared by the states' width; training had up to 192 tokens.
+pub(super) const TRAINED: u32 = 128;
 
 impl Line {
     /// The model, and what its attention sees.

@@ -1,4 +1,4 @@
-//! `cargo xtask family`: S4D, Mamba, Transformer and Jamba of one size beside each other, on an emulated board: what they
+//! `cargo xtask family`: S4D, Mamba, Transformer, Jamba and Granite of one size beside each other, on an emulated board: what they
 //! recall of a text, and what memory and instructions they take, by the text's length.
 //!
 //! Answers are counted on this machine. The board runs one text of each task and length, as far as its memory goes, and
@@ -17,7 +17,7 @@ use jamlet::{Model, Options, Plan};
 use jamlet_tools::aligned::Aligned;
 use jamlet_tools::pack::Widths;
 use jamlet_tools::progress;
-use measured::{Line, Point, Sight};
+use measured::{Line, Point, STATES, Sight, TRAINED};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,8 +45,13 @@ pub struct Args {
 }
 
 /// The models: name, folder, and whether there is attention.
-const MODELS: [(&str, &str, bool); 4] =
-    [("S4D", "s4d", false), ("Mamba", "mamba", false), ("Transformer", "transformer", true), ("Jamba", "jamba", true)];
+const MODELS: [(&str, &str, bool); 5] = [
+    ("S4D", "s4d", false),
+    ("Mamba", "mamba", false),
+    ("Transformer", "transformer", true),
+    ("Jamba", "jamba", true),
+    ("Granite", "granite", true),
+];
 /// Longest run of the emulator.
 const LIMIT: Duration = Duration::from_secs(1800);
 
@@ -74,7 +79,9 @@ pub fn run(args: &Args) -> Result<()> {
         };
         for sight in sights {
             let points = measure(board, &program, &image, sight, &texts, || bar.inc(1))?;
-            lines.push(Line { model, sight, parameters, points });
+            let recurrent = model != "Transformer" && matches!(sight, Sight::NoAttention | Sight::All);
+            let states = if recurrent { by_state(&image, sight, &texts)? } else { Vec::new() };
+            lines.push(Line { model, sight, parameters, points, states });
         }
     }
     bar.finish_and_clear();
@@ -90,6 +97,19 @@ pub fn run(args: &Args) -> Result<()> {
         print!("{}", table::markdown(board, &lines));
     }
     Ok(())
+}
+
+/// The perplexity of answers by what states are stored as.
+fn by_state(image: &Aligned, sight: Sight, texts: &Texts) -> Result<Vec<(&'static str, f64)>> {
+    let model = Model::parse(image.bytes()).map_err(anyhow::Error::msg)?;
+    let trained = || texts.iter().filter(|((_, length), _)| *length <= TRAINED).flat_map(|(_, texts)| texts);
+    let longest = trained().map(|text| text.tokens.len()).max().unwrap_or(0) as u32;
+    let mut found = Vec::new();
+    for (name, width) in STATES {
+        let answers = texts::answers(&model, sight.options(longest).state(width), trained())?;
+        found.push((name, answers.perplexity()));
+    }
+    Ok(found)
 }
 
 /// All lengths, the shortest first.
@@ -114,7 +134,7 @@ fn measure(
         let ram = Plan::new(image.bytes(), options).map_err(anyhow::Error::msg)?.bytes();
         let (mut recalled, mut instructions) = (Vec::new(), Vec::new());
         for ((task, _), texts) in of_length() {
-            recalled.push((task.clone(), 100.0 * texts::accuracy(&model, options, texts)?));
+            recalled.push((task.clone(), 100.0 * texts::answers(&model, options, texts)?.accuracy()));
             let one = texts.first().context("a task without texts")?;
             instructions.extend(on_board(board, program, image.bytes(), options, one)?);
             tick();

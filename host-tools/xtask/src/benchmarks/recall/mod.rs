@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
         let plan = Plan::new(image.bytes(), options).map_err(anyhow::Error::msg)?;
         let mut found = Vec::new();
         for texts in texts.values() {
-            found.push(format!("{:.1}", 100.0 * texts::accuracy(&model, options, texts)?));
+            found.push(format!("{:.1}", 100.0 * texts::answers(&model, options, texts)?.accuracy()));
         }
         println!("| {name} | {} | {} |", plan.parts().cache, found.join(" | "));
         bar.inc(1);

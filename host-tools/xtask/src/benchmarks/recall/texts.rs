@@ -43,42 +43,72 @@ pub fn read(path: &Path) -> Result<Texts> {
     Ok(texts)
 }
 
-/// Share of the answers that are the most probable token at their place.
+/// What a model says at the places of answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answers {
+    count: usize,
+    /// Of which the right one is the most probable token.
+    right: usize,
+    /// Sum of their log-probabilities in nats.
+    log_probability: f64,
+}
+
+impl Answers {
+    /// Share of the answers that are the most probable token at their place.
+    pub fn accuracy(self) -> f64 {
+        self.right as f64 / self.count.max(1) as f64
+    }
+
+    /// exp of the mean of −log p; 1 where every answer is certain.
+    pub fn perplexity(self) -> f64 {
+        (-self.log_probability / self.count.max(1) as f64).exp()
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            right: self.right + other.right,
+            log_probability: self.log_probability + other.log_probability,
+        }
+    }
+}
+
+/// Has a model answer all texts.
 ///
 /// # Errors
 /// When the model can't be run so.
-pub fn accuracy(model: &Model<'_>, options: Options, texts: &[Text]) -> Result<f64> {
+pub fn answers<'t>(model: &Model<'_>, options: Options, texts: impl IntoIterator<Item = &'t Text>) -> Result<Answers> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let found = thread::scope(|scope| {
+    let texts: Vec<&Text> = texts.into_iter().collect();
+    thread::scope(|scope| {
         let parts = texts.chunks(texts.len().div_ceil(cores).max(1));
-        let workers: Vec<_> = parts.map(|part| scope.spawn(move || right(model, options, part))).collect();
-        let counts = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| anyhow::bail!("a panic")));
-        counts.sum::<Result<usize>>()
-    })?;
-    let all: usize = texts.iter().map(|text| text.answers.len()).sum();
-    Ok(found as f64 / all.max(1) as f64)
+        let workers: Vec<_> = parts.map(|part| scope.spawn(move || answered(model, options, part))).collect();
+        let mut found = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| anyhow::bail!("a panic")));
+        found.try_fold(Answers::default(), |all, some| Ok(all.and(some?)))
+    })
 }
 
-fn right(model: &Model<'_>, options: Options, texts: &[Text]) -> Result<usize> {
+fn answered(model: &Model<'_>, options: Options, texts: &[&Text]) -> Result<Answers> {
     let mut workspace = HostWorkspace::new(model, options)?;
     let mut session = workspace.session(model)?;
-    let mut right = 0;
+    let mut found = Answers::default();
     for text in texts {
         session.reset();
         let mut fed = 0;
         for &answer in &text.answers {
             session.feed(&text.tokens[fed..answer])?;
             fed = answer;
-            let mut best = (0, f32::NEG_INFINITY);
-            session.logits(|first, logits| {
-                for (token, &logit) in (first..).zip(&*logits) {
-                    if logit > best.1 {
-                        best = (token, logit);
-                    }
-                }
-            })?;
-            right += usize::from(best.0 == text.tokens[answer] as usize);
+            let mut all = Vec::new();
+            session.logits(|_, logits| all.extend_from_slice(logits))?;
+            let right = *all.get(text.tokens[answer] as usize).context("an answer that is no token of the model")?;
+            let most = all.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let total: f64 = all.iter().map(|logit| f64::from(logit - most).exp()).sum();
+            found = found.and(Answers {
+                count: 1,
+                right: usize::from(all.iter().position(|logit| *logit == most) == Some(text.tokens[answer] as usize)),
+                log_probability: f64::from(right - most) - total.ln(),
+            });
         }
     }
-    Ok(right)
+    Ok(found)
 }
