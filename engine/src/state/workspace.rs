@@ -184,10 +184,17 @@ impl<'w> MambaState<'w> {
 
 /// Copies `count` elements to a place that they don't reach into.
 pub(super) fn copy_part<T: Pod>(all: &mut [T], from: usize, to: usize, count: usize) {
+    let [from, to, count] = [from, to, count].map(|elements| elements * size_of::<T>());
+    copy_bytes(planned(try_cast_slice_mut(all).ok()), from, to, count);
+}
+
+/// The same of bytes. Not inlined: there is one of it in flash.
+#[inline(never)]
+fn copy_bytes(all: &mut [u8], from: usize, to: usize, count: usize) {
     let parts = all.get_disjoint_mut([from..from + count, to..to + count]).ok();
     let Some([from, to]) = there(parts) else { return };
     // Eight words at a time, unless a head has an odd number of bytes: bytes take many times as long.
-    match (try_cast_slice::<T, u32>(from), try_cast_slice_mut::<T, u32>(to)) {
+    match (try_cast_slice::<u8, u32>(from), try_cast_slice_mut::<u8, u32>(to)) {
         (Ok(from), Ok(to)) => {
             let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
             to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);

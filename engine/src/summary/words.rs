@@ -11,11 +11,14 @@ pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether `word` is in a list of words in small letters, however it is written.
+// Not inlined, as the next one: there is one of it in flash.
+#[inline(never)]
 pub(super) fn among(word: &[u8], list: &[&[u8]]) -> bool {
     list.iter().any(|listed| word.eq_ignore_ascii_case(listed))
 }
 
 /// Whether a word tells what a text is about.
+#[inline(never)]
 pub(super) fn is_content(word: &[u8]) -> bool {
     word.len() >= 3 && !among(word, STOP)
 }
@@ -502,6 +505,7 @@ const ITSELF: &[&[u8]] = &[
 ];
 
 /// Whether a sentence begins with what can't be understood without the one before it.
+#[inline(never)]
 pub(super) fn refers_back(text: &[u8]) -> bool {
     let mut found = words(text);
     let (first, second) = (found.next().unwrap_or(&[]), found.next().unwrap_or(&[]));
