@@ -53,7 +53,7 @@ mod heads;
 mod int8_state;
 pub(crate) mod math;
 mod operands;
-#[cfg_attr(not(portable), allow(dead_code, reason = "it defines all kernels; here only parts of it run"))]
+#[cfg_attr(not(portable), expect(dead_code, reason = "it defines all kernels; here only parts of it run"))]
 mod portable;
 mod ssd;
 #[cfg(target_arch = "wasm32")]

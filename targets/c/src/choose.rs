@@ -12,6 +12,7 @@ pub const JAMLET_MOST_CHOICES: usize = 32;
 /// Chooses one of `count` texts, the one that the model would write next if it had to write one of them, and feeds it. `choices`
 /// are texts with a zero at the end; each is read as a text of its own, so it begins with a space where the model would write
 /// one. `chosen` gets its index; `probability` its probability among the others, and may be null.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_choose(
     session: *mut JamletSession,

@@ -69,6 +69,7 @@ pub struct JamletSizes {
 }
 
 /// Says how much memory an image takes. Only the image's header is looked at.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_plan(
     image: *const c_void,

@@ -85,14 +85,18 @@ impl From<JamletSampling> for SamplerOptions {
 }
 
 /// Takes the tokens of a text, one after the other.
+// SAFETY: called with what it was given with, and with text or numbers that are there for as long as the call.
 pub type JamletTokenSink = Option<unsafe extern "C" fn(context: *mut c_void, token: u32)>;
 /// Takes a piece of a text: `bytes` bytes of UTF-8 without a zero at the end.
+// SAFETY: called with what it was given with, and with text or numbers that are there for as long as the call.
 pub type JamletTextSink = Option<unsafe extern "C" fn(context: *mut c_void, text: *const c_char, bytes: usize)>;
 /// Takes the logits of the tokens `first` to `first + count - 1`.
+// SAFETY: called with what it was given with, and with text or numbers that are there for as long as the call.
 pub type JamletLogitsSink =
     Option<unsafe extern "C" fn(context: *mut c_void, first: u32, logits: *const f32, count: usize)>;
 
 /// Makes a workspace into a session, as `jamlet_summarizer_new` makes one into a summarizer. The options' `beams` is best 1 here.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_new(
     workspace: *mut c_void,
@@ -124,6 +128,7 @@ unsafe fn new(
 }
 
 /// Forgets everything that was fed.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_reset(session: *mut JamletSession) -> JamletError {
     // SAFETY: the caller's promises about pointers.
@@ -131,6 +136,7 @@ pub unsafe extern "C" fn jamlet_session_reset(session: *mut JamletSession) -> Ja
 }
 
 /// Forgets everything that was fed, and feeds what the image begins its prompts with.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_start(session: *mut JamletSession) -> JamletError {
     // SAFETY: the caller's promises about pointers.
@@ -141,6 +147,7 @@ pub unsafe extern "C" fn jamlet_session_start(session: *mut JamletSession) -> Ja
 }
 
 /// Says how many tokens were fed.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_position(session: *mut JamletSession, position: *mut u64) -> JamletError {
     // SAFETY: the caller's promises about pointers.
@@ -148,6 +155,7 @@ pub unsafe extern "C" fn jamlet_session_position(session: *mut JamletSession, po
 }
 
 /// Says how many tokens the vocabulary has.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_vocabulary(session: *mut JamletSession, tokens: *mut u32) -> JamletError {
     // SAFETY: the caller's promises about pointers.
@@ -155,6 +163,7 @@ pub unsafe extern "C" fn jamlet_session_vocabulary(session: *mut JamletSession, 
 }
 
 /// Reads tokens. Where one isn't in the vocabulary, none is read.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_feed(
     session: *mut JamletSession,
@@ -172,6 +181,7 @@ pub unsafe extern "C" fn jamlet_session_feed(
 }
 
 /// Reads a text in UTF-8, which may come in pieces: what can't be told yet waits until `last` is true.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_feed_text(
     session: *mut JamletSession,
@@ -185,6 +195,7 @@ pub unsafe extern "C" fn jamlet_session_feed_text(
 }
 
 /// Gives the tokens of a text to `sink`, and feeds none. The text may come in pieces, until `last` is true.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_tokenize(
     session: *mut JamletSession,
@@ -210,6 +221,7 @@ pub unsafe extern "C" fn jamlet_session_tokenize(
 }
 
 /// Gives the text of a token to `sink`: the characters that are whole by now. Special tokens have none.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_text(
     session: *mut JamletSession,
@@ -228,6 +240,7 @@ pub unsafe extern "C" fn jamlet_session_text(
 }
 
 /// Chooses tokens in another way from now on; null is always the most probable one.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_set_sampling(
     session: *mut JamletSession,
@@ -241,6 +254,7 @@ pub unsafe extern "C" fn jamlet_session_set_sampling(
 }
 
 /// Chooses the next token, which is fed when the next one is asked for. `ends` tells whether it ends an answer; it may be null.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_next(
     session: *mut JamletSession,
@@ -262,6 +276,7 @@ pub unsafe extern "C" fn jamlet_session_next(
 }
 
 /// Gives the logits after the last token to `sink`, in blocks, by rising tokens.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_logits(
     session: *mut JamletSession,
@@ -278,6 +293,7 @@ pub unsafe extern "C" fn jamlet_session_logits(
 }
 
 /// Saves what the session remembers into a buffer, with what the next logits are computed from; `saved` gets the length.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_save(
     session: *mut JamletSession,
@@ -296,6 +312,7 @@ pub unsafe extern "C" fn jamlet_session_save(
 
 /// Goes on from a state that was saved, here or on another machine, with the same image and options. On an error the session is as
 /// it was.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_session_restore(
     session: *mut JamletSession,

@@ -195,6 +195,7 @@ impl From<Answer> for JamletAnswer {
 
 /// Makes a workspace into a summarizer: checks the whole image, and divides the workspace. Workspace and image stay where they are
 /// as long as it is used; `options` may be null. A workspace that was a handle before may be made into another one.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_summarizer_new(
     workspace: *mut c_void,
@@ -248,6 +249,7 @@ unsafe fn assemble(
 }
 
 /// Makes summaries in another way, from the next text on; null for the way of the beginning.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_summarizer_set_options(
     summarizer: *mut JamletSummarizer,
@@ -280,6 +282,7 @@ impl JamletSummaryOptions {
 }
 
 /// Reads the next piece of a text in UTF-8. Pieces may be cut anywhere, even within a character. `listener` may be null.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_summarizer_feed(
     summarizer: *mut JamletSummarizer,
@@ -294,6 +297,7 @@ pub unsafe extern "C" fn jamlet_summarizer_feed(
 }
 
 /// Ends the text, writes its summary and is ready for the next text. `listener` and `answer` may be null.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_summarizer_finish(
     summarizer: *mut JamletSummarizer,
@@ -315,6 +319,7 @@ pub unsafe extern "C" fn jamlet_summarizer_finish(
 }
 
 /// Forgets the text: needed after an error alone.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_summarizer_reset(summarizer: *mut JamletSummarizer) -> JamletError {
     // SAFETY: the caller's promises about pointers.
@@ -322,6 +327,7 @@ pub unsafe extern "C" fn jamlet_summarizer_reset(summarizer: *mut JamletSummariz
 }
 
 /// Ends the text's last word and saves what was read so far into a buffer; `saved` gets the length. The text may go on.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_summarizer_save(
     summarizer: *mut JamletSummarizer,
@@ -342,6 +348,7 @@ pub unsafe extern "C" fn jamlet_summarizer_save(
 
 /// Goes on from a state that `jamlet_summarizer_save` saved, here or on another machine, with the same image and options. What was
 /// read before is summarized with what follows, but only what follows can be quoted.
+// SAFETY: the caller keeps to what the head of jamlet.h says of pointers and handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jamlet_summarizer_restore(
     summarizer: *mut JamletSummarizer,

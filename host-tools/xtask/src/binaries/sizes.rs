@@ -31,9 +31,9 @@ pub struct Args {
     write: bool,
 }
 
-/// Engine and application, without the image, must not take more flash than this without a HAL: 159,560 bytes were measured on
+/// Engine and application, without the image, must not take more flash than this without a HAL: 159,528 bytes were measured on
 /// a Cortex-M4.
-const MOST_CODE: u64 = 160 << 10;
+const MOST_CODE: u64 = 156 << 10;
 const TEXT: &str =
     "This package contains a tool that reads the log files of web servers and writes a report about them.";
 const LIMIT: Duration = Duration::from_secs(300);
