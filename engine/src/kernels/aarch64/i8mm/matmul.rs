@@ -1,9 +1,9 @@
-//! Matrix products.
+//! Matrix products with 8 and with 4 bits a weight.
 
 use crate::kernels::aarch64::dotprod::Sdot;
 use crate::kernels::aarch64::neon::{Inner, Sums, Token, WIDTH, Work, load_bytes, product, store_bytes};
 use crate::kernels::{Columns, Quantized};
-use crate::matrix::{QMatrix, TILE_ROWS, tile_bytes};
+use crate::matrix::{Bits, QMatrix, TILE_ROWS};
 use crate::planned::planned;
 use core::arch::aarch64::*;
 use core::arch::asm;
@@ -12,24 +12,28 @@ use core::mem::MaybeUninit;
 /// Tokens whose activations are laid out for SMMLA together.
 const TOKENS: usize = 8;
 
-/// A group's activations of eight tokens: `(columns / 8, pairs of tokens, 2, 8)` int8, and `(pairs of tokens, 2, 2)` scales,
-/// each of them twice.
+/// A group's activations of eight tokens: what their sums begin with, `(pairs of tokens, 2, 2)`, `(columns / 8, pairs of tokens, 2, 8)`
+/// int8, and `(pairs of tokens, 2, 2)` scales; sums and scales each twice.
 #[repr(C)]
 struct Group {
+    begin: [[i32; 4]; TOKENS / 2],
     values: [[[i8; 16]; TOKENS / 2]; WIDTH / 8],
     scales: [[f32; 4]; TOKENS / 2],
 }
 
-/// Groups that are laid out at a time: 1,024 columns, 10 KiB.
+/// Groups that are laid out at a time: 1,024 columns, 12 KiB.
 const BLOCK: usize = 32;
 
 /// SMMLA multiplies eight columns of two rows by two tokens' activations, and so does in one instruction what takes two SDOT.
 /// In return two rows' columns must be brought together, for which there are eight tokens at a time and half a tile, and two
-/// tokens' activations as well, once for [`Inner::STRETCH`] tiles: 111 instructions for 4 rows, 32 columns and 8 tokens, where
+/// tokens' activations as well, once for [`Inner::STRETCH`] tiles: 109 instructions for 4 rows, 32 columns and 8 tokens, where
 /// SDOT takes 141 for as many products. Fewer tokens are SDOT's.
-struct Smmla;
+///
+/// `NIBBLES`, weights of 4 bits, are multiplied as the u = q + 8 that is stored, and a group's sums begin with `−8·Σx`: 105 instructions.
+struct Smmla<const NIBBLES: bool>;
 
-impl Inner for Smmla {
+impl<const NIBBLES: bool> Inner for Smmla<NIBBLES> {
+    const BITS: Bits = if NIBBLES { Bits::Four } else { Bits::Eight };
     const STRETCH: usize = 16;
 
     #[target_feature(enable = "neon")]
@@ -37,7 +41,7 @@ impl Inner for Smmla {
     // SAFETY: the trait says what its callers promise.
     unsafe fn four_tiles(tiles: [*const u8; 4], token: Token, groups: usize, out: *mut f32) {
         // SAFETY: by the caller's promise; here and below.
-        unsafe { Sdot::<false>::four_tiles(tiles, token, groups, out) }
+        unsafe { Sdot::<NIBBLES>::four_tiles(tiles, token, groups, out) }
     }
 
     #[target_feature(enable = "neon")]
@@ -45,7 +49,7 @@ impl Inner for Smmla {
     // SAFETY: the trait says what its callers promise.
     unsafe fn four_tokens(tile: *const u8, tokens: [Token; 4], groups: usize, out: [*mut f32; 4]) {
         // SAFETY: as above.
-        unsafe { Sdot::<false>::four_tokens(tile, tokens, groups, out) }
+        unsafe { Sdot::<NIBBLES>::four_tokens(tile, tokens, groups, out) }
     }
 
     #[target_feature(enable = "neon")]
@@ -53,7 +57,7 @@ impl Inner for Smmla {
     // SAFETY: the trait says what its callers promise.
     unsafe fn sums(weights: *const u8, values: *const i8, columns: usize) -> Sums {
         // SAFETY: as above.
-        unsafe { Sdot::<false>::sums(weights, values, columns) }
+        unsafe { Sdot::<NIBBLES>::sums(weights, values, columns) }
     }
 
     #[target_feature(enable = "neon")]
@@ -66,7 +70,7 @@ impl Inner for Smmla {
         let tokens = work.tokens / TOKENS * TOKENS;
         for token in (0..tokens).step_by(TOKENS) {
             // SAFETY: by the caller's promise; there are eight tokens.
-            unsafe { eight_tokens(work, first, token, out) }
+            unsafe { eight_tokens::<NIBBLES>(work, first, token, out) }
         }
         tokens
     }
@@ -78,7 +82,7 @@ impl Inner for Smmla {
 /// The processor has SMMLA. There are such a tile and so many tokens, and their groups are whole.
 #[target_feature(enable = "neon")]
 #[inline(never)]
-unsafe fn eight_tokens(work: &Work<'_>, first: usize, token: usize, out: &mut Columns<'_>) {
+unsafe fn eight_tokens<const NIBBLES: bool>(work: &Work<'_>, first: usize, token: usize, out: &mut Columns<'_>) {
     let mut block = [const { MaybeUninit::<Group>::uninit() }; BLOCK];
     // Of the tile within which the matrix ends.
     let mut edge = [[0.0; TILE_ROWS]; TOKENS];
@@ -86,21 +90,23 @@ unsafe fn eight_tokens(work: &Work<'_>, first: usize, token: usize, out: &mut Co
         let groups = BLOCK.min(work.groups - done);
         // SAFETY: tokens have all their columns; tile and results too.
         unsafe {
-            lay_out(work, token, done, planned(block.get_mut(..groups)));
-            for tile in first..work.count.min(first + Smmla::STRETCH) {
-                let weights = work.tile(tile).add(tile_bytes(done * WIDTH, WIDTH));
+            lay_out::<NIBBLES>(work, token, done, planned(block.get_mut(..groups)));
+            for tile in first..work.count.min(first + Smmla::<NIBBLES>::STRETCH) {
+                let weights = work.tile(tile).add(Smmla::<NIBBLES>::BITS.tile_bytes(done * WIDTH, WIDTH));
                 let (y, stride) = match out.pointer(token..token + TOKENS, tile * TILE_ROWS, TILE_ROWS) {
                     Some(y) => (y, out.stride()),
                     None => (edge.as_flattened_mut().as_mut_ptr(), TILE_ROWS),
                 };
                 for half in 0..2 {
-                    half_tile(weights, half, &block, groups, done > 0, y.add(half * TILE_ROWS / 2), stride);
+                    half_tile::<NIBBLES>(weights, half, &block, groups, done > 0, y.add(half * TILE_ROWS / 2), stride);
                 }
             }
         }
     }
     let last = work.count - 1;
-    if first + Smmla::STRETCH > last && out.pointer(token..token + TOKENS, last * TILE_ROWS, TILE_ROWS).is_none() {
+    if first + Smmla::<NIBBLES>::STRETCH > last
+        && out.pointer(token..token + TOKENS, last * TILE_ROWS, TILE_ROWS).is_none()
+    {
         edge.iter().enumerate().for_each(|(index, y)| out.write(token + index, last * TILE_ROWS, y));
     }
 }
@@ -111,22 +117,28 @@ unsafe fn eight_tokens(work: &Work<'_>, first: usize, token: usize, out: &mut Co
 /// There are so many tokens and groups.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn lay_out(work: &Work<'_>, token: usize, first: usize, block: &mut [MaybeUninit<Group>]) {
+unsafe fn lay_out<const NIBBLES: bool>(work: &Work<'_>, token: usize, first: usize, block: &mut [MaybeUninit<Group>]) {
     for pair in 0..TOKENS / 2 {
         let (a, b) = (work.token(token + 2 * pair), work.token(token + 2 * pair + 1));
         for (index, group) in (first..).zip(&mut *block) {
             let group = group.as_mut_ptr();
             // SAFETY: by the caller's promise; a group has room for it.
             unsafe {
-                let sixteen = |token: Token, half: usize| {
-                    vreinterpretq_u64_u8(load_bytes(token.values.add(WIDTH * index + 16 * half)))
-                };
+                let sixteen = |token: Token, half: usize| load_bytes(token.values.add(WIDTH * index + 16 * half));
                 for half in 0..2 {
                     let (a, b) = (sixteen(a, half), sixteen(b, half));
+                    let (a, b) = (vreinterpretq_u64_u8(a), vreinterpretq_u64_u8(b));
                     let values = |eight: usize| (&raw mut (*group).values).cast::<[i8; 16]>().add(4 * eight + pair);
                     store_bytes(values(2 * half), vreinterpretq_u8_u64(vzip1q_u64(a, b)));
                     store_bytes(values(2 * half + 1), vreinterpretq_u8_u64(vzip2q_u64(a, b)));
                 }
+                let begin = |token: Token| {
+                    let sum =
+                        || [0, 1].map(|half| vaddlvq_s8(vreinterpretq_s8_u8(sixteen(token, half)))).iter().sum::<i16>();
+                    vdup_n_s32(if NIBBLES { -8 * i32::from(sum()) } else { 0 })
+                };
+                let to = (&raw mut (*group).begin).cast::<[i32; 4]>().add(pair);
+                store_bytes(to, vreinterpretq_u8_s32(vcombine_s32(begin(a), begin(b))));
                 let scales = vcombine_f32(vdup_n_f32(*a.scales.add(index)), vdup_n_f32(*b.scales.add(index)));
                 let to = (&raw mut (*group).scales).cast::<[f32; 4]>().add(pair);
                 store_bytes(to, vreinterpretq_u8_f32(scales));
@@ -142,7 +154,7 @@ unsafe fn lay_out(work: &Work<'_>, token: usize, first: usize, block: &mut [Mayb
 /// The processor has SMMLA. `groups` is not 0; tile and block have so many. There is room for the results.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn half_tile(
+unsafe fn half_tile<const NIBBLES: bool>(
     tile: *const u8,
     half: usize,
     block: &[MaybeUninit<Group>; BLOCK],
@@ -157,12 +169,21 @@ unsafe fn half_tile(
             ".arch_extension i8mm",
             // Eight columns: v0 and v1 hold two rows' weights each, v4 to v7 two tokens' activations.
             ".macro EIGHT step",
+            ".if {nibbles}",
+            "ldr q0, [{w}], #\\step",
+            ".else",
             "ldr q1, [{w}, #32]",
             "ldr q0, [{w}], #\\step",
+            ".endif",
             "ldp q4, q5, [{x}], #32",
             "ldp q6, q7, [{x}], #32",
+            ".if {nibbles}",
+            "ushr v1.16b, v0.16b, #4",
+            "and v0.16b, v0.16b, v3.16b",
+            ".else",
             "eor v1.16b, v1.16b, v3.16b",
             "eor v0.16b, v0.16b, v3.16b",
+            ".endif",
             "zip2 v2.4s, v0.4s, v1.4s",
             "zip1 v0.4s, v0.4s, v1.4s",
             "smmla v16.4s, v4.16b, v0.16b",
@@ -206,25 +227,27 @@ unsafe fn half_tile(
             "movi v29.2d, #0",
             "movi v30.2d, #0",
             "movi v31.2d, #0",
+            ".if {nibbles}",
+            "movi v3.16b, #15",
+            ".else",
             "movi v3.8h, #0x80",
+            ".endif",
             "cbz {before}, 2f",
             "LOAD v24, v25",
             "LOAD v26, v27",
             "LOAD v28, v29",
             "LOAD v30, v31",
             "2:",
-            "movi v16.2d, #0",
-            "movi v17.2d, #0",
-            "movi v18.2d, #0",
-            "movi v19.2d, #0",
-            "movi v20.2d, #0",
-            "movi v21.2d, #0",
-            "movi v22.2d, #0",
-            "movi v23.2d, #0",
-            "EIGHT 64",
-            "EIGHT 64",
-            "EIGHT 64",
-            "EIGHT 80",
+            "ldp q16, q18, [{x}], #32",
+            "ldp q20, q22, [{x}], #32",
+            "mov v17.16b, v16.16b",
+            "mov v19.16b, v18.16b",
+            "mov v21.16b, v20.16b",
+            "mov v23.16b, v22.16b",
+            "EIGHT {eight}",
+            "EIGHT {eight}",
+            "EIGHT {eight}",
+            "EIGHT 16+{eight}",
             "ld2r {{v0.2s, v1.2s}}, [{scales}], {size}",
             "ldp q2, q4, [{x}], #32",
             "fcvtl v0.4s, v0.4h",
@@ -246,12 +269,14 @@ unsafe fn half_tile(
             ".purgem LOAD",
             w = inout(reg) tile.wrapping_add(2 * TILE_ROWS + 16 * half) => _,
             scales = inout(reg) tile.wrapping_add(TILE_ROWS * half) => _,
-            size = in(reg) tile_bytes(WIDTH, WIDTH),
+            size = in(reg) Smmla::<NIBBLES>::BITS.tile_bytes(WIDTH, WIDTH),
             x = inout(reg) block.as_ptr() => _,
             groups = inout(reg) groups => _,
             before = inout(reg) if more { out } else { core::ptr::null_mut() } => _,
             y = inout(reg) out => _,
             stride = in(reg) stride * size_of::<f32>(),
+            nibbles = const NIBBLES as u32,
+            eight = const if NIBBLES { 32 } else { 64 },
             out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
             out("v16") _, out("v17") _, out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _,
             out("v23") _,
@@ -265,5 +290,11 @@ unsafe fn half_tile(
 #[target_feature(enable = "neon")]
 pub(in crate::kernels) fn matmul(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
     // SAFETY: `Kernels` uses this only where the processor was seen to have SMMLA and SDOT.
-    unsafe { product::<Smmla>(w, x, out) }
+    unsafe { product::<Smmla<false>>(w, x, out) }
+}
+
+#[target_feature(enable = "neon")]
+pub(in crate::kernels) fn matmul_q4(w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+    // SAFETY: as above.
+    unsafe { product::<Smmla<true>>(w, x, out) }
 }

@@ -6,9 +6,7 @@ pub(in crate::kernels) use super::neon::{
     conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, scan, scores,
     softmax, softplus_bias, ssd_scan, swiglu, weighted_values,
 };
-pub(in crate::kernels) use matmul::matmul;
-// SMMLA has no loops of its own for 4 bits a weight.
-pub(in crate::kernels) use super::dotprod::matmul_q4;
+pub(in crate::kernels) use matmul::{matmul, matmul_q4};
 
 use super::dotprod;
 use core::arch::asm;
