@@ -34,8 +34,8 @@ def hf_config(c: Config) -> dict:
         "attn_layer_offset": c.attn_offset,
         "expert_layer_period": 2,
         "expert_layer_offset": 1,
-        "num_experts": 1,
-        "num_experts_per_tok": 1,
+        "num_experts": c.experts,
+        "num_experts_per_tok": c.active,
         "hidden_act": "silu",
         "rms_norm_eps": c.eps,
         "tie_word_embeddings": True,
@@ -87,9 +87,13 @@ def load(folder: Path, dropout: float = 0.0) -> Jamba:
         d_state=c["mamba_d_state"],
         expand=c["mamba_expand"],
         eps=c["rms_norm_eps"],
+        experts=c["num_experts"],
+        active=c["num_experts_per_tok"] if c["num_experts"] > 1 else 1,
     )
-    if c["num_experts"] != 1 or not c["tie_word_embeddings"] or c["mamba_dt_rank"] != config.dt_rank:
-        raise SystemExit(f"{folder}/config.json: wants num_experts 1, tied embeddings and dt_rank {config.dt_rank}")
+    if not c["tie_word_embeddings"] or c["mamba_dt_rank"] != config.dt_rank:
+        raise SystemExit(f"{folder}/config.json: wants tied embeddings and dt_rank {config.dt_rank}")
+    if config.experts > 1 and (c["expert_layer_period"], c["expert_layer_offset"]) != (2, 1):
+        raise SystemExit(f"{folder}/config.json: wants experts in every second layer, from the second on")
     model = Jamba(config, dropout)
     tensors = load_file(folder / "model.safetensors")
     tensors.pop("lm_head.weight", None)

@@ -1,6 +1,6 @@
 """Trains a model to say with weights of 4 bits what it says with all of them.
 
-    four_bits.py FOLDER OUT --data DIR --minutes M
+    four_bits.py FOLDER OUT --data DIR --minutes M [--start SMALLER]
 
 The model is computed with its matrices rounded as `jamlet pack --bits 4` rounds them, and learns from the probabilities that FOLDER's has without
 rounding (distillation), and from its hidden states, on which the choice between rewrite and quote rests; a little also from the texts
@@ -28,7 +28,6 @@ from quantize import nibble_scales, nibbles
 WIDE = ("x_proj", "dt_proj", "A_log", "conv1d")  # stay as they are in an image of 4 bits
 TEXT_SHARE = 0.3  # of the texts' tokens are asked about
 STATE_WEIGHT = 0.3  # of the distance of hidden states, as a share of the teacher's
-TEXT_WEIGHT = 0.2  # of the cross-entropy of the texts' tokens
 WARMUP_STEPS = 30
 EMA_STEPS = 60
 SCALE_STEPS = 25  # scales are searched anew so often
@@ -42,6 +41,8 @@ def parse() -> argparse.Namespace:
     args.add_argument("out", type=Path)
     args.add_argument("--data", type=Path, required=True, help="what split.py and mix.py wrote")
     args.add_argument("--minutes", type=float, required=True)
+    args.add_argument("--start", type=Path, help="a smaller folder that prune.py made of FOLDER, to start from")
+    args.add_argument("--text-weight", type=float, default=0.2, help="of the cross-entropy of the texts' tokens")
     args.add_argument("--lr", type=float, default=4e-4)
     args.add_argument("--tokens", type=int, default=3072, help="tokens of a batch of packages, and of one of general English")
     args.add_argument("--threads", type=int, default=1)
@@ -90,16 +91,19 @@ def outputs(model: Jamba, batch: Batch, chosen) -> tuple[torch.Tensor, torch.Ten
         return states.float(), model.head(states).float().log_softmax(-1)
 
 
-def loss(model: Jamba, teacher: Jamba, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def loss(model: Jamba, teacher: Jamba, batch: Batch, text_weight: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Divergence from the teacher in nats, and all that is learnt from."""
     chosen = batch.summary | batch.text & (torch.rand(batch.text.shape) < TEXT_SHARE)
     with torch.no_grad():
         states, wanted = outputs(teacher, batch, chosen)
     own, found = outputs(model, batch, chosen)
     distance = (own - states).square().mean() / states.square().mean()
-    divergence = F.kl_div(found, wanted, reduction="batchmean", log_target=True)
-    text = F.nll_loss(found[batch.text[chosen]], batch.tokens[chosen & batch.text])
-    return divergence, divergence + STATE_WEIGHT * distance + TEXT_WEIGHT * text
+    divergence = F.kl_div(found, wanted, reduction="none", log_target=True).sum(-1)
+    of_text = batch.text[chosen]
+    # There are twenty times as many of the texts' tokens, and it is summaries that people see.
+    half = (divergence[of_text].mean() + divergence[~of_text].mean()) / 2
+    text = F.nll_loss(found[of_text], batch.tokens[chosen & batch.text])
+    return divergence.mean(), half + STATE_WEIGHT * distance + text_weight * text
 
 
 @torch.no_grad()
@@ -121,7 +125,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     teacher = export.load(args.folder).requires_grad_(False).eval()
-    model, average = export.load(args.folder), export.load(args.folder).requires_grad_(False)
+    start = args.start or args.folder
+    model, average = export.load(start), export.load(start).requires_grad_(False)
     tokenizer = args.folder / "tokenizer.json"
     encoder = Encoder(tokenizer, bpe_dropout=0.1)
     known, general = load(args.data / "train.jsonl"), load(args.data / "general-train.jsonl")
@@ -157,7 +162,7 @@ def main() -> None:
             rounding.search()
         before = rounding.apply()
         for i, some in enumerate(batches):
-            divergence, value = loss(model, teacher, next(some))
+            divergence, value = loss(model, teacher, next(some), args.text_weight)
             value.backward()
             means[i] += (divergence.item() - means[i]) / min(step + 1, 50)
         rounding.undo(before)

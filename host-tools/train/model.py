@@ -1,6 +1,6 @@
-"""Jamba for training: the parameter names, shapes and arithmetic of transformers' `JambaForCausalLM`, without MoE.
+"""Jamba for training: the parameter names, shapes and arithmetic of transformers' `JambaForCausalLM`.
 
-Comments give shapes: B batch, T time, H hidden, D = expand * H inner channels, N = 16 states.
+Comments give shapes: B batch, T time, H hidden, D = expand * H inner channels, N = 16 states, E experts.
 """
 
 import math
@@ -28,6 +28,9 @@ class Config:
     d_state: int = 16
     expand: int = 2
     eps: float = 1e-6
+    #: In every second layer, from the second on, where there are several; `active` of them work on a token.
+    experts: int = 1
+    active: int = 1
 
     @property
     def dt_rank(self) -> int:
@@ -125,13 +128,45 @@ class MLP(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(x).float()) * self.up_proj(x).float())
 
 
+class Router(nn.Linear):
+    """Of full width whatever surrounds it: a choice that rounding turns is another one."""
+
+    def forward(self, x):
+        with torch.autocast(x.device.type, enabled=False):
+            return F.linear(x.float(), self.weight)
+
+
+class Experts(nn.Module):
+    """A mixture of experts (Jamba's): the sum of what the best `active` say, each weighed by its share of the softmax of all."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        self.active = c.active
+        self.router = Router(c.hidden, c.experts, bias=False)
+        self.experts = nn.ModuleList(MLP(c) for _ in range(c.experts))
+        #: How unevenly the experts were asked in the last pass: 1 if all equally (Fedus et al. 2021, the load-balancing loss).
+        self.imbalance = torch.tensor(1.0)
+
+    def forward(self, x):
+        tokens = x.reshape(-1, x.shape[-1])
+        shares = self.router(tokens).softmax(-1)  # (B * T, E)
+        weights, chosen = shares.topk(self.active, -1)
+        order = chosen.flatten().argsort(stable=True)
+        counts = torch.bincount(chosen.flatten(), minlength=len(self.experts))
+        self.imbalance = len(self.experts) * (counts / counts.sum() * shares.mean(0)).sum()
+        rows = order // self.active
+        said = [expert(part) for expert, part in zip(self.experts, tokens[rows].split(counts.tolist()))]
+        weighed = torch.cat(said).float() * weights.flatten()[order, None]
+        return torch.zeros_like(tokens, dtype=torch.float32).index_add(0, rows, weighed).view(x.shape)
+
+
 class Layer(nn.Module):
     def __init__(self, c: Config, index: int, dropout: float):
         super().__init__()
         self.dropout = dropout
         self.input_layernorm = RMSNorm(c.hidden, c.eps)
         self.pre_ff_layernorm = RMSNorm(c.hidden, c.eps)
-        self.feed_forward = MLP(c)
+        self.feed_forward = Experts(c) if c.experts > 1 and index % 2 == 1 else MLP(c)
         self.attention = index % c.attn_period == c.attn_offset
         if self.attention:
             self.self_attn = Attention(c)
@@ -153,7 +188,10 @@ class Layer(nn.Module):
     def compile_parts(self):
         """Compiles each part by itself, for any shape. (Compiled as a whole, a layer is slower: PyTorch 2.15 fuses
         the norms with what surrounds them and computes parts of it repeatedly.)"""
-        for part in (self.input_layernorm, self.pre_ff_layernorm, self.feed_forward, self.mixer):
+        parts = [self.input_layernorm, self.pre_ff_layernorm, self.mixer]
+        if isinstance(self.feed_forward, MLP):  # how many tokens an expert gets is known as it runs
+            parts.append(self.feed_forward)
+        for part in parts:
             part.compile(dynamic=True)
         self.add = torch.compile(self.add, dynamic=True)
 

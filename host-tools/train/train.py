@@ -27,6 +27,7 @@ from model import Config, Jamba
 MODELS = {
     "nano": Config(vocab=2048, hidden=96, ffn=128, layers=5, heads=3),
     "pico": Config(vocab=4096, hidden=160, ffn=384, layers=8, heads=5),
+    "mini": Config(vocab=4096, hidden=160, ffn=384, layers=8, heads=5, experts=16, active=2),
 }
 WARMUP_STEPS = 100
 EMA_STEPS = 500  # the moving average looks about this far back
