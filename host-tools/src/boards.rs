@@ -5,9 +5,6 @@ pub use jamlet_boards::{BOARDS, Board};
 use jamlet::Options;
 use serde::Serialize;
 
-/// Flash that the firmware needs beside the image: engine, application and drivers, rounded up from the largest measured.
-pub const FIRMWARE_FLASH: u64 = 160 << 10;
-
 /// What a board's firmware is built with unless told otherwise.
 pub fn options(board: &Board) -> Options {
     Options::window(board.window).beams(board.beams).chunk(board.chunk).heads_at_once(board.cores)
@@ -27,7 +24,7 @@ pub struct Fit {
 /// How an image of `image` bytes with a workspace of `workspace` bytes lies on a board.
 pub fn fit(board: &Board, image: u64, workspace: u64) -> Fit {
     let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    let flash_left = board.flash().map(|flash| signed(flash) - signed(image) - signed(FIRMWARE_FLASH));
+    let flash_left = board.flash().map(|flash| signed(flash) - signed(image) - signed(board.code));
     let in_ram = if board.flash().is_none() { image } else { 0 };
     let ram_left = signed(board.ram_beside_stack()) - signed(board.statics) - signed(in_ram) - signed(workspace);
     Fit { flash_left, ram_left, fits: flash_left.is_none_or(|left| left >= 0) && ram_left >= 0 }
@@ -52,7 +49,7 @@ mod tests {
     #[test]
     fn a_byte_too_many_does_not_fit() {
         let pico2 = named("pico2");
-        let flash = (4 << 20) - FIRMWARE_FLASH;
+        let flash = (4 << 20) - pico2.code;
         let ram = (504 << 10) - pico2.statics;
         assert!(fit(pico2, flash, ram).fits);
         assert_eq!(fit(pico2, flash + 1, ram).flash_left, Some(-1));

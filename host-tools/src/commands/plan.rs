@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use jamlet::state::MAX_BEAMS;
 use jamlet::{Model, Options, Plan};
-use jamlet_tools::boards::{BOARDS, Board, FIRMWARE_FLASH, Fit, fit};
+use jamlet_tools::boards::{BOARDS, Board, Fit, fit};
 use jamlet_tools::c_source;
 use jamlet_tools::estimate::{self, Estimate, Work};
 use jamlet_tools::numbers::one_to;
@@ -53,7 +53,6 @@ struct Report {
     baked: Option<(usize, bool)>,
     ram: u64,
     ram_by_part: BTreeMap<&'static str, u64>,
-    firmware_flash: u64,
     boards: Vec<OnBoard>,
 }
 
@@ -65,6 +64,7 @@ struct OnBoard {
     core: &'static str,
     flash: Option<u64>,
     ram: u64,
+    firmware_flash: u64,
     firmware_ram: u64,
     window: u32,
     beams: u32,
@@ -109,7 +109,6 @@ impl PlanCommand {
                 ("other beams", parts.beams as u64),
                 ("scratch", parts.scratch as u64),
             ]),
-            firmware_flash: FIRMWARE_FLASH,
             boards: BOARDS.iter().map(|board| self.on_board(&model, board)).collect::<Result<_>>()?,
         };
         if self.json { print_json(&report) } else { report.print() }
@@ -135,6 +134,7 @@ impl PlanCommand {
             core: board.core.name(),
             flash: board.flash(),
             ram: board.ram(),
+            firmware_flash: board.code,
             firmware_ram: board.statics,
             window: options.window,
             beams,
@@ -190,11 +190,7 @@ impl Report {
         if let Some(tokenizer) = &self.tokenizer {
             writeln!(out, "  and at most {} for the tokenizer", size(tokenizer.ram))?;
         }
-        writeln!(
-            out,
-            "\nboards, with {} of flash for the firmware, and RAM for its statics",
-            size(self.firmware_flash)
-        )?;
+        writeln!(out, "\nboards, with flash for the firmware and RAM for its statics")?;
         for board in &self.boards {
             let OnBoard { name, description, core, beams, fit, estimate, .. } = board;
             let mut missing = Vec::new();

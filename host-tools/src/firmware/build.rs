@@ -27,6 +27,10 @@ pub struct Build<'a> {
     pub window: Option<u32>,
     /// Summaries that are written side by side; the board's own number if none is given.
     pub beams: Option<u32>,
+    /// Bytes of flash, where the part has less than the board's.
+    pub flash: Option<u64>,
+    /// Bytes of RAM, likewise.
+    pub ram: Option<u64>,
     /// Whose images alone it runs, in hexadecimal digits; anybody's if none is given.
     pub public_key: Option<&'a str>,
     /// Whether it starts without the image's checksum.
@@ -48,6 +52,8 @@ impl<'a> Build<'a> {
             model: None,
             window: None,
             beams: None,
+            flash: None,
+            ram: None,
             public_key: None,
             unchecked_start: false,
             persist: false,
@@ -153,7 +159,12 @@ impl Build<'_> {
         if self.strict_alignment {
             cargo.env("RUSTFLAGS", "-Ctarget-feature=+strict-align --cfg jamlet_strict_alignment");
         }
-        for (name, number) in [("JAMLET_WINDOW", self.window), ("JAMLET_BEAMS", self.beams)] {
+        for (name, number) in [
+            ("JAMLET_WINDOW", self.window.map(u64::from)),
+            ("JAMLET_BEAMS", self.beams.map(u64::from)),
+            ("JAMLET_MOST_FLASH", self.flash),
+            ("JAMLET_MOST_RAM", self.ram),
+        ] {
             if let Some(number) = number {
                 cargo.env(name, number.to_string());
             }
@@ -163,7 +174,7 @@ impl Build<'_> {
         }
         let run = process::run(&mut cargo, LIMIT)?;
         if !run.status.is_some_and(|status| status.success()) {
-            match overflow(&run.stderr, &memories(self.folder)) {
+            match overflow(&run.stderr, &self.memories()) {
                 Some(message) => {
                     bail!(
                         "the model does not fit {}: {message}; --beams 1 and a smaller --window take less RAM",
@@ -175,21 +186,22 @@ impl Build<'_> {
         }
         Ok(self.program())
     }
+
+    /// Memories of the board by the names that its linker script has, with their sizes.
+    fn memories(&self) -> BTreeMap<&'static str, String> {
+        let board = Board::in_folder(self.folder).map(|board| board.part(self.flash, self.ram));
+        let Some(Memory::Flash { flash, stack, ram }) = board.map(|board| board.memory) else {
+            return BTreeMap::new();
+        };
+        let size = |region: Region| format!("{} KiB", region.bytes >> 10);
+        BTreeMap::from([("FLASH", size(flash)), ("STACK", size(stack)), ("RAM", size(ram))])
+    }
 }
 
 fn has_feature(folder: &Path, feature: &str) -> Result<bool> {
     let manifest = folder.join("Cargo.toml");
     let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
     Ok(text.lines().any(|line| line.starts_with(&format!("{feature} = ["))))
-}
-
-/// Memories of a board by the names that its linker script has, with their sizes.
-fn memories(folder: &str) -> BTreeMap<&'static str, String> {
-    let Some(Memory::Flash { flash, stack, ram }) = Board::in_folder(folder).map(|board| board.memory) else {
-        return BTreeMap::new();
-    };
-    let size = |region: Region| format!("{} KiB", region.bytes >> 10);
-    BTreeMap::from([("FLASH", size(flash)), ("STACK", size(stack)), ("RAM", size(ram))])
 }
 
 /// What the linker says about memories that are too small: how many bytes too many, by memory.
@@ -220,11 +232,14 @@ mod tests {
         let stderr = "  = note: rust-lld: error: section '.rodata' will not fit in region 'FLASH': overflowed by 100 bytes\n\
                       rust-lld: error: section '.data' will not fit in region 'FLASH': overflowed by 164 bytes\n\
                       rust-lld: error: section '.bss' will not fit in region 'RAM': overflowed by 7 bytes\n";
-        let memories = memories("pico2");
+        let pico2 = Build::new("pico2", "", "");
+        let memories = pico2.memories();
         assert_eq!(
             overflow(stderr, &memories).unwrap(),
             "164 bytes too many for FLASH (4096 KiB), 7 bytes too many for RAM (504 KiB)"
         );
         assert_eq!(overflow("error[E0425]: cannot find value", &memories), None);
+        let part = Build { flash: Some(1 << 20), ..pico2 }.memories();
+        assert_eq!((part["FLASH"].as_str(), part["RAM"].as_str()), ("1024 KiB", "504 KiB"));
     }
 }

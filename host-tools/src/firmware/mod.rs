@@ -11,7 +11,7 @@ mod uf2;
 
 use crate::boards::options;
 use crate::image_file::ImageFile;
-use crate::numbers::{one_to, whole};
+use crate::numbers::{bytes, one_to, whole};
 use crate::sign;
 use anyhow::{Context, Result, bail, ensure};
 use build::Build;
@@ -37,6 +37,12 @@ pub struct Args {
     /// Summaries that are written side by side; each needs memory for its state [default: the board's own]
     #[arg(long, value_name = "N", value_parser = one_to::<MAX_BEAMS, u32>)]
     beams: Option<u32>,
+    /// Flash of a part that has less than the board's, such as 512K on an STM32F407VE in place of an STM32F405RG
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    flash: Option<u64>,
+    /// RAM of a part that has less than the board's
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    ram: Option<u64>,
     /// The only key whose images the board will run: a file in PEM, or 64 hexadecimal digits
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
@@ -62,6 +68,20 @@ fn fits_alone(board: &Board, image: u64, workspace: u64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The board with a part on it that has less memory.
+fn part(board: &Board, args: &Args) -> Result<Board> {
+    for (option, bytes, most) in [("--flash", args.flash, board.flash()), ("--ram", args.ram, Some(board.ram()))] {
+        let Some(bytes) = bytes else { continue };
+        let most = most.with_context(|| format!("{option}: {} has its model on a card, not in flash", board.name))?;
+        ensure!(
+            (1..=most).contains(&bytes),
+            "{option} {bytes}: {} has {most} bytes; 1 to {most} would be right",
+            board.name
+        );
+    }
+    Ok(board.part(args.flash, args.ram))
 }
 
 /// The board of this name, if it has firmware.
@@ -107,7 +127,7 @@ pub fn usual_ending(board: &Board) -> Option<&'static str> {
 /// First whatever can be known without building: names, the image, options, the file to write. Then what goes wrong in building;
 /// that the model doesn't fit; that the layout isn't what the board needs.
 pub fn run(args: Args) -> Result<()> {
-    let board = board(&args.board)?;
+    let board = &part(board(&args.board)?, &args)?;
     let (output, ending) = output(board, &args)?;
     let name = args.model.clone().unwrap_or_else(|| board.image.into());
     let file = ImageFile::open(Some(&name))?;
@@ -132,6 +152,8 @@ pub fn run(args: Args) -> Result<()> {
         model: Some(&path),
         window: args.window,
         beams: args.beams,
+        flash: args.flash,
+        ram: args.ram,
         public_key: key.as_deref(),
         unchecked_start: args.unchecked_start,
         persist: args.persist,
@@ -243,5 +265,14 @@ mod tests {
         fs::write(at("text.jamlet"), "hello").unwrap();
         assert!(refused(&["pico2", "-o", &out, "--model", &at("text.jamlet")]).contains("text.jamlet: "));
         assert!(refused(&["stm32f405", "-o", &at("out.hex"), "--persist"]).contains("no driver for its flash"));
+        assert_eq!(
+            refused(&["stm32f405", "-o", &at("out.hex"), "--flash", "2M"]),
+            "--flash 2097152: stm32f405 has 1048576 bytes; 1 to 1048576 would be right"
+        );
+        assert!(
+            refused(&["pi-3", "-o", &at("card"), "--flash", "1M"]).starts_with("--flash: pi-3 has its model on a card")
+        );
+        let said = refused(&["stm32f405", "-o", &at("out.hex"), "--flash", "512K", "-m", "nano"]);
+        assert!(said.contains("its image alone has") && said.ends_with("and the flash 524288"), "{said}");
     }
 }

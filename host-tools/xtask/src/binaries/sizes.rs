@@ -6,10 +6,9 @@ use crate::binaries::stack_bound::{Bound, MOST_STACK, RESET};
 use crate::boards::emulated::{Emulated, named};
 use crate::boards::{self, console::Console};
 use crate::checks::conformance;
-use crate::models::random_text_model;
 use anyhow::{Context, Result, ensure};
 use jamlet::Plan;
-use jamlet_boards::{BOARDS, Board, Flashing, WINDOW};
+use jamlet_boards::{BOARDS, Flashing, WINDOW};
 use jamlet_tools::boards::options;
 use jamlet_tools::estimate::Work;
 use jamlet_tools::firmware::build::Build;
@@ -20,7 +19,7 @@ use jamlet_tools::firmware::sizes::Sizes;
 use jamlet_tools::image_file::ImageFile;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Arguments of the command.
@@ -31,9 +30,6 @@ pub struct Args {
     write: bool,
 }
 
-/// Engine and application, without the image, must not take more flash than this without a HAL: 159,528 bytes were measured on
-/// a Cortex-M4.
-const MOST_CODE: u64 = 156 << 10;
 const TEXT: &str =
     "This package contains a tool that reads the log files of web servers and writes a report about them.";
 const LIMIT: Duration = Duration::from_secs(300);
@@ -56,15 +52,11 @@ struct Line {
 /// # Errors
 /// The first board that doesn't build, fit or keep a limit.
 pub fn run(args: &Args) -> Result<()> {
-    let scratch = tempfile::tempdir()?;
     let shelf = models_folder();
-    let talker = scratch.path().join("random.jamlet");
-    fs::write(&talker, random_text_model::image()?)?;
     let mut lines = Vec::new();
     for target in BOARDS.iter().filter(|board| board.flash().is_some()) {
-        // Models from large to small; the last one, with random weights, fits wherever the engine does.
-        let models = [shelf.join("pico.jamlet"), shelf.join("nano.jamlet"), talker.clone()];
-        let (model, path) = largest(target, &models)?;
+        let model = shelf.join(target.image).with_extension("jamlet");
+        let path = Build::of(target).run()?;
         let program = Program::read(&path)?;
         layout::check(target, &program)?;
         let sizes = Sizes::of(&program)?;
@@ -80,16 +72,17 @@ pub fn run(args: &Args) -> Result<()> {
             target.name,
             target.statics
         );
+        ensure!(
+            sizes.code <= target.code,
+            "{}: {} bytes of code; at most {} would be right by the table of boards",
+            target.name,
+            sizes.code,
+            target.code
+        );
         let (mut stack, mut bound, mut instructions) = (None, None, None);
         let others = panics::inspect(&path).with_context(|| target.name.to_owned())?;
         if let Flashing::Emulator = target.flashing {
             forbidden_symbols::check(&program).with_context(|| target.name.to_owned())?;
-            ensure!(
-                sizes.code <= MOST_CODE,
-                "{}: {} bytes of code; at most {MOST_CODE} would be right",
-                target.name,
-                sizes.code
-            );
             let board = named(target.name)?;
             let used = stack_used(board, &model)?;
             stack = Some(used);
@@ -138,19 +131,6 @@ pub fn run(args: &Args) -> Result<()> {
 const BOARDS_TABLE: [&str; 2] = ["<!-- Boards: written by `cargo xtask sizes --write` -->", "<!-- End of boards -->"];
 const SIZES_TABLE: [&str; 2] = ["<!-- Written by `cargo xtask sizes --write` -->", "<!-- End of sizes -->"];
 
-/// The board's program with the first model that is there and fits.
-fn largest(target: &Board, models: &[PathBuf]) -> Result<(PathBuf, PathBuf)> {
-    let mut last = None;
-    for model in models.iter().filter(|model| model.exists()) {
-        match (Build { model: Some(model), ..Build::of(target) }).run() {
-            Ok(program) => return Ok((model.clone(), program)),
-            Err(error) if error.to_string().contains("does not fit") => last = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| anyhow::anyhow!("no model for {}", target.name)))
-}
-
 /// Bytes of stack after a summary.
 fn stack_used(board: &Emulated, model: &Path) -> Result<u64> {
     let program = board.build(board.folder, Some(model))?;
@@ -167,7 +147,7 @@ fn table(lines: &[Line]) -> String {
     let mut text = format!(
         "Bytes, with an attention window of {WINDOW} tokens. *Code* is the whole firmware without the image: engine, application, \
          drivers. *Statics* include the workspace, whose parts follow. Stack used and instructions are measured in QEMU; a dash \
-         where there is no emulator. The *stack bound* is read from the program's instructions, see `cargo xtask stack`. `random` is a tiny model of random weights, where no trained one fits yet.\n\n\
+         where there is no emulator. The *stack bound* is read from the program's instructions, see `cargo xtask stack`.\n\n\
          | board | model | code | image | statics | ssm | conv | cache | second beam | scratch | stack used | stack bound | instructions a token: prefill | decode |\n\
          |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
     );

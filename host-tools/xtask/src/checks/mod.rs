@@ -14,6 +14,7 @@ pub mod raspberry_pi_os;
 pub mod runners;
 pub mod saved_states;
 pub mod serial;
+pub mod small_parts;
 pub mod soak;
 pub mod stack_in_use;
 pub mod unaligned_access;

@@ -2,6 +2,7 @@
 
 use crate::boards::conversation::{Conversation, options, terminal};
 use crate::boards::emulated::{ALL, Emulated, Machine, named};
+use crate::checks::small_parts;
 use crate::models::{self, random_text_model};
 use anyhow::{Context, Result, bail, ensure};
 use jamlet_app::app::LONGEST_SUMMARY;
@@ -46,9 +47,8 @@ pub fn run(args: &Args) -> Result<()> {
     let image = random_text_model::image()?;
     let path = scratch.path().join("talker.jamlet");
     fs::write(&path, &image)?;
-    for board in
-        known.into_iter().filter(|board| args.boards.is_empty() || args.boards.iter().any(|name| name == board.name))
-    {
+    let wanted = |name: &str| args.boards.is_empty() || args.boards.iter().any(|board| board == name);
+    for board in known.into_iter().filter(|board| wanted(board.name)) {
         let start = Instant::now();
         let program = board.build(board.folder, Some(&path))?;
         let built = start.elapsed();
@@ -65,6 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
             real(board, model, limit).with_context(|| format!("{} on {}", model.display(), board.name))?;
         }
     }
+    small_parts::run(wanted, SECOND, limit)?;
     fault(limit)
 }
 

@@ -136,6 +136,9 @@ pub struct Board {
     pub bandwidth: u64,
     /// Where things lie.
     pub memory: Memory,
+    /// Flash of its firmware beside the image, rounded up from what was measured: `cargo xtask sizes` checks it. 0 where the image is a
+    /// file.
+    pub code: u64,
     /// RAM of its firmware's statics beside the workspace, rounded up from what was measured: `cargo xtask sizes` checks it.
     pub statics: u64,
     /// Name of the image in `host-tools/models` that its firmware has unless told otherwise.
@@ -158,6 +161,8 @@ pub struct Board {
 pub const WINDOW: u32 = 256;
 /// Summaries that are written side by side unless told otherwise, where RAM suffices for the states of both.
 pub const BEAMS: u32 = 2;
+/// Engine and application take no more flash than this where there is no HAL.
+const BARE_CODE: u64 = 156 * KIB;
 /// Tokens that are read together where RAM suffices.
 pub const CHUNK: u32 = 8;
 
@@ -188,6 +193,7 @@ const fn mps2(
             stack: Region::new(ram, STACK),
             ram: Region::new(ram + STACK, 4 * MIB - STACK),
         },
+        code: BARE_CODE,
         statics: 25 * KIB,
         image: "pico",
         window: WINDOW,
@@ -222,6 +228,7 @@ const fn bare_pi(
         clock,
         bandwidth,
         memory: Memory::File { ram },
+        code: 0,
         statics: 64 * KIB,
         image: "pico",
         window: WINDOW,
@@ -253,6 +260,7 @@ pub const BOARDS: [Board; 10] = [
             stack: Region::new(0x1000_0000, 64 * KIB),
             ram: Region::new(0x2000_0000, 128 * KIB),
         },
+        code: 165 * KIB,
         statics: 28 * KIB,
         image: "nano",
         window: WINDOW,
@@ -283,6 +291,7 @@ pub const BOARDS: [Board; 10] = [
             stack: Region::new(0x2000_0000, 16 * KIB),
             ram: Region::new(0x2000_4000, 504 * KIB),
         },
+        code: 180 * KIB,
         statics: 34 * KIB,
         image: "pico-4bit",
         window: WINDOW,
@@ -307,8 +316,9 @@ pub const BOARDS: [Board; 10] = [
             stack: Region::new(0x2000_0000, 128 * KIB),
             ram: Region::new(0x2400_0000, 512 * KIB),
         },
+        code: 171 * KIB,
         statics: 28 * KIB,
-        image: "nano",
+        image: "pico-4bit",
         window: WINDOW,
         beams: BEAMS,
         chunk: CHUNK,
@@ -377,6 +387,25 @@ impl Board {
         BOARDS.iter().find(|board| board.folder == Some(folder))
     }
 
+    /// The board with a part on it that has less memory: at most so many bytes of flash, and of RAM as [`Board::ram`] counts it.
+    pub const fn part(mut self, flash: Option<u64>, ram: Option<u64>) -> Self {
+        const fn least(limit: Option<u64>, bytes: u64) -> u64 {
+            match limit {
+                Some(limit) if limit < bytes => limit,
+                _ => bytes,
+            }
+        }
+        let most = least(ram, self.ram());
+        match &mut self.memory {
+            Memory::Flash { flash: program, stack, ram } => {
+                program.bytes = least(flash, program.bytes);
+                ram.bytes = if stack.end() == ram.start { most.saturating_sub(stack.bytes) } else { most };
+            }
+            Memory::File { ram } => *ram = most,
+        }
+        self
+    }
+
     /// What its firmware is compiled for.
     pub const fn triple(&self) -> &'static str {
         self.core.triple()
@@ -424,6 +453,17 @@ mod tests {
                 assert!(a.end() <= b.start || b.end() <= a.start, "{}", board.name);
             }
             assert!(case.is_none_or(|case| !ram.holds(case.start, case.end())), "{}", board.name);
+        }
+    }
+
+    #[test]
+    fn a_part_with_less_memory_has_so_much() {
+        for board in BOARDS {
+            assert_eq!(board.part(None, None), board);
+            assert_eq!(board.part(Some(u64::MAX), Some(u64::MAX)), board);
+            let part = board.part(Some(512 * KIB), Some(96 * KIB));
+            assert_eq!(part.ram(), 96 * KIB, "{}", board.name);
+            assert_eq!(part.flash(), board.flash().map(|_| 512 * KIB), "{}", board.name);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What the build scripts of the boards do: the linker script and the settings, from the [table of boards](jamlet_boards). So
 //! cargo's config needs no linker flags, and no fact about a board stands twice.
 //!
-//! Three variables of the environment change what is embedded: `JAMLET_MODEL`, the path of an image, absolute or from the working
+//! Variables of the environment change what is built: `JAMLET_MODEL`, the path of an image, absolute or from the working
 //! directory; `JAMLET_WINDOW`, how many tokens attention looks back; `JAMLET_BEAMS`, how many summaries are written side by
-//! side. `jamlet firmware` sets them.
+//! side; `JAMLET_MOST_FLASH` and `JAMLET_MOST_RAM`, bytes of a part that has less than the board's. `jamlet firmware` sets them.
 //!
 //! A board's program finds them, and the table's facts, in variables of the same names: see [`firmware`].
 #![forbid(unsafe_code)]
@@ -34,6 +34,7 @@ fn prepare() -> Result<(), String> {
     let name = folder.file_name().unwrap_or_default().display().to_string();
     let board = Board::in_folder(&name).ok_or_else(|| format!("no board in the table has the folder {name}"))?;
     let settings = Settings::read(board)?;
+    let board = board.part(settings.flash, settings.ram);
     let mut values = vec![
         ("JAMLET_MODEL", settings.model.display().to_string()),
         ("JAMLET_WINDOW", settings.window.to_string()),
@@ -112,21 +113,25 @@ struct Settings {
     model: PathBuf,
     window: u32,
     beams: u32,
+    /// Bytes of a part that has less.
+    flash: Option<u64>,
+    ram: Option<u64>,
 }
 
 impl Settings {
     /// The environment's, or the board's own.
     fn read(board: &Board) -> Result<Self, String> {
-        for name in ["JAMLET_MODEL", "JAMLET_WINDOW", "JAMLET_BEAMS"] {
+        for name in ["JAMLET_MODEL", "JAMLET_WINDOW", "JAMLET_BEAMS", "JAMLET_MOST_FLASH", "JAMLET_MOST_RAM"] {
             println!("cargo::rerun-if-env-changed={name}");
         }
-        let number = |name, otherwise| match env::var(name) {
+        let given = |name, most: u64| match env::var(name) {
             Ok(text) => match text.parse() {
-                Ok(number @ 1..) => Ok(number),
-                _ => Err(format!("{name} is {text:?}; a number from 1 on would be right")),
+                Ok(number) if (1..=most).contains(&number) => Ok(Some(number)),
+                _ => Err(format!("{name} is {text:?}; 1 to {most} would be right")),
             },
-            Err(_) => Ok(otherwise),
+            Err(_) => Ok(None),
         };
+        let number = |name, otherwise| given(name, u32::MAX.into()).map(|number| number.map_or(otherwise, |n| n as u32));
         let model = match env::var_os("JAMLET_MODEL") {
             Some(path) => from_working_directory(Path::new(&path))?,
             None => {
@@ -136,7 +141,13 @@ impl Settings {
             }
         };
         println!("cargo::rerun-if-changed={}", model.display());
-        Ok(Self { model, window: number("JAMLET_WINDOW", board.window)?, beams: number("JAMLET_BEAMS", board.beams)? })
+        Ok(Self {
+            model,
+            window: number("JAMLET_WINDOW", board.window)?,
+            beams: number("JAMLET_BEAMS", board.beams)?,
+            flash: given("JAMLET_MOST_FLASH", board.flash().unwrap_or(0))?,
+            ram: given("JAMLET_MOST_RAM", board.ram())?,
+        })
     }
 }
 
