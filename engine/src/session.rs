@@ -249,12 +249,13 @@ impl<'m, 'w> Session<'m, 'w> {
         let count = rows.len();
         let rows = planned(b.residual.get(rows.start * hidden..rows.end * hidden));
         let norm = Norm { weight: self.model.final_norm(), eps: header.eps };
-        let input = layers::normalize(k, rows, norm, group, b.normed, &mut b.quant_in);
+        let [wide, _, normed] = &mut b.wide;
+        let input = layers::normalize(k, rows, norm, group, normed, &mut b.quant_in);
         let head = self.model.head();
         let mut first = tokens.start;
         while first < tokens.end {
             let part = head.slice_rows(first, block.min(tokens.end - first));
-            let logits = layers::take_prefix(b.wide[0], count * part.rows());
+            let logits = layers::take_prefix(wide, count * part.rows());
             k.matmul(&part, &input, logits);
             for (index, logits) in logits.chunks_exact_mut(part.rows().max(1)).enumerate() {
                 sink(index, first, logits);
@@ -329,7 +330,8 @@ impl<'m, 'w> Session<'m, 'w> {
         self.feed_pending();
         let last = self.last.ok_or(SessionError::NothingFed)?;
         self.head(last..last + 1, 0..0, &mut |_, _, _| {});
-        Ok(self.buffers.normed)
+        let [.., normed] = &self.buffers.wide;
+        Ok(planned(normed.get(..self.model.header().hidden as usize)))
     }
 
     /// Tokens that are computed together.
@@ -492,9 +494,8 @@ impl<'m, 'w> Session<'m, 'w> {
         let header = *self.model.header();
         let hidden = header.hidden as usize;
         let embedding = self.model.embedding();
-        for (&token, x) in tokens.iter().zip(self.buffers.residual.chunks_exact_mut(hidden.max(1))) {
-            embedding.dequantize_row(token as usize, x);
-        }
+        let residual = layers::take_prefix(self.buffers.residual, tokens.len() * hidden);
+        layers::embed(self.kernels, tokens, &embedding, residual);
         let (mut mamba, mut attention) = (0, 0);
         for layer in self.model.layers() {
             let buffers = &mut self.buffers;

@@ -2,7 +2,9 @@
 
 mod random;
 
-use jamlet::kernels::{Columns, Executor, Kernels, Quantized, S4dScan, Scan, SsdScan, StateScalar, WeightedHead};
+use jamlet::kernels::{
+    Columns, Executor, Kernels, Product, Quantized, S4dScan, Scan, SsdScan, StateScalar, WeightedHead,
+};
 use jamlet::matrix::{Bits, NIBBLE_GROUP, QMatrix, decode_nibbles, encode, encode_nibbles, groups, padded_cols};
 use random::Random;
 
@@ -47,7 +49,7 @@ fn others() -> Vec<Kernels<'static>> {
     one.iter().copied().skip(1).chain(three).collect()
 }
 
-/// Three cores, as a thread each.
+/// Three cores, as a thread for each share.
 struct Threads;
 
 impl Executor for Threads {
@@ -55,8 +57,25 @@ impl Executor for Threads {
         3
     }
 
-    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
-        std::thread::scope(|scope| (0..3).for_each(|core| drop(scope.spawn(move || task(core)))));
+    fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| (0..shares).for_each(|share| drop(scope.spawn(move || task(share)))));
+    }
+}
+
+/// So many cores, which are worth waking for every byte, and of which one does all shares, from the last to the first.
+struct Backwards(usize);
+
+impl Executor for Backwards {
+    fn cores(&self) -> usize {
+        self.0
+    }
+
+    fn min_parallel_bytes(&self) -> usize {
+        1
+    }
+
+    fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync)) {
+        (0..shares).rev().for_each(task);
     }
 }
 
@@ -272,6 +291,40 @@ fn activations() {
         gate.push(sum);
         gate
     });
+}
+
+#[test]
+fn cores_change_no_bit() {
+    let random = &mut Random(17);
+    for (tokens, channels, rows) in
+        [(1, 8, [5, 0, 19]), (1, 48, [40, 8, 1]), (3, 40, [9, 17, 3]), (9, 104, [24, 25, 64])]
+    {
+        let cols = 56;
+        let weight = |random: &mut Random| (random.below(255) as i32 - 127) as i8;
+        let matrices = rows.map(|rows| matrix(Bits::Eight, rows, cols, 32, random, weight));
+        let values: Vec<i8> = (0..tokens * cols).map(|_| weight(random)).collect();
+        let scales = random.floats(tokens * cols.div_ceil(32), 0);
+        let (input, history) = (random.floats(tokens * channels, 0), random.floats(3 * channels, 0));
+        let (taps, bias) = (random.floats(4 * channels, 0), random.floats(channels, 0));
+        let run = |kernels: Kernels<'_>| {
+            let x = Quantized { values: &values, scales: &scales, cols, group: 32 };
+            let mut out = rows.map(|rows| vec![9.0; tokens * rows]);
+            let [one, two, three] = &mut out;
+            let [a, b, c] = [0, 1, 2].map(|index| QMatrix::new(&matrices[index], Bits::Eight, rows[index], cols, 32));
+            kernels.products(&mut [Product::new(&a, one), Product::new(&b, two), Product::new(&c, three)], &x);
+            let (mut u, mut history) = (input.clone(), history.clone());
+            kernels.conv_silu(&mut u, &taps, &bias, &mut history);
+            [out.concat(), u, history].concat()
+        };
+        let right = run(Kernels::portable());
+        for cores in 1..=5 {
+            for kernels in Kernels::all() {
+                let cores = Backwards(cores);
+                let kernels = kernels.on_cores(&cores);
+                same(&right, &run(kernels), &format!("{kernels:?}: {tokens} x {channels}, {rows:?} rows"));
+            }
+        }
+    }
 }
 
 #[test]
@@ -667,25 +720,32 @@ fn attention() {
 fn a_crew_does_every_share_once() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let pool = jamlet::kernels::WorkerPool::new(3, |_| std::thread::yield_now());
-    let counts = [const { AtomicUsize::new(0) }; 3];
+    // More than cores.
+    const SHARES: usize = 7;
+    let counts = [const { AtomicUsize::new(0) }; SHARES];
     std::thread::scope(|scope| {
         for _ in 1..3 {
             scope.spawn(|| pool.work());
         }
-        let count = |core: usize| {
-            counts[core].fetch_add(1, Ordering::Relaxed);
+        let count = |share: usize| {
+            counts[share].fetch_add(1, Ordering::Relaxed);
         };
         for round in 1..=1000 {
-            pool.run(&count);
+            pool.run(SHARES, &count);
             assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == round));
         }
         // A task within a task.
-        pool.run(&|core| {
-            if core == 1 {
-                pool.run(&count);
+        pool.run(3, &|share| {
+            if share == 1 {
+                pool.run(SHARES, &count);
             }
         });
+        // Fewer shares than cores, none, and more than a task can have.
+        pool.run(2, &count);
+        pool.run(0, &count);
+        pool.run(300, &|share| count(share % SHARES));
         pool.dismiss();
     });
-    assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1001));
+    let right = |share: usize| 1001 + usize::from(share < 2) + (0..300).filter(|other| other % SHARES == share).count();
+    assert!(counts.iter().enumerate().all(|(share, count)| count.load(Ordering::Relaxed) == right(share)));
 }

@@ -11,12 +11,12 @@ impl Executor for Threads {
         3
     }
 
-    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
-        std::thread::scope(|scope| (0..3).for_each(|core| drop(scope.spawn(move || task(core)))));
+    fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| (0..shares).for_each(|share| drop(scope.spawn(move || task(share)))));
     }
 }
 
-/// An executor that is wrong: two threads do each task, and some that there are none for.
+/// An executor that is wrong: two threads do each share, and some that there are none for.
 struct Careless;
 
 impl Executor for Careless {
@@ -24,10 +24,10 @@ impl Executor for Careless {
         3
     }
 
-    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
+    fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync)) {
         std::thread::scope(|scope| {
-            for core in [0, 0, 1, 1, 2, 2, 3, 64, usize::MAX] {
-                scope.spawn(move || task(core));
+            for share in (0..shares).chain(0..shares).chain([shares, 64, usize::MAX]) {
+                scope.spawn(move || task(share));
             }
         });
     }

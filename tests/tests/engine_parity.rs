@@ -187,32 +187,37 @@ fn chunks_change_no_bit() {
 
 #[test]
 fn cores_change_no_bit() {
-    // Three cores, which are worth waking for every byte.
-    let pool = WorkerPool::new(3, |_| std::thread::yield_now()).min_parallel_bytes(1);
-    let differ = std::thread::scope(|scope| {
-        for _ in 1..3 {
-            scope.spawn(|| pool.work());
-        }
-        let kernels = Kernels::detect().on_cores(&pool);
-        let mut differ = Vec::new();
-        for name in ["attention-only", "dense-odd", "moe-in-attention", "granite-odd-groups", "granite-moe"] {
-            let fixture = fixtures::load(name);
-            let image = pack(&fixture.dir, 32);
-            let model = Model::parse(image.get()).expect(name);
-            let short = Options::window(10).sinks(2);
-            for options in [short, short.eviction(Eviction::HeavyHitters { recent: 3 })] {
-                let right = bits(&last_logits(&model, options, &fixture.tokens));
-                for options in [1, 2, 3, 200].map(|heads| options.heads_at_once(heads)) {
-                    if bits(&last_logits_on(&model, options, kernels, &fixture.tokens)) != right {
-                        differ.push((name, options));
+    let images = |fixture: &Fixture| [pack(&fixture.dir, 32), pack_nibbles(&fixture.dir)];
+    for cores in 1..=5 {
+        // Worth waking for every byte.
+        let pool = WorkerPool::new(cores, |_| std::thread::yield_now()).min_parallel_bytes(1);
+        let differ = std::thread::scope(|scope| {
+            for _ in 1..cores {
+                scope.spawn(|| pool.work());
+            }
+            let kernels = Kernels::detect().on_cores(&pool);
+            let mut differ = Vec::new();
+            for fixture in fixtures::all() {
+                // The window ends within the text, and within a chunk.
+                let short = Options::window(10).sinks(2).chunk(7);
+                let heavy = short.eviction(Eviction::HeavyHitters { recent: 3 }).state(StateWidth::I8);
+                for image in images(&fixture) {
+                    let model = Model::parse(image.get()).expect(&fixture.name);
+                    for options in [whole(&fixture).chunk(13), short, heavy] {
+                        let right = bits(&last_logits(&model, options, &fixture.tokens));
+                        for options in [1, 3, 200].map(|heads| options.heads_at_once(heads)) {
+                            if bits(&last_logits_on(&model, options, kernels, &fixture.tokens)) != right {
+                                differ.push((fixture.name.clone(), options));
+                            }
+                        }
                     }
                 }
             }
-        }
-        pool.dismiss();
-        differ
-    });
-    assert!(differ.is_empty(), "on three cores: {differ:?}");
+            pool.dismiss();
+            differ
+        });
+        assert!(differ.is_empty(), "on {cores} cores: {differ:?}");
+    }
 }
 
 #[test]

@@ -6,12 +6,15 @@ use super::aarch64::i8mm;
 use super::aarch64::{dotprod, neon};
 #[cfg(dsp)]
 use super::arm::dsp;
-use super::cores::{Columns, Executor, OneCore, Shared, Taken};
+#[cfg(feature = "cores")]
+use super::cores::Executor;
+use super::cores::{Columns, Cores, Shared};
 #[cfg(feature = "narrow-state")]
 use super::int8_state;
-use super::operands::{Quantized, S4dScan, Scan, SsdScan, StateScalar, StateWidth, WeightedHead};
+use super::operands::{Conv, Product, Quantized, S4dScan, Scan, SsdScan, StateScalar, StateWidth, WeightedHead};
 #[cfg(any(portable, feature = "heavy-hitters"))]
 use super::portable;
+use super::tokens::TokenRows;
 #[cfg(target_feature = "simd128")]
 use super::wasm::simd128;
 #[cfg(target_arch = "x86_64")]
@@ -19,7 +22,6 @@ use super::x86::{avx2, avx512};
 use crate::matrix::{Bits, QMatrix, TILE_ROWS};
 use crate::planned::planned;
 use core::fmt;
-use core::num::NonZeroUsize;
 
 /// The instruction sets for which there are kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +78,12 @@ macro_rules! call {
 #[derive(Clone, Copy)]
 pub struct Kernels<'e> {
     pub(super) isa: Isa,
-    pub(super) executor: &'e dyn Executor,
+    pub(super) cores: Cores<'e>,
 }
 
 impl fmt::Debug for Kernels<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {} core(s)", self.name(), self.executor.cores())
+        write!(f, "{} on {} core(s)", self.name(), self.cores.count())
     }
 }
 
@@ -93,7 +95,7 @@ impl Default for Kernels<'_> {
 
 impl<'e> Kernels<'e> {
     const fn on(isa: Isa) -> Self {
-        Self { isa, executor: &OneCore }
+        Self { isa, cores: Cores::ONE }
     }
 
     /// The portable kernels, which define all others. Not there where others are certain, on Cortex-M with DSP and in WebAssembly
@@ -137,8 +139,9 @@ impl<'e> Kernels<'e> {
     }
 
     /// The same kernels on other cores.
+    #[cfg(feature = "cores")]
     pub const fn on_cores(self, executor: &'e dyn Executor) -> Self {
-        Self { executor, ..self }
+        Self { cores: Cores::of(executor), ..self }
     }
 
     /// Name of the instruction set.
@@ -162,38 +165,10 @@ impl<'e> Kernels<'e> {
             Isa::Simd128 => "simd128",
         }
     }
-
-    /// Calls `part(first, count)` on every core for a share of `0..items`, or once for all where that isn't worth it.
-    fn share(&self, items: usize, bytes: usize, part: impl Fn(usize, usize) + Sync) {
-        self.share_between(usize::MAX, items, bytes, |_, first, count| part(first, count));
-    }
-
-    /// The same on at most so many cores, with the share's number: `part(share, first, count)`.
-    pub(super) fn share_between(
-        &self,
-        most: usize,
-        items: usize,
-        bytes: usize,
-        part: impl Fn(usize, usize, usize) + Sync,
-    ) {
-        let cores = self.executor.cores().min(most).min(items).min(usize::BITS as usize);
-        let cores = NonZeroUsize::new(cores).unwrap_or(NonZeroUsize::MIN);
-        if cores == NonZeroUsize::MIN
-            || bytes < self.executor.min_parallel_bytes()
-            || cfg!(not(target_has_atomic = "ptr"))
-        {
-            return part(0, 0, items);
-        }
-        // An executor is safe code, and may be wrong: a share that two had at once would be undefined behaviour.
-        let taken = Taken::default();
-        self.executor.run(&|core| {
-            if core < cores.get() && taken.take(core) {
-                let (start, end) = (items * core / cores, items * (core + 1) / cores);
-                part(core, start, end - start);
-            }
-        });
-    }
 }
+
+/// Bytes of weights that are multiplied in the time of one number's SiLU or softplus, with all that is computed beside it.
+const ACTIVATION: usize = 16;
 
 /// The kernels themselves: for the engine, its tests and its benchmarks.
 #[doc(hidden)]
@@ -205,17 +180,38 @@ impl Kernels<'_> {
 
     /// `out (tokens, w.rows) = x (tokens, w.cols) · wᵀ`.
     pub fn matmul(&self, w: &QMatrix<'_>, x: &Quantized<'_>, out: &mut [f32]) {
-        #[cfg(test)]
-        super::counted::add(w.bytes().len());
-        let out = Columns::new(out, w.rows());
-        self.share(w.rows().div_ceil(TILE_ROWS), w.bytes().len() * x.tokens(), |first, count| {
-            let (first, count) = (first * TILE_ROWS, count * TILE_ROWS);
-            // SAFETY: no two shares have a row of the matrix, which is a column of the output, in common.
-            let out = unsafe { out.part(first, count) };
-            let w = w.slice_rows(first, count);
-            match w.bits() {
-                Bits::Eight => call!(self.isa, matmul(&w, x, out)),
-                Bits::Four => call!(self.isa, matmul_q4(&w, x, out)),
+        self.products(&mut [Product::new(w, out)], x);
+    }
+
+    /// The products of several matrices with the same rows, as [`Kernels::matmul`]: cores wait for each other once. Not part of its
+    /// callers, whose frames are large.
+    #[inline(never)]
+    pub fn products(&self, products: &mut [Product<'_>], x: &Quantized<'_>) {
+        let products = &*products;
+        let (mut tiles, mut bytes) = (0, 0);
+        for Product { w, .. } in products {
+            #[cfg(test)]
+            super::counted::add(w.bytes().len());
+            tiles += w.rows().div_ceil(TILE_ROWS);
+            bytes += w.bytes().len();
+        }
+        self.cores.share(tiles, bytes * x.tokens(), &|first, count| {
+            // The tiles of all matrices, one matrix after the other.
+            let (mut first, mut count) = (first, count);
+            for Product { w, out } in products {
+                let tiles = w.rows().div_ceil(TILE_ROWS);
+                let here = count.min(tiles.saturating_sub(first));
+                if here > 0 {
+                    let (first, rows) = (first * TILE_ROWS, here * TILE_ROWS);
+                    // SAFETY: no two shares have a row of a matrix, which is a column of its output, in common.
+                    let out = unsafe { out.part(first, rows) };
+                    let w = w.slice_rows(first, rows);
+                    match w.bits() {
+                        Bits::Eight => call!(self.isa, matmul(&w, x, out)),
+                        Bits::Four => call!(self.isa, matmul_q4(&w, x, out)),
+                    }
+                }
+                (first, count) = (first.saturating_sub(tiles), count - here);
             }
         });
     }
@@ -233,12 +229,24 @@ impl Kernels<'_> {
     /// `u (tokens, E)` becomes `silu(bias + Σ_k weight[k] · u[t − (K−1) + k])`; `history (K−1, E)` holds the inputs
     /// before the chunk and is moved on. `weight` is `(K, E)`.
     pub fn conv_silu(&self, u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
-        call!(self.isa, conv_silu(u, weight, bias, history));
+        let channels = bias.len();
+        let (u, history) = (Columns::new(u, channels), Columns::new(history, channels));
+        self.cores.share(channels / 8, ACTIVATION * channels * u.tokens(), &|first, count| {
+            let (first, count) = (8 * first, 8 * count);
+            let Some(bias) = bias.get(first..first + count) else { return };
+            // SAFETY: no two shares have a channel in common; here and below.
+            let u = unsafe { u.part(first, count) };
+            // SAFETY: as above.
+            let history = unsafe { history.part(first, count) };
+            call!(self.isa, conv_silu(Conv { u, history, weight, stride: channels, first, bias }));
+        });
     }
 
     /// `dt (tokens, E)` becomes `softplus(dt + bias)`.
     pub fn softplus_bias(&self, dt: &mut [f32], bias: &[f32]) {
-        call!(self.isa, softplus_bias(dt, bias));
+        let width = bias.len();
+        let (tokens, rows) = (dt.len() / width.max(1), TokenRows { x: dt, width, values: &mut [], scales: &mut [] });
+        self.tokens(tokens, ACTIVATION, rows, &|_, row| call!(self.isa, softplus_bias(row.x, bias)));
     }
 
     /// The selective scan over a chunk.
@@ -280,7 +288,8 @@ impl Kernels<'_> {
         }
     }
 
-    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers.
+    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers. Not part of its callers, whose frames are large.
+    #[inline(never)]
     fn share_scan<S: Send>(
         &self,
         scan: Scan<'_, S>,
@@ -289,7 +298,7 @@ impl Kernels<'_> {
     ) {
         let Scan { u, first: offset, dt, z, stride, bc, row, a, d, state, d_state: n } = scan;
         let (bytes, state) = (size_of_val(state), Shared::new(state));
-        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+        self.cores.share(d.len() / 8, bytes * u.tokens(), &|first, count| {
             let (first, count) = (8 * first, 8 * count);
             // SAFETY: no two shares have a channel in common; here and below.
             let u = unsafe { u.part(first, count) };
@@ -330,7 +339,8 @@ impl Kernels<'_> {
         }
     }
 
-    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers.
+    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers. Not part of its callers, whose frames are large.
+    #[inline(never)]
     fn share_s4d<S: Send>(
         &self,
         scan: S4dScan<'_, S>,
@@ -339,7 +349,7 @@ impl Kernels<'_> {
     ) {
         let S4dScan { u, first: offset, z, stride, decay, b, c, d, state, d_state: n } = scan;
         let (bytes, state) = (size_of_val(state), Shared::new(state));
-        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+        self.cores.share(d.len() / 8, bytes * u.tokens(), &|first, count| {
             let (first, count) = (8 * first, 8 * count);
             // SAFETY: no two shares have a channel in common; here and below.
             let u = unsafe { u.part(first, count) };
@@ -383,7 +393,8 @@ impl Kernels<'_> {
         }
     }
 
-    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers.
+    /// Cuts the channels into shares; a channel's state has `numbers(N)` numbers. Not part of its callers, whose frames are large.
+    #[inline(never)]
     fn share_ssd<S: Send>(
         &self,
         scan: SsdScan<'_, S>,
@@ -392,7 +403,7 @@ impl Kernels<'_> {
     ) {
         let SsdScan { u, first: offset, dt, z, stride, bc, row, shared, a, d, state, d_state: n } = scan;
         let (bytes, state) = (size_of_val(state), Shared::new(state));
-        self.share(d.len() / 8, bytes * u.tokens(), |first, count| {
+        self.cores.share(d.len() / 8, bytes * u.tokens(), &|first, count| {
             let (first, count) = (8 * first, 8 * count);
             // SAFETY: no two shares have a channel in common; here and below.
             let u = unsafe { u.part(first, count) };

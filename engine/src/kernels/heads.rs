@@ -1,6 +1,6 @@
 //! Attention heads on several cores, each with room of its own.
 
-use super::cores::{OneCore, Shared};
+use super::cores::{Cores, Shared};
 use super::dispatch::Kernels;
 
 /// What one core computes heads with.
@@ -48,7 +48,7 @@ impl Kernels<'_> {
     /// Query heads to compute together: two where the kernels read values once for both and every core still has work, else
     /// one. There are `heads` of them, of which `shared` share a key-value head, and `rows` rows of scores.
     pub(crate) fn heads_at_once(&self, heads: usize, shared: usize, rows: usize) -> usize {
-        let cores = self.executor.cores().min(rows).max(1);
+        let cores = self.cores.count().min(rows).max(1);
         let pairs = self.reads_values_for_two() && shared.is_multiple_of(2) && rows.min(heads) / 2 >= cores;
         1 + usize::from(pairs)
     }
@@ -64,16 +64,21 @@ impl Kernels<'_> {
         let HeadRoom { query, scores, heads, head_dim, slots } = room;
         let Units { out, width, counts, bytes } = units;
         let (lane_query, lane_scores) = (heads * head_dim, heads * slots);
-        let (units, cores) = (out.len() / width.max(1), query.len() / lane_query.max(1));
-        let kernels = Kernels { isa: self.isa, executor: &OneCore };
+        let (units, lanes) = (out.len() / width.max(1), query.len() / lane_query.max(1));
+        let kernels = Kernels { isa: self.isa, cores: Cores::ONE };
         let (query, scores) = (Shared::new(query), Shared::new(scores));
         let (out, counts) = (Shared::new(out), Shared::new(counts));
-        self.share_between(cores, units, bytes, |share, first, count| {
+        let shares = self.cores.shares(lanes, units, bytes).get();
+        self.cores.each(shares, &|share| {
             // SAFETY: a share has a lane of its own.
             let (query, scores) =
                 unsafe { (query.part(share * lane_query, lane_query), scores.part(share * lane_scores, lane_scores)) };
             let mut lane = Lane { kernels, query, scores, heads, slots };
-            for unit in first..first + count {
+            // In turn, because later tokens of a chunk attend to more.
+            let mut next = share;
+            while next < units {
+                let unit = next;
+                next += shares;
                 // SAFETY: no two shares have a unit in common.
                 let (out, counts) = unsafe { (out.part(unit * width, width), counts.part(unit * slots, slots)) };
                 one(unit, &mut lane, out, counts);
@@ -82,7 +87,7 @@ impl Kernels<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cores"))]
 mod tests {
     extern crate std;
 
@@ -103,8 +108,8 @@ mod tests {
             1
         }
 
-        fn run(&self, task: &(dyn Fn(usize) + Sync)) {
-            std::thread::scope(|scope| (0..3).for_each(|core| drop(scope.spawn(move || task(core)))));
+        fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync)) {
+            std::thread::scope(|scope| (0..shares).for_each(|share| drop(scope.spawn(move || task(share)))));
         }
     }
 
@@ -119,7 +124,7 @@ mod tests {
             let units = Units { out: &mut out, width: WIDTH, counts: &mut counts, bytes: 100 };
             let kernels = Kernels::portable().on_cores(&Threads);
             kernels.heads(room, units, |unit, lane, out, counts| {
-                assert_eq!((lane.kernels.executor.cores(), lane.query.len(), lane.scores.len()), (1, 3, 4));
+                assert_eq!((lane.kernels.cores.count(), lane.query.len(), lane.scores.len()), (1, 3, 4));
                 lane.query.fill(unit as i16);
                 lane.scores.fill(unit as f32);
                 std::thread::yield_now();

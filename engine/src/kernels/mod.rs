@@ -56,6 +56,7 @@ mod operands;
 #[cfg_attr(not(portable), expect(dead_code, reason = "it defines all kernels; here only parts of it run"))]
 mod portable;
 mod ssd;
+mod tokens;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 #[cfg(target_arch = "x86_64")]
@@ -63,11 +64,13 @@ mod x86;
 
 #[doc(hidden)]
 pub use cores::Columns;
-#[cfg(target_has_atomic = "ptr")]
+#[cfg(all(feature = "cores", target_has_atomic = "ptr"))]
 pub use cores::WorkerPool;
+#[cfg(feature = "cores")]
 pub use cores::{Executor, OneCore};
 pub use dispatch::Kernels;
 pub(crate) use heads::{HeadRoom, Lane, Units};
 pub use operands::StateWidth;
 #[doc(hidden)]
-pub use operands::{Quantized, S4dScan, Scan, SsdScan, StateScalar, WeightedHead};
+pub use operands::{Product, Quantized, S4dScan, Scan, SsdScan, StateScalar, WeightedHead};
+pub(crate) use tokens::TokenRows;

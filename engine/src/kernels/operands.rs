@@ -1,6 +1,7 @@
 //! What kernels read and write.
 
 use super::cores::Columns;
+use crate::matrix::QMatrix;
 #[cfg(target_arch = "x86_64")]
 use crate::planned::planned;
 use half::f16;
@@ -41,6 +42,36 @@ impl<'a> Quantized<'a> {
     pub fn rows(&self) -> impl Iterator<Item = (&'a [i8], &'a [f32])> + use<'a> {
         self.values.chunks_exact(self.cols.max(1)).zip(self.scales.chunks_exact(self.groups()))
     }
+}
+
+/// A product to compute: of [`Quantized`] rows and a matrix, transposed.
+pub struct Product<'a> {
+    pub(super) w: &'a QMatrix<'a>,
+    /// `(tokens, w.rows)`.
+    pub(super) out: Columns<'a>,
+}
+
+impl<'a> Product<'a> {
+    /// The product with `w` into `out (tokens, w.rows)`.
+    pub fn new(w: &'a QMatrix<'a>, out: &'a mut [f32]) -> Self {
+        Self { w, out: Columns::new(out, w.rows()) }
+    }
+}
+
+/// What the convolution of one chunk reads and writes, for some of the channels.
+pub(super) struct Conv<'a> {
+    /// `(tokens, channels)`: the inputs, the activated sums on return.
+    pub u: Columns<'a>,
+    /// `(K − 1, channels)`: the inputs before, which move on.
+    pub history: Columns<'a>,
+    /// `(K, stride)`.
+    pub weight: &'a [f32],
+    /// Numbers in a row of `weight`.
+    pub stride: usize,
+    /// Where these channels begin in it.
+    pub first: usize,
+    /// `(channels)`: a multiple of 8.
+    pub bias: &'a [f32],
 }
 
 /// What the selective scan of one chunk reads and writes, for E channels (a multiple of 8) of N states.

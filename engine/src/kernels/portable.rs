@@ -4,7 +4,7 @@
 
 use super::cores::Columns;
 use super::math::{LOG_SCALE, LOG2_E, exp2, round, silu, softplus};
-use super::operands::{Quantized, S4dScan, Scan, SsdScan, StateScalar};
+use super::operands::{Conv, Quantized, S4dScan, Scan, SsdScan, StateScalar};
 use super::ssd::{SsdRows, SsdStep};
 use crate::matrix::{Bits, Groups, NIBBLE_COLS, QMatrix, TILE_ROWS, decode, decode_nibbles, half_to_f32};
 use crate::planned::planned;
@@ -178,53 +178,39 @@ pub fn rms_norm_in_place(x: &mut [f32], weight: &[f32], eps: f32) {
 /// Causal depthwise convolution and SiLU, see [`super::Kernels::conv_silu`]: `((bias + w₀·u₋₃) + w₁·u₋₂) + …`, the
 /// oldest input first.
 #[inline(always)]
-pub fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
-    conv_with(u, weight, bias, history, |sum| sum.map(silu));
+pub fn conv_silu(conv: Conv<'_>) {
+    conv_with(conv, |sum| sum.map(silu));
 }
 
 /// The convolution, with SiLU of eight numbers as the instruction set has it.
 #[inline(always)]
-pub(super) fn conv_with(
-    u: &mut [f32],
-    weight: &[f32],
-    bias: &[f32],
-    history: &mut [f32],
-    silu: impl Fn([f32; 8]) -> [f32; 8],
-) {
-    let channels = bias.len().max(1);
-    for row in u.chunks_exact_mut(channels) {
-        for (block, (u, bias)) in row.as_chunks_mut::<8>().0.iter_mut().zip(bias.as_chunks::<8>().0).enumerate() {
+pub(super) fn conv_with(conv: Conv<'_>, silu: impl Fn([f32; 8]) -> [f32; 8]) {
+    let Conv { mut u, mut history, weight, stride, first, bias } = conv;
+    let past = history.tokens();
+    for token in 0..u.tokens() {
+        for (block, bias) in bias.as_chunks::<8>().0.iter().enumerate() {
+            let at = 8 * block;
+            let Some(u) = u.block::<8>(token, at) else { continue };
+            let tap = |index: usize| weight.get(index * stride + first + at..).and_then(|tap| tap.first_chunk::<8>());
             let mut sum = *bias;
-            let mut taps = weight.chunks_exact(channels).filter_map(|tap| tap.as_chunks::<8>().0.get(block));
-            let past = history.chunks_exact(channels).filter_map(|past| past.as_chunks::<8>().0.get(block));
-            for (tap, past) in (&mut taps).take(history.len() / channels).zip(past) {
-                for ((sum, past), tap) in sum.iter_mut().zip(past).zip(tap) {
-                    *sum += past * tap;
+            for index in 0..past {
+                // The input that takes this one's place.
+                let newer = if index + 1 < past { history.block::<8>(index + 1, at).copied() } else { Some(*u) };
+                let (Some(x), Some(tap), Some(newer)) = (history.block::<8>(index, at), tap(index), newer) else {
+                    continue;
+                };
+                for ((sum, x), tap) in sum.iter_mut().zip(&*x).zip(tap) {
+                    *sum += x * tap;
                 }
+                *x = newer;
             }
-            if let Some(tap) = taps.next() {
+            if let Some(tap) = tap(past) {
                 for ((sum, x), tap) in sum.iter_mut().zip(&*u).zip(tap) {
                     *sum += x * tap;
                 }
             }
-            // The oldest input was used for the last time: its place takes the newest.
-            if let Some(oldest) = history.as_chunks_mut::<8>().0.get_mut(block) {
-                *oldest = *u;
-            }
             *u = silu(sum);
         }
-        rotate_rows(history, channels);
-    }
-}
-
-/// Moves the first row behind the last one.
-#[inline(always)]
-fn rotate_rows(rows: &mut [f32], width: usize) {
-    let mut rows = rows.chunks_exact_mut(width.max(1));
-    let Some(mut first) = rows.next() else { return };
-    for next in rows {
-        first.iter_mut().zip(&mut *next).for_each(|(a, b)| core::mem::swap(a, b));
-        first = next;
     }
 }
 

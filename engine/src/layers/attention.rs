@@ -8,8 +8,8 @@
 
 use super::norm::{Norm, normalize};
 use super::pass::Pass;
-use super::rows::{add_rows, quantize_rows, row, row_mut, take_prefix};
-use crate::kernels::{HeadRoom, Kernels, Lane, Units, WeightedHead};
+use super::rows::{add_to, quantize_rows, row, take_prefix};
+use crate::kernels::{HeadRoom, Kernels, Lane, Product, Units, WeightedHead};
 use crate::model::AttentionWeights;
 use crate::planned::planned;
 use crate::state::cache::{Attended, AttendedHead, Cache};
@@ -29,78 +29,91 @@ pub(crate) fn attention(
     let group = header.group as usize;
     let (q_width, kv_width) = (header.heads as usize * cache.head_dim, cache.kv_heads * cache.head_dim);
     let b = &mut *pass.buffers;
-    let [queries, mixed, _] = &mut b.wide;
+    let [queries, mixed, out] = &mut b.wide;
     let (queries, mixed) = (take_prefix(queries, tokens * q_width), take_prefix(mixed, tokens * q_width));
     let (keys, values) = planned(take_prefix(b.narrow, 2 * tokens * kv_width).split_at_mut_checked(tokens * kv_width));
     let residual = take_prefix(b.residual, tokens * norm.len());
+    let out = take_prefix(out, residual.len());
 
     let norm = Norm { weight: norm, eps: header.eps };
-    let input = normalize(k, residual, norm, group, b.normed, &mut b.quant_in);
-    k.matmul(&w.q, &input, queries);
-    k.matmul(&w.k, &input, keys);
-    k.matmul(&w.v, &input, values);
+    let input = normalize(k, residual, norm, group, out, &mut b.quant_in);
+    k.products(&mut [Product::new(&w.q, queries), Product::new(&w.k, keys), Product::new(&w.v, values)], &input);
 
     let scale = 1.0 / libm::sqrtf(cache.head_dim as f32);
-    // Token by token, so that a token sees the same slots in the same order whatever its chunk.
-    let (mut next, mut layer) = (0, layer);
-    for token in 0..tokens {
-        if next == pass.each {
-            // Another sequence begins.
-            (next, layer) = (0, layer + cache.layers);
+    // The tokens of a sequence, then those of the next one.
+    let (mut begin, mut layer) = (0, layer);
+    while begin < tokens {
+        let each = pass.each.clamp(1, tokens - begin);
+        let mut first = 0;
+        while first < each {
+            // Tokens together that evict none, for all slots to be as if they came one by one, whatever the chunk.
+            let count = cache.fitting(first).min(each - first).max(1);
+            for ahead in first..first + count {
+                let token = begin + ahead;
+                cache.push(layer, ahead, row(keys, token, kv_width), row(values, token, kv_width), k);
+            }
+            if let Some((attended, counts)) = cache.attended(layer, first + count - 1) {
+                let of = (begin + first) * q_width..(begin + first + count) * q_width;
+                let tokens = Tokens {
+                    queries: planned(queries.get(of.clone())),
+                    mixed: planned(mixed.get_mut(of)),
+                    count,
+                    scale,
+                    position: pass.position + first as u64,
+                };
+                all_heads(k, tokens, &attended, counts, b.query, b.scores);
+            }
+            first += count;
         }
-        let ahead = next;
-        next += 1;
-        cache.push(layer, ahead, row(keys, token, kv_width), row(values, token, kv_width), k);
-        let Some((attended, counts)) = cache.attended(layer, ahead) else { continue };
-        let token = Token {
-            queries: row(queries, token, q_width),
-            mixed: row_mut(mixed, token, q_width),
-            scale,
-            position: pass.position + ahead as u64,
-        };
-        all_heads(k, token, &attended, counts, b.query, b.scores);
+        (begin, layer) = (begin + each, layer + cache.layers);
     }
 
-    let mixed = quantize_rows(k, mixed, q_width, q_width, group, &mut b.quant_mid);
-    let out = take_prefix(b.wide[2], residual.len());
+    let mixed = quantize_rows(k, mixed, q_width, group, &mut b.quant_mid);
     k.matmul(&w.o, &mixed, out);
-    add_rows(residual, out);
+    add_to(k, residual, out, &[], norm.weight.len());
 }
 
-/// One token.
-struct Token<'a> {
-    /// `(heads, head_dim)`.
+/// Tokens that are stored.
+struct Tokens<'a> {
+    /// `(count, heads, head_dim)`.
     queries: &'a [f32],
-    /// `(heads, head_dim)`: for each head the sum of the values it attends to.
+    /// `(count, heads, head_dim)`: for each head the sum of the values it attends to.
     mixed: &'a mut [f32],
+    count: usize,
     /// Of scores: `1 / sqrt(head_dim)`.
     scale: f32,
-    /// Tokens before it.
+    /// Tokens before the first one.
     position: u64,
 }
 
-/// All heads of one token, spread over the cores; `query` and `scores` have room for some at the same time.
+/// All heads of some tokens, spread over the cores; `query` and `scores` have room for some at the same time. The last token
+/// attends to `attended`. There are no counts where there are several tokens.
+///
+/// Not part of the block, whose matrix products take the most of the stack.
+#[inline(never)]
 fn all_heads(
     k: Kernels<'_>,
-    token: Token<'_>,
+    tokens: Tokens<'_>,
     attended: &Attended<'_>,
     counts: &mut [u16],
     query: &mut [i16],
     scores: &mut [f32],
 ) {
     let (dim, slots) = (attended.head_dim, attended.slots);
-    let Token { queries, mixed, scale, position } = token;
-    let heads = queries.len() / dim.max(1);
+    let Tokens { queries, mixed, count, scale, position } = tokens;
+    let heads = queries.len() / (count * dim).max(1);
     // Query heads that share a key-value head.
     let shared = NonZeroUsize::new(heads / attended.kv_heads.max(1)).unwrap_or(NonZeroUsize::MIN);
     let at_once = if counts.is_empty() { k.heads_at_once(heads, shared.get(), query.len() / dim.max(1)) } else { 1 };
     // Heads whose attention is counted together stay together.
     let unit = if counts.is_empty() { at_once } else { shared.get() };
+    let of_token = heads.checked_div(unit).and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
     let room = HeadRoom { query, scores, heads: at_once, head_dim: dim, slots };
     let units = Units { out: mixed, width: unit * dim, counts, bytes: 2 * attended.used * queries.len() };
     k.heads(room, units, |index, lane, mixed, counts| {
         let queries = row(queries, index, unit * dim);
-        if let Some(head) = attended.head(index * unit / shared) {
+        let (token, index) = (index / of_token, index % of_token);
+        if let Some(head) = attended.head(index * unit / shared, count - 1 - token) {
             let attention = |weights: &[f32], sum, k| attended.count(weights, sum, position, counts, k);
             some_heads(lane, &head, queries, scale, mixed, attention);
         }

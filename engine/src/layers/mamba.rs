@@ -15,8 +15,10 @@
 
 use super::norm::{Norm, normalize};
 use super::pass::Pass;
-use super::rows::{add_bias, add_rows, quantize_rows, sequences, sequences_mut, take_prefix};
-use crate::kernels::{Columns, S4dScan, Scan};
+use super::rows::{
+    NUMBER, add_bias, add_to, change_and_quantize, quantize_rows, sequences, sequences_mut, take_prefix,
+};
+use crate::kernels::{Columns, Product, S4dScan, Scan};
 use crate::model::{MambaWeights, S4dWeights, SsmWeights};
 use crate::state::MambaState;
 
@@ -34,19 +36,18 @@ pub(crate) fn mamba(
     let (e, n, rank) = (w.d.len(), header.d_state as usize, header.dt_rank as usize);
     let row = rank + 2 * n;
     let b = &mut *pass.buffers;
-    let [x, z, dt] = &mut b.wide;
-    let (x, z, dt) = (take_prefix(x, tokens * e), take_prefix(z, tokens * e), take_prefix(dt, tokens * e));
+    let [x, z, wide] = &mut b.wide;
+    let (x, z) = (take_prefix(x, tokens * e), take_prefix(z, tokens * e));
     let residual = take_prefix(b.residual, tokens * norm.len());
 
     let norm = Norm { weight: norm, eps: header.eps };
-    let input = normalize(k, residual, norm, group, b.normed, &mut b.quant_in);
-    k.matmul(&w.in_x, &input, x);
-    k.matmul(&w.in_z, &input, z);
+    let input = normalize(k, residual, norm, group, wide, &mut b.quant_in);
+    k.products(&mut [Product::new(&w.in_x, x), Product::new(&w.in_z, z)], &input);
     if let Some((x_bias, z_bias)) = w.in_bias.split_at_checked(e)
         && !x_bias.is_empty()
     {
-        add_bias(x, x_bias);
-        add_bias(z, z_bias);
+        add_bias(k, x, x_bias);
+        add_bias(k, z, z_bias);
     }
 
     for (sequence, x) in sequences_mut(x, each * e).enumerate() {
@@ -57,11 +58,12 @@ pub(crate) fn mamba(
 
     match &w.ssm {
         SsmWeights::Selective(s) => {
-            let convolved = quantize_rows(k, x, e, e, group, &mut b.quant_mid);
+            let convolved = quantize_rows(k, x, e, group, &mut b.quant_mid);
             let selective = take_prefix(b.narrow, tokens * row);
             k.matmul(&s.x_proj, &convolved, selective);
             let [dt_norm, b_norm, c_norm] = s.norms;
-            for row in selective.chunks_exact_mut(row.max(1)) {
+            let rows = (&mut *selective, row, rank);
+            let steps = change_and_quantize(k, rows, group, &mut b.quant_in, 2 * NUMBER, &|_, row| {
                 let (to_dt, bc) = row.split_at_mut(rank.min(row.len()));
                 let (to_b, to_c) = bc.split_at_mut(n.min(bc.len()));
                 for (x, weight) in [(to_dt, dt_norm), (to_b, b_norm), (to_c, c_norm)] {
@@ -69,9 +71,8 @@ pub(crate) fn mamba(
                         k.rms_norm_in_place(x, weight, header.mixer_eps);
                     }
                 }
-            }
-
-            let steps = quantize_rows(k, selective, row, rank, group, &mut b.quant_in);
+            });
+            let dt = take_prefix(wide, tokens * e);
             k.matmul(&s.dt_proj, &steps, dt);
             k.softplus_bias(dt, s.dt_bias);
 
@@ -93,9 +94,8 @@ pub(crate) fn mamba(
         }
     }
 
-    let gated = quantize_rows(k, x, e, e, group, &mut b.quant_mid);
-    let out = take_prefix(b.wide[2], residual.len());
+    let gated = quantize_rows(k, x, e, group, &mut b.quant_mid);
+    let out = take_prefix(wide, residual.len());
     k.matmul(&w.out, &gated, out);
-    add_rows(residual, out);
-    add_bias(residual, w.out_bias);
+    add_to(k, residual, out, w.out_bias, norm.weight.len());
 }

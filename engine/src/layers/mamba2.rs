@@ -14,8 +14,8 @@
 
 use super::norm::{Norm, normalize};
 use super::pass::Pass;
-use super::rows::{add_bias, add_rows, quantize_rows, sequences, sequences_mut, take_prefix};
-use crate::kernels::{Columns, SsdScan};
+use super::rows::{NUMBER, add_bias, add_to, change_and_quantize, sequences, sequences_mut, take_prefix};
+use crate::kernels::{Columns, Product, SsdScan};
 use crate::model::{Header, Mamba2Weights};
 use crate::planned::planned;
 use crate::state::MambaState;
@@ -34,23 +34,21 @@ pub(crate) fn mamba2(
     let (e, row, heads) = (w.d.len(), w.bc_conv_bias.len(), w.dt_bias.len());
     let shared = header.ssm_group_channels() as usize;
     let b = &mut *pass.buffers;
-    let [x, z, dt] = &mut b.wide;
-    let (x, z, dt) = (take_prefix(x, tokens * e), take_prefix(z, tokens * e), take_prefix(dt, tokens * e));
+    let [x, z, wide] = &mut b.wide;
+    let (x, z) = (take_prefix(x, tokens * e), take_prefix(z, tokens * e));
     let (bc, steps) = planned(take_prefix(b.narrow, tokens * (row + heads)).split_at_mut_checked(tokens * row));
     let residual = take_prefix(b.residual, tokens * norm.len());
 
     let norm = Norm { weight: norm, eps: header.eps };
-    let input = normalize(k, residual, norm, group, b.normed, &mut b.quant_in);
-    k.matmul(&w.in_z, &input, z);
-    k.matmul(&w.in_x, &input, x);
-    k.matmul(&w.in_bc, &input, bc);
-    k.matmul(&w.in_dt, &input, steps);
+    let input = normalize(k, residual, norm, group, wide, &mut b.quant_in);
+    let products = [(&w.in_z, &mut *z), (&w.in_x, x), (&w.in_bc, bc), (&w.in_dt, steps)];
+    k.products(&mut products.map(|(w, out)| Product::new(w, out)), &input);
     if let Some((x_bias, z_bias)) = w.in_bias.split_at_checked(e)
         && !x_bias.is_empty()
     {
-        add_bias(x, x_bias);
-        add_bias(z, z_bias);
-        add_bias(bc, w.bc_bias);
+        add_bias(k, x, x_bias);
+        add_bias(k, z, z_bias);
+        add_bias(k, bc, w.bc_bias);
     }
 
     for (sequence, (x, bc)) in sequences_mut(x, each * e).zip(sequences_mut(bc, each * row)).enumerate() {
@@ -62,6 +60,7 @@ pub(crate) fn mamba2(
 
     k.softplus_bias(steps, w.dt_bias);
     limit(steps, header);
+    let dt = take_prefix(wide, tokens * e);
     spread(steps, heads, header, dt);
 
     let (a, d, n) = (w.a, w.d, header.d_state as usize);
@@ -73,16 +72,14 @@ pub(crate) fn mamba2(
         k.ssd_scan_stored(scan, width, pass.position);
     }
 
-    for y in x.chunks_exact_mut(e.max(1)) {
+    let gated = change_and_quantize(k, (x, e, e), group, &mut b.quant_mid, 2 * NUMBER, &|_, y| {
         for (y, weight) in y.chunks_exact_mut(shared.max(1)).zip(w.norm.chunks_exact(shared.max(1))) {
             k.rms_norm_in_place(y, weight, header.mixer_eps);
         }
-    }
-    let gated = quantize_rows(k, x, e, e, group, &mut b.quant_mid);
-    let out = take_prefix(b.wide[2], residual.len());
+    });
+    let out = take_prefix(wide, residual.len());
     k.matmul(&w.out, &gated, out);
-    add_rows(residual, out);
-    add_bias(residual, w.out_bias);
+    add_to(k, residual, out, w.out_bias, norm.weight.len());
 }
 
 /// Keeps step sizes within the header's limits, where there are any.

@@ -2,6 +2,7 @@
 //! its output to it.
 
 mod attention;
+mod embedding;
 mod mamba;
 mod mamba2;
 mod mlp;
@@ -11,6 +12,7 @@ mod pass;
 mod rows;
 
 pub(crate) use attention::attention;
+pub(crate) use embedding::embed;
 pub(crate) use mamba::mamba;
 pub(crate) use mamba2::mamba2;
 pub(crate) use mlp::mlp;

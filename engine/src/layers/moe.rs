@@ -6,8 +6,10 @@
 //! are added to a token in order of the experts' numbers, whatever the chunk.
 
 use super::mlp::swiglu;
+use super::norm::{Norm, normalize};
 use super::pass::Pass;
-use super::rows::{Rows, add_rows, take_prefix};
+use super::rows::{NUMBER, Rows, add_to, row, take_prefix};
+use crate::kernels::TokenRows;
 use crate::model::MoeWeights;
 use crate::planned::planned;
 use crate::state::Buffers;
@@ -18,18 +20,14 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
     let (k, tokens, header) = (pass.kernels, pass.tokens, pass.header);
     let (group, hidden) = (header.group as usize, norm.len());
     let (experts, top_k) = (header.experts as usize, header.top_k as usize);
-    let Buffers { residual, normed, quant_in, quant_mid, quant_routed, wide, scores, routed, routes, .. } =
-        &mut *pass.buffers;
+    let Buffers { residual, quant_in, quant_mid, quant_routed, wide, scores, routed, routes, .. } = &mut *pass.buffers;
     let residual = take_prefix(residual, tokens * hidden);
     let (chosen, gathered) = planned(routed.split_at_mut_checked(tokens * top_k));
-    let mut input = Rows::new(tokens, hidden, group, quant_in);
+    let normed = take_prefix(wide[2], residual.len());
+    let input = normalize(k, residual, Norm { weight: norm, eps: header.eps }, group, normed, quant_in);
     let scores = take_prefix(scores, experts);
     let choices = chosen.chunks_exact_mut(top_k.max(1)).zip(routes.chunks_exact_mut(top_k.max(1)));
-    for ((x, (chosen, weights)), (values, scales)) in
-        residual.chunks_exact(hidden.max(1)).zip(choices).zip(input.iter_mut())
-    {
-        k.rms_norm(x, norm, header.eps, normed);
-        k.quantize(normed, group, values, scales);
+    for (normed, (chosen, weights)) in normed.chunks_exact(hidden.max(1)).zip(choices) {
         for (score, row) in scores.iter_mut().zip(w.router.chunks_exact(hidden.max(1))) {
             *score = k.dot(normed, row);
         }
@@ -39,9 +37,8 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
             if header.shared_intermediate > 0 { weights.iter().fold(0.0, |sum, weight| sum + weight) } else { sum };
         weights.iter_mut().for_each(|weight| *weight /= sum);
     }
-    let input = input.into_all();
     if let Some(shared) = w.experts.shared() {
-        add_rows(residual, swiglu(k, &shared, &input, quant_mid, wide));
+        add_to(k, residual, swiglu(k, &shared, &input, quant_mid, wide), &[], hidden);
     }
 
     for expert in 0..experts as u16 {
@@ -65,16 +62,18 @@ pub(crate) fn moe(pass: &mut Pass<'_, '_>, norm: &[f32], w: &MoeWeights<'_>) {
         }
         let input = shared.into_first(count);
         let out = swiglu(k, &w.experts.get(expert.into()), &input, quant_mid, wide);
-        for (&token, out) in gathered.iter().zip(out.chunks_exact(hidden.max(1))) {
-            let token = usize::from(token);
+        let (gathered, chosen, routes) = (&*gathered, &*chosen, &**routes);
+        let rows = TokenRows { x: &mut *residual, width: hidden, values: &mut [], scales: &mut [] };
+        k.tokens(tokens, NUMBER, rows, &|token, to| {
+            let place = gathered.iter().take(count).position(|&served| usize::from(served) == token);
             let choice =
                 chosen.iter().zip(routes.iter()).skip(token * top_k).take(top_k).find(|choice| *choice.0 == expert);
-            if let (Some((_, weight)), Some(x)) = (choice, residual.get_mut(token * hidden..(token + 1) * hidden)) {
-                for (x, y) in x.iter_mut().zip(out) {
+            if let (Some(place), Some((_, weight))) = (place, choice) {
+                for (x, y) in to.x.iter_mut().zip(row(out, place, hidden)) {
                     *x += weight * y;
                 }
             }
-        }
+        });
     }
 }
 

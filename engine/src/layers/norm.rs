@@ -1,6 +1,6 @@
 //! RMS norm before a block: its output goes straight to int8.
 
-use super::rows::Rows;
+use super::rows::{NUMBER, change_and_quantize, row, take_prefix};
 use crate::kernels::{Kernels, Quantized};
 use crate::state::QuantBuffer;
 
@@ -12,7 +12,10 @@ pub(crate) struct Norm<'m> {
     pub eps: f32,
 }
 
-/// Normalises and quantizes the rows of the residual stream. `normed (hidden)` is scratch.
+/// Normalises the rows of the residual stream into `normed`, as many rows, and quantizes them.
+///
+/// Not part of the blocks, whose matrix products take the most of the stack.
+#[inline(never)]
 pub(crate) fn normalize<'q>(
     kernels: Kernels<'_>,
     residual: &[f32],
@@ -22,10 +25,8 @@ pub(crate) fn normalize<'q>(
     buffer: &'q mut QuantBuffer<'_>,
 ) -> Quantized<'q> {
     let cols = norm.weight.len();
-    let mut rows = Rows::new(residual.len() / cols.max(1), cols, group, buffer);
-    for (x, (values, scales)) in residual.chunks_exact(cols.max(1)).zip(rows.iter_mut()) {
-        kernels.rms_norm(x, norm.weight, norm.eps, normed);
-        kernels.quantize(normed, group, values, scales);
-    }
-    rows.into_all()
+    let normed = take_prefix(normed, residual.len());
+    change_and_quantize(kernels, (normed, cols, cols), group, buffer, 2 * NUMBER, &|token, normed| {
+        kernels.rms_norm(row(residual, token, cols), norm.weight, norm.eps, normed);
+    })
 }

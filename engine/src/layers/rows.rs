@@ -1,6 +1,6 @@
 //! Rows of numbers, one a token, and their quantization.
 
-use crate::kernels::{Kernels, Quantized};
+use crate::kernels::{Kernels, Quantized, TokenRows};
 use crate::matrix::{groups, padded_cols};
 use crate::planned::planned;
 use crate::state::QuantBuffer;
@@ -13,11 +13,6 @@ pub(crate) fn take_prefix<T>(buffer: &mut [T], count: usize) -> &mut [T] {
 /// Row `index` of `rows (tokens, width)`.
 pub(super) fn row<T>(rows: &[T], index: usize, width: usize) -> &[T] {
     planned(rows.get(index * width..(index + 1) * width))
-}
-
-/// Row `index` of `rows (tokens, width)`.
-pub(super) fn row_mut<T>(rows: &mut [T], index: usize, width: usize) -> &mut [T] {
-    planned(rows.get_mut(index * width..(index + 1) * width))
 }
 
 /// The rows of each sequence, which are `length` numbers.
@@ -46,6 +41,11 @@ impl<'q> Rows<'q> {
         Self { values, scales, cols, group }
     }
 
+    /// The rows as cores write them, beside rows `x (tokens, width)`.
+    pub(super) fn beside<'a>(&'a mut self, x: &'a mut [f32], width: usize) -> TokenRows<'a> {
+        TokenRows { x, width, values: self.values, scales: self.scales }
+    }
+
     /// Every row's place for values and scales.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&mut [i8], &mut [f32])> {
         let groups = groups(self.cols, self.group).max(1);
@@ -66,27 +66,60 @@ impl<'q> Rows<'q> {
     }
 }
 
-/// Quantizes the first `cols` numbers of every row of `x (tokens, width)` into `buffer`.
-pub(super) fn quantize_rows<'q>(
+/// Bytes of weights that a core multiplies while it rounds or adds a number.
+pub(super) const NUMBER: usize = 4;
+/// The same for a number's exponential, with what is computed beside it.
+pub(super) const EXPONENTIAL: usize = 16;
+
+/// Rows of `x (tokens, width)` that the cores change, `before(token, row)`, and of which they then quantize the first `cols` numbers
+/// into `buffer`. A number takes them as long as multiplying `bytes` of weights.
+pub(super) fn change_and_quantize<'q>(
     kernels: Kernels<'_>,
-    x: &[f32],
-    width: usize,
-    cols: usize,
+    (x, width, cols): (&mut [f32], usize, usize),
     group: usize,
     buffer: &'q mut QuantBuffer<'_>,
+    bytes: usize,
+    before: &(dyn Fn(usize, &mut [f32]) + Sync),
 ) -> Quantized<'q> {
-    let mut rows = Rows::new(x.len() / width.max(1), cols, group, buffer);
-    for (x, (values, scales)) in x.chunks_exact(width.max(1)).zip(rows.iter_mut()) {
-        kernels.quantize(planned(x.get(..cols)), group, values, scales);
-    }
+    let tokens = x.len() / width.max(1);
+    let mut rows = Rows::new(tokens, cols, group, buffer);
+    kernels.tokens(tokens, bytes, rows.beside(x, width), &|token, row| {
+        before(token, row.x);
+        kernels.quantize(planned(row.x.get(..cols)), group, row.values, row.scales);
+    });
     rows.into_all()
 }
 
+/// Quantizes every row of `x (tokens, width)` into `buffer`.
+///
+/// Not part of the blocks, whose matrix products take the most of the stack.
+#[inline(never)]
+pub(super) fn quantize_rows<'q>(
+    kernels: Kernels<'_>,
+    x: &mut [f32],
+    width: usize,
+    group: usize,
+    buffer: &'q mut QuantBuffer<'_>,
+) -> Quantized<'q> {
+    change_and_quantize(kernels, (x, width, width), group, buffer, NUMBER, &|_, _| ())
+}
+
+/// `x += y + bias`, added in this order, for rows of `x` and `y (tokens, width)`; there may be no bias.
+pub(super) fn add_to(kernels: Kernels<'_>, x: &mut [f32], y: &[f32], bias: &[f32], width: usize) {
+    let tokens = x.len() / width.max(1);
+    let rows = TokenRows { x, width, values: &mut [], scales: &mut [] };
+    kernels.tokens(tokens, NUMBER, rows, &|token, to| {
+        add_rows(to.x, row(y, token, width));
+        add_rows(to.x, bias);
+    });
+}
+
 /// `rows += bias`.
-pub(super) fn add_bias(rows: &mut [f32], bias: &[f32]) {
-    for row in rows.chunks_exact_mut(bias.len().max(1)) {
-        add_rows(row, bias);
-    }
+pub(super) fn add_bias(kernels: Kernels<'_>, rows: &mut [f32], bias: &[f32]) {
+    let width = bias.len();
+    let tokens = rows.len() / width.max(1);
+    let rows = TokenRows { x: rows, width, values: &mut [], scales: &mut [] };
+    kernels.tokens(tokens, NUMBER, rows, &|_, row| add_rows(row.x, bias));
 }
 
 /// `x += y`.

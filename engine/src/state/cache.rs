@@ -107,9 +107,9 @@ impl AttendedHead<'_> {
 }
 
 impl Attended<'_> {
-    /// Key-value head `head`.
-    pub(crate) fn head(&self, head: usize) -> Option<AttendedHead<'_>> {
-        let rows = head * self.slots..head * self.slots + self.used;
+    /// Key-value head `head`, without the `newest` tokens.
+    pub(crate) fn head(&self, head: usize, newest: usize) -> Option<AttendedHead<'_>> {
+        let rows = head * self.slots..head * self.slots + self.used.saturating_sub(newest);
         let numbers = rows.start * self.head_dim..rows.end * self.head_dim;
         Some(AttendedHead {
             keys: self.keys.get(numbers.clone())?,
@@ -165,6 +165,12 @@ impl Cache<'_> {
                 copy_part(self.counts, from, to, used);
             }
         }
+    }
+
+    /// How many tokens from the one `ahead` places after the next one can be stored before any attends, in the slots that follow:
+    /// none where slots would be taken again or attention is counted, which goes token by token.
+    pub(crate) fn fitting(&self, ahead: usize) -> usize {
+        if self.counts.is_empty() { self.slots.saturating_sub(self.filled + ahead) } else { 0 }
     }
 
     /// The slot of the token `ahead` places after the next one.

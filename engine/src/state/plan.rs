@@ -155,8 +155,8 @@ pub struct Plan {
     /// f32, `(rows, hidden)`, here and below a row for each token of a chunk, or for each beam if these are more: the residual
     /// stream.
     pub(crate) residual: u64,
-    /// f32, `(hidden)`: one normalised row.
-    pub(crate) normed: u64,
+    /// Numbers of a row of the residual stream.
+    pub(crate) hidden: u64,
     /// i8 and its f32 scales: a block's input, quantized.
     pub(crate) quant_in: QuantSizes,
     /// i8 and its f32 scales: what lies between a block's matrices, quantized.
@@ -351,7 +351,7 @@ impl Plan {
                 Eviction::HeavyHitters { .. } => slots * kv,
             },
             residual: rows * hidden,
-            normed: hidden,
+            hidden,
             quant_in: quantized(rows, max(hidden, r), group),
             quant_mid: quantized(rows, max(widest, hidden), group),
             quant_routed: if moe > 0 { quantized(rows, hidden, group) } else { QuantSizes { values: 0, scales: 0 } },
@@ -372,7 +372,6 @@ impl Plan {
         }
         self.state_bytes() * self.options.beams as u64 + {
             up(4 * self.residual)
-                + up(4 * self.normed)
                 + up(self.quant_in.values)
                 + up(4 * self.quant_in.scales)
                 + up(self.quant_mid.values)

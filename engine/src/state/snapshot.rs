@@ -68,7 +68,7 @@ impl Plan {
 
     /// Bytes that suffice for [`crate::Session::snapshot_with_logits`], whatever was fed.
     pub const fn snapshot_with_logits_bytes(&self) -> usize {
-        self.snapshot_bytes() + 4 * self.normed as usize
+        self.snapshot_bytes() + 4 * self.hidden as usize
     }
 }
 

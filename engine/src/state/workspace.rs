@@ -81,11 +81,10 @@ impl<'w> QuantBuffer<'w> {
 /// What one chunk is computed in; contents don't outlive a call.
 pub(crate) struct Buffers<'w> {
     pub residual: &'w mut [f32],
-    pub normed: &'w mut [f32],
     pub quant_in: QuantBuffer<'w>,
     pub quant_mid: QuantBuffer<'w>,
     pub quant_routed: QuantBuffer<'w>,
-    /// The first one also for logits.
+    /// The first one also for logits, the last one for normalised rows.
     pub wide: [&'w mut [f32]; 3],
     pub narrow: &'w mut [f32],
     pub scores: &'w mut [f32],
@@ -98,7 +97,6 @@ impl<'w> Buffers<'w> {
     pub(crate) fn carve(arena: &mut Arena<'w>, plan: &Plan) -> Self {
         Self {
             residual: arena.cut(plan.residual),
-            normed: arena.cut(plan.normed),
             quant_in: QuantBuffer::carve(arena, plan.quant_in),
             quant_mid: QuantBuffer::carve(arena, plan.quant_mid),
             quant_routed: QuantBuffer::carve(arena, plan.quant_routed),

@@ -120,7 +120,7 @@ impl<'a> Columns<'a> {
 
     /// Where the columns `first .. first + count` of some tokens begin, the next token's lying [`Columns::stride`] further;
     /// `None` where not all of them are there.
-    #[cfg(any(dsp, i8mm))]
+    #[cfg(any(dsp, target_arch = "aarch64"))]
     pub(in crate::kernels) fn pointer(
         &mut self,
         tokens: core::ops::Range<usize>,
@@ -132,7 +132,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Numbers from a token's row to the next one's.
-    #[cfg(any(dsp, i8mm))]
+    #[cfg(any(dsp, target_arch = "aarch64"))]
     pub(in crate::kernels) const fn stride(&self) -> usize {
         self.stride
     }

@@ -13,28 +13,9 @@ pub trait Executor: Sync {
         16 << 10
     }
 
-    /// Calls `task(core)` once for every `core` in `0..cores()`, and returns when all calls have returned.
-    fn run(&self, task: &(dyn Fn(usize) + Sync));
-}
-
-/// Which shares of a task were taken, a bit each. Without atomic instructions there is one core only.
-#[derive(Debug, Default)]
-pub(in crate::kernels) struct Taken(#[cfg(target_has_atomic = "ptr")] core::sync::atomic::AtomicUsize);
-
-impl Taken {
-    /// Takes `share`; false if it was taken before.
-    #[cfg(target_has_atomic = "ptr")]
-    pub(in crate::kernels) fn take(&self, share: usize) -> bool {
-        let bit = 1usize.checked_shl(share as u32).unwrap_or(0);
-        // Relaxed, because the executor orders what the shares write.
-        self.0.fetch_or(bit, core::sync::atomic::Ordering::Relaxed) & bit == 0 && bit != 0
-    }
-
-    /// Takes `share`; false if it isn't the only one.
-    #[cfg(not(target_has_atomic = "ptr"))]
-    pub(in crate::kernels) fn take(&self, share: usize) -> bool {
-        share == 0
-    }
+    /// Calls `task(share)` once for every `share` in `0..shares`, on any cores and in any order, and returns when all calls have
+    /// returned. There may be a few times as many shares as cores, so that a core which is late or slow does fewer of them.
+    fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync));
 }
 
 /// The core that calls, and no other.
@@ -46,7 +27,7 @@ impl Executor for OneCore {
         1
     }
 
-    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
-        task(0);
+    fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync)) {
+        (0..shares).for_each(task);
     }
 }

@@ -1,13 +1,16 @@
 //! How a kernel's work is spread over the processor's cores.
 
 mod columns;
+#[cfg(feature = "cores")]
 mod executor;
-#[cfg(target_has_atomic = "ptr")]
+mod shares;
+#[cfg(all(feature = "cores", target_has_atomic = "ptr"))]
 mod worker_pool;
 
 pub use columns::Columns;
 pub(super) use columns::Shared;
-pub(super) use executor::Taken;
+#[cfg(feature = "cores")]
 pub use executor::{Executor, OneCore};
-#[cfg(target_has_atomic = "ptr")]
+pub(super) use shares::Cores;
+#[cfg(all(feature = "cores", target_has_atomic = "ptr"))]
 pub use worker_pool::WorkerPool;

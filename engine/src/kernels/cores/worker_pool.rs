@@ -17,7 +17,7 @@ type Task = *const (dyn Fn(usize) + Sync);
 /// let pool = WorkerPool::new(2, |_| core::hint::spin_loop());
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| pool.work());
-///     pool.run(&|core| println!("share {core}"));
+///     pool.run(5, &|share| println!("share {share}"));
 ///     pool.dismiss();
 /// });
 /// ```
@@ -27,7 +27,7 @@ pub struct WorkerPool {
     wake: fn(),
     min_parallel_bytes: usize,
     task: UnsafeCell<Option<Task>>,
-    /// The number of the task times 256, and the next share that nobody took.
+    /// The number of the task times 256, and how many of its shares nobody took.
     next: AtomicUsize,
     /// Shares that aren't done.
     left: AtomicUsize,
@@ -51,7 +51,7 @@ impl WorkerPool {
             wake: || {},
             min_parallel_bytes: 16 << 10,
             task: UnsafeCell::new(None),
-            next: AtomicUsize::new(SHARES),
+            next: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
             running: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
@@ -85,12 +85,12 @@ impl WorkerPool {
         }
     }
 
-    /// The next share of the task under way.
+    /// The next share of the task under way: the last one first.
     fn take(&self) -> Option<usize> {
         let mut next = self.next.load(Ordering::Acquire);
-        while next % TASK < self.cores {
-            match self.next.compare_exchange_weak(next, next + 1, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(next % TASK),
+        while !next.is_multiple_of(TASK) {
+            match self.next.compare_exchange_weak(next, next - 1, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(next % TASK - 1),
                 Err(changed) => next = changed,
             }
         }
@@ -151,19 +151,20 @@ impl Executor for WorkerPool {
         self.min_parallel_bytes
     }
 
-    fn run(&self, task: &(dyn Fn(usize) + Sync)) {
+    /// More than 255 shares are done by the core that calls.
+    fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync)) {
         // A second session on the same pool, or a task within a task, does all shares itself.
-        if self.cores <= 1 || self.running.swap(true, Ordering::Acquire) {
-            (0..self.cores).for_each(task);
+        if self.cores <= 1 || shares <= 1 || shares >= TASK || self.running.swap(true, Ordering::Acquire) {
+            (0..shares).for_each(task);
             return;
         }
         // SAFETY: only the lifetime is left out, and `Wait` sees to it that every share is done when it ends.
         let erased = unsafe { core::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task) };
         // SAFETY: `running` was ours to set and no share is left, so nobody else looks at it.
         unsafe { *self.task.get() = Some(erased) };
-        self.left.store(self.cores, Ordering::Relaxed);
+        self.left.store(shares, Ordering::Relaxed);
         let task = self.next.load(Ordering::Relaxed) / TASK;
-        self.next.store(task.wrapping_add(1).wrapping_mul(TASK), Ordering::Release);
+        self.next.store(task.wrapping_add(1).wrapping_mul(TASK) + shares, Ordering::Release);
         (self.wake)();
         drop(Wait(self));
     }
@@ -171,5 +172,3 @@ impl Executor for WorkerPool {
 
 /// Shares that a task can have, and one more.
 const TASK: usize = 256;
-/// No share is left.
-const SHARES: usize = TASK - 1;

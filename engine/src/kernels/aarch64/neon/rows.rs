@@ -3,6 +3,7 @@
 
 use super::vector::{Eight, load, map, negative_exp2, silu, splat, store, store_bytes, sum_lanes, zip};
 use crate::kernels::math::{LOG2_E, ROUND, SOFTPLUS};
+use crate::kernels::operands::Conv;
 use crate::kernels::portable::{self, scale_for};
 use core::arch::aarch64::*;
 use core::arch::asm;
@@ -198,25 +199,32 @@ pub(in crate::kernels) fn softplus_bias(dt: &mut [f32], bias: &[f32]) {
 
 /// The convolution of four taps, eight channels through all tokens at a time: weights and history stay in registers.
 #[target_feature(enable = "neon")]
-pub(in crate::kernels) fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
-    let channels = bias.len();
-    if weight.len() != 4 * channels || history.len() != 3 * channels || !channels.is_multiple_of(8) || channels == 0 {
-        return portable::conv_with(u, weight, bias, history, |sum| {
+pub(in crate::kernels) fn conv_silu(mut conv: Conv<'_>) {
+    let Conv { u, history, weight, stride, first, bias } = &mut conv;
+    let (channels, tokens, apart) = (bias.len(), u.tokens(), history.stride());
+    // The first of each, where all are there.
+    let (Some(u_row), Some(history), Some(weight), true) = (
+        u.pointer(0..tokens, 0, channels),
+        (history.tokens() == 3).then(|| history.pointer(0..3, 0, channels)).flatten(),
+        weight.get(*first..).filter(|weight| weight.len() >= 3 * *stride + channels),
+        channels.is_multiple_of(8),
+    ) else {
+        return portable::conv_with(conv, |sum| {
             let mut out = [0.0; 8];
             store(&mut out, map(load(&sum), |sum| silu(sum)));
             out
         });
-    }
-    let tokens = u.len() / channels;
+    };
+    let (stride, u_stride) = (*stride, u.stride());
     for first in (0..channels).step_by(8) {
         // SAFETY: all rows have `channels` numbers, a multiple of eight, and so there are eight from `first` on.
         unsafe {
-            let eight = |row: *const f32, index: usize| &*row.add(index * channels + first).cast::<[f32; 8]>();
-            let taps = [0, 1, 2, 3].map(|tap| load(eight(weight.as_ptr(), tap)));
+            let eight = |row: *const f32, at: usize| &*row.add(at + first).cast::<[f32; 8]>();
+            let taps = [0, 1, 2, 3].map(|tap| load(eight(weight.as_ptr(), tap * stride)));
             let bias = load(eight(bias.as_ptr(), 0));
-            let mut past = [0, 1, 2].map(|age| load(eight(history.as_ptr(), age)));
+            let mut past = [0, 1, 2].map(|age| load(eight(history, age * apart)));
             for token in 0..tokens {
-                let place = u.as_mut_ptr().add(token * channels + first).cast::<[f32; 8]>();
+                let place = u_row.add(token * u_stride + first).cast::<[f32; 8]>();
                 let x = load(&*place);
                 let mut sum = bias;
                 for (x, tap) in [past[0], past[1], past[2], x].into_iter().zip(taps) {
@@ -227,7 +235,7 @@ pub(in crate::kernels) fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32],
                 past = [past[1], past[2], x];
             }
             for (age, past) in past.into_iter().enumerate() {
-                store(&mut *history.as_mut_ptr().add(age * channels + first).cast::<[f32; 8]>(), past);
+                store(&mut *history.add(age * apart + first).cast::<[f32; 8]>(), past);
             }
         }
     }

@@ -2,26 +2,29 @@
 
 use super::activations::silu;
 use super::cpu;
+use crate::kernels::operands::Conv;
 use crate::kernels::portable;
 use core::arch::naked_asm;
 
-pub(in crate::kernels) fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
-    let channels = bias.len();
-    let past = history.len() / channels.max(1);
-    if past == 0 || !channels.is_multiple_of(4) || weight.len() < (past + 1) * channels {
-        return portable::conv_silu(u, weight, bias, history);
-    }
-    for row in u.chunks_exact_mut(channels.max(1)) {
-        let (stride, fours) = (4 * channels, channels / 4);
-        let mut args = Convolve {
-            bias: bias.as_ptr(),
-            weight: weight.as_ptr(),
-            history: history.as_mut_ptr(),
-            stride,
-            past,
-            fours,
-        };
-        // SAFETY: that many channels and taps are there.
+pub(in crate::kernels) fn conv_silu(mut conv: Conv<'_>) {
+    let Conv { u, history, weight, stride, first, bias } = &mut conv;
+    let (channels, past) = (bias.len(), history.tokens());
+    let weights = weight.get(*first..).filter(|weight| weight.len() >= past * *stride + channels);
+    let (Some(history), Some(weights), true) = (
+        history.pointer(0..past, 0, channels),
+        weights,
+        past > 0 && channels.is_multiple_of(4) && history.stride() == *stride,
+    ) else {
+        return portable::conv_silu(conv);
+    };
+    for token in 0..u.tokens() {
+        let row = u.row(token, 0, channels);
+        if row.len() < channels {
+            return;
+        }
+        let (stride, fours) = (4 * *stride, channels / 4);
+        let mut args = Convolve { bias: bias.as_ptr(), weight: weights.as_ptr(), history, stride, past, fours };
+        // SAFETY: that many channels and taps are there, `stride` bytes apart.
         unsafe { convolve(row.as_mut_ptr(), &mut args) };
         silu(row);
     }
@@ -33,7 +36,7 @@ struct Convolve {
     bias: *const f32,
     weight: *const f32,
     history: *mut f32,
-    /// Bytes from one tap's weights to the next one's.
+    /// Bytes from one tap's weights to the next one's, and from one remembered input to the next.
     stride: usize,
     /// Inputs that are remembered, at least one.
     past: usize,

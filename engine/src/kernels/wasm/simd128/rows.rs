@@ -2,6 +2,7 @@
 //! numbers than these take at a time, the portable kernels do the rest.
 
 use super::vector::{add, load, map, max_abs, mul, silu, softplus, store, store_i16, to_array, to_i8, to_i16};
+use crate::kernels::operands::Conv;
 use crate::kernels::portable::{self, scale_for};
 
 /// A group to int8.
@@ -42,8 +43,8 @@ pub(in crate::kernels) fn quantize_query(x: &[f32], out: &mut [i16]) -> f32 {
     scale
 }
 
-pub(in crate::kernels) fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
-    portable::conv_with(u, weight, bias, history, |sum| to_array(map(load(&sum), silu)));
+pub(in crate::kernels) fn conv_silu(conv: Conv<'_>) {
+    portable::conv_with(conv, |sum| to_array(map(load(&sum), silu)));
 }
 
 pub(in crate::kernels) fn softplus_bias(dt: &mut [f32], bias: &[f32]) {

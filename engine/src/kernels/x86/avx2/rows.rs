@@ -1,6 +1,7 @@
 //! Kernels that treat every number of a row alike: convolution, activations, and those that the compiler vectorises.
 
 use super::vector::{load_f32, silu, softplus, to_array};
+use crate::kernels::operands::Conv;
 use crate::kernels::{S4dScan, math, portable};
 use core::arch::x86_64::*;
 
@@ -15,8 +16,8 @@ compiled! { "avx2,f16c":
 }
 
 #[target_feature(enable = "avx2,f16c")]
-pub(in crate::kernels) fn conv_silu(u: &mut [f32], weight: &[f32], bias: &[f32], history: &mut [f32]) {
-    portable::conv_with(u, weight, bias, history, |sum| to_array(silu(load_f32(&sum))));
+pub(in crate::kernels) fn conv_silu(conv: Conv<'_>) {
+    portable::conv_with(conv, |sum| to_array(silu(load_f32(&sum))));
 }
 
 #[target_feature(enable = "avx2,f16c")]
