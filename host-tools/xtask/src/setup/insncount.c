@@ -2,12 +2,13 @@
  *
  * Marks are instructions that do nothing: region r (0 to 7) begins at `dbg #r` and ends at `dbg #(8 + r)` on Cortex-M,
  * `hint #(96 + r)` and `hint #(104 + r)` on aarch64. Prints "total N" and, a region: "region R runs N insns N last N", and
- * " each N N …" where they are few.
+ * " each N N …" where one core ran them.
  *
  * The plugin interface is declared here, because distributions don't package its header. API is the version that the
  * QEMU expects: 1 up to 8.1, 4 from 9.1 on. */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef uint64_t plugin_id;
@@ -29,13 +30,13 @@ size_t qemu_plugin_insn_data(const struct insn *, void *, size_t);
 const void *qemu_plugin_insn_data(const struct insn *);
 #endif
 
-enum { REGIONS = 8, CORES = 64, EACH = 64 };
+enum { REGIONS = 8, CORES = 64 };
 static int aarch64;
 static FILE *out;
 /* Each core counts for itself; a region that spans cores isn't meant. */
 static struct core {
     uint64_t total, start[REGIONS], sum[REGIONS], last[REGIONS], runs[REGIONS];
-    uint64_t each[REGIONS][EACH];
+    uint64_t *each[REGIONS], room[REGIONS];
     char apart[64]; /* cores run on threads of their own */
 } cores[CORES];
 
@@ -67,8 +68,12 @@ static void pass_mark(unsigned core, void *which) {
     } else {
         c->last[r] = c->total - c->start[r];
         c->sum[r] += c->last[r];
-        if (c->runs[r] < EACH) c->each[r][c->runs[r]] = c->last[r];
-        c->runs[r]++;
+        if (c->runs[r] == c->room[r]) {
+            c->room[r] = 2 * c->room[r] + 64;
+            c->each[r] = realloc(c->each[r], c->room[r] * sizeof *c->each[r]);
+            if (!c->each[r]) abort();
+        }
+        c->each[r][c->runs[r]++] = c->last[r];
     }
     c->total++;
 }
@@ -105,7 +110,7 @@ static void finish(plugin_id id, void *unused) {
         if (!runs) continue;
         fprintf(out, "region %d runs %llu insns %llu last %llu", r, (unsigned long long)runs, (unsigned long long)sum,
                 (unsigned long long)last);
-        if (runs == only->runs[r] && runs <= EACH) {
+        if (runs == only->runs[r]) {
             fprintf(out, " each");
             for (uint64_t i = 0; i < runs; i++) fprintf(out, " %llu", (unsigned long long)only->each[r][i]);
         }

@@ -30,3 +30,23 @@ impl Marks for Hints {
 
 #[cfg(not(target_arch = "aarch64"))]
 impl Marks for Hints {}
+
+/// Region 2 is a core's share of a task.
+#[allow(dead_code, reason = "for the program that counts shares")]
+pub fn share_begins() {
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!("hint #98", options(nostack, preserves_flags));
+    }
+}
+
+/// The end of what [`share_begins`] begins.
+#[allow(dead_code, reason = "as above")]
+pub fn share_ends() {
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!("hint #106", options(nostack, preserves_flags));
+    }
+}
