@@ -12,7 +12,7 @@ mod setup;
 mod test;
 mod web;
 
-use benchmarks::{family, host_instructions, instructions, llama_cpp, quantization, recall, small_machines};
+use benchmarks::{cores, family, host_instructions, instructions, llama_cpp, quantization, recall, small_machines};
 use binaries::{panics, sizes, stack_bound};
 use c_door::{header, packages};
 use checks::{
@@ -60,6 +60,8 @@ enum Task {
     Endless(endless::Args),
     /// Counts the instructions of every kernel and of a token on emulated targets, and estimates cycles.
     Bench(instructions::Args),
+    /// Counts what several cores share of prefill and decode on emulated targets, and what stays serial.
+    Cores(cores::Args),
     /// Prints what a model recalls of texts under bounded memory.
     Recall(recall::Args),
     /// Compares S4D, Mamba, Transformer and Jamba on this machine and an emulated board: recall, memory and cost by length.
@@ -122,6 +124,7 @@ fn main() -> anyhow::Result<()> {
         Task::Conformance(args) => conformance::run(&args),
         Task::Endless(args) => endless::run(&args),
         Task::Bench(args) => instructions::run(&args),
+        Task::Cores(args) => cores::run(&args),
         Task::Recall(args) => recall::run(&args),
         Task::Family(args) => family::run(&args),
         Task::Serial(args) => serial::run(&args),

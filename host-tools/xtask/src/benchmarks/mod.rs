@@ -1,5 +1,6 @@
 //! Measurements: instructions, cycles, speed beside llama.cpp, memory on small machines, and what models recall.
 
+pub mod cores;
 pub mod cycles;
 pub mod family;
 pub mod host_instructions;

@@ -142,7 +142,22 @@ impl Emulated {
         if let Machine::Wasm(_) = self.machine {
             return check::run_case(program, case, limit);
         }
-        self.emulate(program, Some(case), counts, limit)
+        self.emulate(program, Some(case), &[], counts, limit)
+    }
+
+    /// Runs a Linux program with a case from a file and a number of cores.
+    ///
+    /// # Errors
+    /// When QEMU can't be started.
+    pub fn run_on_cores(
+        &self,
+        program: &Path,
+        case: &Path,
+        cores: usize,
+        counts: &Path,
+        limit: Duration,
+    ) -> Result<Run> {
+        self.emulate(program, Some(case), &[cores.to_string()], Some(counts), limit)
     }
 
     /// Runs a program that needs nothing but itself, on an emulated board or under qemu-aarch64.
@@ -150,10 +165,18 @@ impl Emulated {
     /// # Errors
     /// When QEMU can't be started.
     pub fn run_alone(&self, program: &Path, counts: Option<&Path>, limit: Duration) -> Result<Run> {
-        self.emulate(program, None, counts, limit)
+        self.emulate(program, None, &[], counts, limit)
     }
 
-    fn emulate(&self, program: &Path, case: Option<&Path>, counts: Option<&Path>, limit: Duration) -> Result<Run> {
+    /// `more` are a Linux program's arguments behind the case.
+    fn emulate(
+        &self,
+        program: &Path,
+        case: Option<&Path>,
+        more: &[String],
+        counts: Option<&Path>,
+        limit: Duration,
+    ) -> Result<Run> {
         let (qemu, mut arguments): (_, Vec<String>) = match self.machine {
             Machine::Host => bail!("the host runs cases in this process"),
             Machine::Wasm(_) => bail!("modules run nothing but cases"),
@@ -169,7 +192,7 @@ impl Emulated {
         let mut command = Command::new(setup::qemu(qemu));
         command.args(arguments);
         match self.machine {
-            Machine::Linux { .. } => command.arg(program).args(case),
+            Machine::Linux { .. } => command.arg(program).args(case).args(more),
             _ => command.arg("-kernel").arg(program),
         };
         process::run(&mut command, limit)
