@@ -252,19 +252,25 @@ impl<'m, 'w> Session<'m, 'w> {
         let [wide, _, normed] = &mut b.wide;
         let input = layers::normalize(k, rows, norm, group, normed, &mut b.quant_in);
         let head = self.model.head();
+        // As many blocks as there is room for, so that cores wait for each other less often.
+        let at_once = (wide.len() / (count * block).max(1)).max(1) * block;
         let mut first = tokens.start;
         while first < tokens.end {
-            let part = head.slice_rows(first, block.min(tokens.end - first));
+            let part = head.slice_rows(first, at_once.min(tokens.end - first));
             let logits = layers::take_prefix(wide, count * part.rows());
             k.matmul(&part, &input, logits);
-            for (index, logits) in logits.chunks_exact_mut(part.rows().max(1)).enumerate() {
-                sink(index, first, logits);
+            for begin in (0..part.rows()).step_by(block) {
+                for (index, logits) in logits.chunks_exact_mut(part.rows().max(1)).enumerate() {
+                    let logits = logits.get_mut(begin..).unwrap_or_default();
+                    let count = block.min(logits.len());
+                    sink(index, first + begin, layers::take_prefix(logits, count));
+                }
             }
-            first += block;
+            first += at_once;
         }
     }
 
-    /// Logits of a token that are computed at a time: whole tiles.
+    /// Logits of a token that a sink is given at a time: whole tiles.
     fn block(&self) -> usize {
         (self.plan.logits as usize / 8 * 8).max(8)
     }

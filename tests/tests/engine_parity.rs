@@ -3,7 +3,7 @@
 use jamlet::kernels::{Kernels, WorkerPool};
 use jamlet::{Eviction, Model, Options, Plan, Session, SessionError, StateWidth};
 use jamlet_tests::fixtures::{self, Fixture};
-use jamlet_tests::images::{AlignedBytes, last_logits, last_logits_on, logits, pack, pack_nibbles};
+use jamlet_tests::images::{AlignedBytes, last_logits, last_logits_on, logits, pack, pack_nibbles, workspace};
 use jamlet_tools::hf::Weights;
 use jamlet_tools::pack::{Widths, bits_of};
 use jamlet_tools::reference::{Reference, Rounding, Visible};
@@ -182,6 +182,30 @@ fn chunks_change_no_bit() {
                 assert!(ours == right, "{} in chunks of {chunk}, {options:?}", fixture.name);
             }
         }
+    }
+}
+
+#[test]
+fn sinks_get_the_same_blocks_whatever_there_is_room_for() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../host-tools/models/nano.jamlet");
+    let image = AlignedBytes::new(&std::fs::read(path).expect("the model"));
+    let model = Model::parse(image.get()).expect("a model");
+    let tokens: Vec<u32> = (3..70).collect();
+    // A larger chunk's buffers have room for the logits of more blocks.
+    let of = |chunk: u32| {
+        let options = Options::window(64).chunk(chunk);
+        let mut workspace = workspace(image.get(), options);
+        let mut session = Session::new(&model, options, workspace.get_mut()).expect("a session");
+        session.feed(&tokens).expect("tokens");
+        let mut blocks = Vec::new();
+        session.logits(|first, block| blocks.push((first, bits(block)))).expect("logits");
+        blocks
+    };
+    let right = of(1);
+    let all: usize = right.iter().map(|(_, block)| block.len()).sum();
+    assert!(right.len() > 2 && all == model.header().vocab as usize, "{} blocks of {all} logits", right.len());
+    for chunk in [2, 8, 64] {
+        assert!(of(chunk) == right, "in chunks of {chunk}");
     }
 }
 
