@@ -30,12 +30,12 @@ pub enum Size {
     M,
     /// 304M parameters, dense.
     D,
-    /// 3.03B parameters (6 GB), like Jamba-Reasoning-3B.
+    /// 3.03B parameters (6 GB), with the sizes of AI21-Jamba-Reasoning-3B.
     L,
-    /// 340M parameters, of which 28 layers of Mamba-2 and 4 of attention, like Granite-4.0-H-350M.
+    /// 340M parameters in 28 layers of Mamba-2 and 4 of attention, with the sizes of Granite-4.0-H-350M.
     #[value(name = "granite-350m")]
     Granite350m,
-    /// 1.46B parameters (2.9 GB), of which 36 layers of Mamba-2 and 4 of attention, like Granite-4.0-H-1B.
+    /// 1.46B parameters (2.9 GB) in 36 layers of Mamba-2 and 4 of attention, with the sizes of Granite-4.0-H-1B.
     #[value(name = "granite-1b")]
     Granite1b,
     /// 129M parameters, like mamba2-130m.
@@ -105,7 +105,8 @@ fn config(size: Size) -> Value {
     }
 }
 
-/// The config of a Jamba.
+/// The config of a Jamba. L has the sizes, the places of attention and the context length of AI21-Jamba-Reasoning-3B's published config
+/// as grkthegreat2018-bot/ForgeLM copied them (`scripts/port_jamba_to_forgelm_v2.py`), since it wasn't seen itself.
 fn jamba(size: Size) -> Value {
     let sizes = match size {
         Size::S => json!({ "vocab_size": 4096, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 8,
@@ -136,7 +137,11 @@ fn jamba(size: Size) -> Value {
     config
 }
 
-/// The config of a Granite 4.0 H.
+/// The config of a Granite 4.0 H. Sizes, places of attention and context lengths are those of the published configs of
+/// granite-4.0-h-350m and granite-4.0-h-1b as others copied them, since they weren't seen themselves: lablup/mlxcel
+/// (`src/models/granitemoehybrid_tests.rs`, which has all of 350m's) and gkarfakis19/Rapid-LLM
+/// (`configs/model-config/granite_4_0_h_1b_inf.yaml`, which also has the number of 1b's parameters). `residual_multiplier` of 1b is
+/// a guess; it changes neither size nor speed. Ids of special tokens are those of the tokenizer below.
 fn granite(size: Size) -> Value {
     let (layers, attention, sizes) = match size {
         Size::Granite1b => (
@@ -404,5 +409,25 @@ impl View for Random {
 
     fn data_len(&self) -> usize {
         2 * self.shape.iter().product::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(size: Size) -> usize {
+        let (config, mut tensors) = (config(size), Tensors::new());
+        outer(&config, &mut tensors);
+        for index in 0..super::size(&config, "num_hidden_layers") {
+            layer(&config, index, &mut tensors);
+        }
+        tensors.iter().map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum()
+    }
+
+    #[test]
+    fn a_granite_has_as_many_parameters_as_the_published_one() {
+        // By Hugging Face's count of its safetensors, see `granite`.
+        assert_eq!(parameters(Size::Granite1b), 1_461_538_368);
     }
 }
