@@ -8,6 +8,7 @@ use jamlet::kernels::Kernels;
 use jamlet::model::Header;
 use jamlet::{Model, Options, Sampler};
 use serde::Serialize;
+use std::ops::Range;
 use std::time::Instant;
 
 /// What is measured.
@@ -79,6 +80,8 @@ pub struct Decode {
     pub threads: usize,
     /// Tokens read before.
     pub depth: usize,
+    /// Of them [`PIECE`] at the beginning, in the middle and at the end, with the largest chunk.
+    pub reading: Vec<Piece>,
     /// Tokens a second.
     pub tokens_per_second: f64,
     /// Bytes of weights a second.
@@ -86,6 +89,18 @@ pub struct Decode {
     /// The same as a share of the read bandwidth of as many threads.
     pub share_of_read_bandwidth: f64,
 }
+
+/// How fast some of the tokens before decoding were read.
+#[derive(Debug, Serialize)]
+pub struct Piece {
+    /// Tokens before these.
+    pub begin: usize,
+    /// Tokens a second.
+    pub tokens_per_second: f64,
+}
+
+/// Tokens that are read in one piece.
+pub const PIECE: usize = 1000;
 
 /// Measures everything, `repeat` times in turns.
 ///
@@ -112,6 +127,7 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
             report.decodes.push(Decode {
                 threads,
                 depth,
+                reading: pieces(depth).map(|begin| Piece { begin, tokens_per_second: 0.0 }).collect(),
                 tokens_per_second: 0.0,
                 weight_bytes_per_second: 0.0,
                 share_of_read_bandwidth: 0.0,
@@ -128,7 +144,7 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
             let rate = on_threads(prefill.threads, kernels, |kernels| {
                 let mut session = workspace.session_on(model, kernels)?;
                 let start = Instant::now();
-                session.feed(&prompt(model.header(), plan.prompt))?;
+                session.feed(&prompt(model.header(), 0..plan.prompt))?;
                 anyhow::Ok(plan.prompt as f64 / start.elapsed().as_secs_f64())
             })?;
             prefill.tokens_per_second = prefill.tokens_per_second.max(rate);
@@ -138,7 +154,15 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
                 HostWorkspace::new(model, plan.options.chunk(widest).heads_at_once(heads_at_once(decode.threads)))?;
             let rate = on_threads(decode.threads, kernels, |kernels| {
                 let mut session = workspace.session_on(model, kernels)?;
-                session.feed(&prompt(model.header(), decode.depth.max(1)))?;
+                for begin in (0..decode.depth.max(1)).step_by(PIECE) {
+                    let tokens = prompt(model.header(), begin..decode.depth.max(1).min(begin + PIECE));
+                    let start = Instant::now();
+                    session.feed(&tokens)?;
+                    let rate = tokens.len() as f64 / start.elapsed().as_secs_f64();
+                    if let Some(piece) = decode.reading.iter_mut().find(|piece| piece.begin == begin) {
+                        piece.tokens_per_second = piece.tokens_per_second.max(rate);
+                    }
+                }
                 let mut sampler = Sampler::greedy();
                 session.next(&mut sampler)?;
                 let start = Instant::now();
@@ -207,8 +231,17 @@ fn read(part: &[u64]) -> u64 {
 }
 
 /// Any tokens do; these go through the vocabulary in no order.
-fn prompt(header: &Header, tokens: usize) -> Vec<u32> {
-    (0..tokens as u64).map(|i| (i * 7919 % u64::from(header.vocab)) as u32).collect()
+fn prompt(header: &Header, tokens: Range<usize>) -> Vec<u32> {
+    tokens.map(|i| (i as u64 * 7919 % u64::from(header.vocab)) as u32).collect()
+}
+
+/// Where the pieces begin whose speed counts, of those that are whole: the first, the middle and the last one.
+fn pieces(depth: usize) -> impl Iterator<Item = usize> {
+    let count = depth / PIECE;
+    let [first, middle, last] = [0, count / 2, count.saturating_sub(1)];
+    [(first, count > 0), (middle, count > 2), (last, count > 1)]
+        .into_iter()
+        .filter_map(|(index, counts)| counts.then_some(index * PIECE))
 }
 
 /// Bytes of matrices that one token reads: of an embedding that isn't the head next to nothing, of the experts those that
@@ -241,4 +274,19 @@ fn weight_bytes(model: &Model<'_>) -> u64 {
         mixer + ffn
     });
     layers.sum::<u64>() + bytes(&[model.head()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn pieces_are_whole_and_each_counts_once() {
+        let begins = |depth| pieces(depth).collect::<Vec<_>>();
+        assert!(begins(999).is_empty());
+        assert_eq!(begins(1000), [0]);
+        assert_eq!(begins(2999), [0, 1000]);
+        assert_eq!(begins(3000), [0, 1000, 2000]);
+        assert_eq!(begins(200_500), [0, 100_000, 199_000]);
+    }
 }

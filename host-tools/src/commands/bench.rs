@@ -4,7 +4,7 @@ use super::image::ImageArgs;
 use super::{PlanArgs, positive, print_json, size, threads};
 use anyhow::Result;
 use clap::Args;
-use jamlet_tools::bench::{Plan, Report, measure};
+use jamlet_tools::bench::{PIECE, Plan, Report, measure};
 use jamlet_tools::numbers::whole;
 use serde::Serialize;
 use std::io::Write;
@@ -109,6 +109,16 @@ fn print(Figures { first_token_seconds, report }: &Figures) -> Result<()> {
         )?;
     }
     for d in &report.decodes {
+        for piece in &d.reading {
+            writeln!(
+                out,
+                "feed       {} thread(s)  tokens {:>6} to {:>6}  {:>8.1} tokens/s",
+                d.threads,
+                piece.begin,
+                piece.begin + PIECE,
+                piece.tokens_per_second
+            )?;
+        }
         writeln!(
             out,
             "decode     {} thread(s)  depth {:>6}  {:>8.1} tokens/s  {:.1} GB/s, {:.0} % of the read bandwidth",

@@ -1,19 +1,23 @@
 //! `cargo xtask small-machines`: packs and runs models in as much memory as small machines have, and compares what they take after a few
-//! and after many tokens, and with llama.cpp's memory for a context of that length. Everything lies in `target/small-machines`, and is
-//! removed at the end. The largest model takes 12 GB of disk meanwhile.
+//! and after many tokens, and with llama.cpp's memory for contexts that grow. Everything lies in `target/small-machines`, and is removed
+//! at the end. The largest model takes 12 GB of disk meanwhile.
 
 mod group;
+mod table;
 mod theirs;
 
 use crate::benchmarks::llama_cpp::build;
 use crate::models::synthetic::{self, Size};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args as ClapArgs;
 use group::Bound;
+use jamlet::{Options, Plan};
 use jamlet_boards::Board;
+use jamlet_tools::cores::heads_at_once;
 use serde::Serialize;
 use serde_json::Value;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use theirs::Theirs;
 
@@ -32,6 +36,9 @@ pub struct Args {
     /// Attention window.
     #[arg(long, default_value_t = 512)]
     window: u32,
+    /// Folder where the images stay; those that lie there, as MODEL-BITS.jamlet, aren't packed again.
+    #[arg(long)]
+    images: Option<PathBuf>,
     /// Leave llama.cpp out.
     #[arg(long)]
     alone: bool,
@@ -46,20 +53,42 @@ pub struct Args {
 /// A model and a machine for it.
 struct Machine {
     size: Size,
-    /// Its name in `targets/support/boards`.
-    board: &'static str,
+    /// What to call it.
+    name: &'static str,
+    /// Names in `targets/support/boards` of boards that there are with so much memory.
+    boards: &'static [&'static str],
     /// Memory, in bytes.
     memory: u64,
-    /// Tokens of a context that llama.cpp gets: the longest that the model was trained for, or that is asked of it.
-    context: u32,
+    /// Tokens of the contexts that llama.cpp gets; the last one is the longest that the model was trained for, or that is asked of it.
+    contexts: [u32; 2],
 }
 
 static MACHINES: [Machine; 3] = [
-    Machine { size: Size::Granite350m, board: "pi-zero-2w", memory: 512 << 20, context: 32_768 },
-    Machine { size: Size::Granite1b, board: "pi-4", memory: 2 << 30, context: 131_072 },
-    Machine { size: Size::L, board: "pi-5", memory: 4 << 30, context: 200_000 },
+    Machine {
+        size: Size::Granite350m,
+        name: "Raspberry Pi Zero 2 W, 512 MiB",
+        boards: &["pi-zero-2w"],
+        memory: 512 << 20,
+        contexts: [4096, 32_768],
+    },
+    Machine {
+        size: Size::Granite1b,
+        name: "Raspberry Pi 4 or 5, 2 GiB",
+        boards: &["pi-4", "pi-5"],
+        memory: 2 << 30,
+        contexts: [4096, 131_072],
+    },
+    Machine {
+        size: Size::L,
+        name: "Raspberry Pi 4 or 5, 4 GiB",
+        boards: &["pi-4", "pi-5"],
+        memory: 4 << 30,
+        contexts: [4096, 200_000],
+    },
 ];
 
+/// Tokens that are read together.
+const CHUNK: u32 = 64;
 /// The depth that others are compared with.
 const SHALLOW: usize = 1000;
 /// What peaks may differ by: pages of the program that one run touches and another doesn't.
@@ -80,16 +109,26 @@ struct Report {
 struct Row {
     model: String,
     bits: u8,
-    board: &'static str,
+    machine: &'static str,
     memory: u64,
     image: u64,
-    packing: Packing,
+    /// None where the image was there.
+    packing: Option<Packing>,
     workspace: u64,
+    /// The workspace whose attention window holds the longest context that llama.cpp gets.
+    workspace_of_context: u64,
     shallow: At,
     deep: At,
     weight_bytes_per_token: u64,
-    /// The board's bytes a second over the bytes of a token.
-    board_tokens_per_second_at_most: f64,
+    boards: Vec<Estimate>,
+}
+
+/// How fast a board decodes at most.
+#[derive(Serialize)]
+struct Estimate {
+    board: &'static str,
+    /// The board's bytes a second, of its RAM's data sheet, over the bytes of weights that a token reads.
+    tokens_per_second: f64,
 }
 
 /// What packing took, within the machine's memory.
@@ -106,7 +145,17 @@ struct Packing {
 struct At {
     depth: usize,
     peak: u64,
-    /// On this machine.
+    /// Tokens a second on this machine, of the first thousand tokens, of one in the middle, and of the last.
+    reading: Vec<Piece>,
+    /// Tokens a second on this machine that are decoded after them.
+    tokens_per_second: f64,
+}
+
+/// A part of the tokens that are read, as `jamlet bench` measures it.
+#[derive(Serialize)]
+struct Piece {
+    /// Tokens before these.
+    begin: u64,
     tokens_per_second: f64,
 }
 
@@ -128,16 +177,21 @@ pub fn run(args: &Args) -> Result<()> {
     let mut report = Report { bound: bound.name(), window: args.window, rows: Vec::new(), llama_cpp: Vec::new() };
     eprintln!("memory is bounded by {}", report.bound);
     let llama = if args.alone { None } else { Some(theirs::Programs::build(args.python.as_deref())?) };
+    let mut measured = Ok(());
     for machine in machines {
         let scratch = tempfile::tempdir_in(&folder)?;
-        measure(machine, args, &jamlet, &bound, llama.as_ref(), scratch.path(), &mut report)?;
+        measured = measure(machine, args, &jamlet, &bound, llama.as_ref(), scratch.path(), &mut report);
+        if measured.is_err() {
+            // What was measured before took long, so it is printed all the same.
+            break;
+        }
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print(&report);
+        table::print(&report);
     }
-    Ok(())
+    measured
 }
 
 /// The machine for a model.
@@ -157,11 +211,19 @@ fn measure(
     report: &mut Report,
 ) -> Result<()> {
     let checkpoint = scratch.join(machine.size.name());
-    synthetic::write(machine.size, &checkpoint)?;
+    let name = |bits| format!("{}-{bits}.jamlet", machine.size.name());
+    let images: Vec<_> =
+        args.bits.iter().map(|&bits| (bits, args.images.as_deref().unwrap_or(scratch).join(name(bits)))).collect();
+    if llama.is_some() || images.iter().any(|(_, image)| !image.exists()) {
+        synthetic::write(machine.size, &checkpoint)?;
+    }
     let mut packed = Vec::new();
-    for &bits in &args.bits {
-        let image = scratch.join(format!("{bits}.jamlet"));
-        packed.push((bits, pack(machine, bits, &checkpoint, &image, jamlet, bound)?, image));
+    for (bits, image) in images {
+        let packing = match image.exists() {
+            true => None,
+            false => Some(pack(machine, bits, &checkpoint, &image, jamlet, bound)?),
+        };
+        packed.push((bits, packing, image));
     }
     let ggufs = llama.map(|llama| llama.convert(&checkpoint, scratch)).transpose()?;
     if checkpoint.exists() {
@@ -187,26 +249,29 @@ fn pack(machine: &Machine, bits: u8, checkpoint: &Path, image: &Path, jamlet: &P
 fn row(
     machine: &Machine,
     bits: u8,
-    packing: Packing,
+    packing: Option<Packing>,
     image: &Path,
     args: &Args,
     jamlet: &Path,
     bound: &Bound,
 ) -> Result<Row> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4).to_string();
-    let window = args.window.to_string();
+    let (threads, window, chunk) = (threads().to_string(), args.window.to_string(), CHUNK.to_string());
     let mut last = Value::Null;
     let mut at = |depth: usize| {
         eprintln!("{}: {bits} bits, {depth} tokens in {}", machine.size.name(), mib(machine.memory));
         group::forget(image)?;
         let depth_text = depth.to_string();
-        let arguments = ["bench", text(image)?, "--json", "--repeat", "1", "--prompt", "64", "--chunks", "64"];
+        let arguments = ["bench", text(image)?, "--json", "--repeat", "1", "--prompt", &chunk, "--chunks", &chunk];
         let more = ["--tokens", "64", "--threads", &threads, "--window", &window, "--depths", &depth_text];
         let run = bound.run(machine.memory, jamlet, &[arguments.as_slice(), &more].concat())?;
         last = serde_json::from_str(&run.stdout).context(run.stdout)?;
         let peak = whole(&last, "peak_rss_bytes")?;
-        let speed = last["decodes"][0]["tokens_per_second"].as_f64().context("jamlet's tokens_per_second")?;
-        anyhow::Ok(At { depth, peak, tokens_per_second: speed })
+        let decode = &last["decodes"][0];
+        let reading = decode["reading"].as_array().context("jamlet's reading")?.iter();
+        let reading =
+            reading.map(|piece| Ok(Piece { begin: whole(piece, "begin")?, tokens_per_second: speed(piece)? }));
+        let (reading, tokens_per_second) = (reading.collect::<Result<_>>()?, speed(decode)?);
+        anyhow::Ok(At { depth, peak, reading, tokens_per_second })
     };
     let (shallow, deep) = (at(SHALLOW)?, at(args.depth)?);
     ensure!(
@@ -217,26 +282,52 @@ fn row(
         mib(deep.peak),
         args.depth
     );
-    let board = Board::named(machine.board).with_context(|| format!("there is no board {}", machine.board))?;
     let bytes = whole(&last, "weight_bytes_per_token")?;
+    let estimate = |&name| {
+        let board = Board::named(name).with_context(|| format!("there is no board {name}"))?;
+        Ok(Estimate { board: name, tokens_per_second: board.bandwidth as f64 / bytes as f64 })
+    };
     Ok(Row {
         model: machine.size.name(),
         bits,
-        board: board.description,
+        machine: machine.name,
         memory: machine.memory,
         image: whole(&last, "image_bytes")?,
         packing,
         workspace: whole(&last, "workspace_bytes")?,
+        workspace_of_context: workspace(image, machine.contexts[1])?,
         shallow,
         deep,
         weight_bytes_per_token: bytes,
-        board_tokens_per_second_at_most: board.bandwidth as f64 / bytes as f64,
+        boards: machine.boards.iter().map(estimate).collect::<Result<_>>()?,
     })
+}
+
+/// Bytes of the workspace whose attention window holds a whole context, for an image that `jamlet bench` was given.
+fn workspace(image: &Path, context: u32) -> Result<u64> {
+    // More than header and layer table, which are all that a plan is made of.
+    const BEGINNING: u64 = 1 << 16;
+    let mut beginning = Vec::new();
+    let file = fs::File::open(image).with_context(|| image.display().to_string())?;
+    file.take(BEGINNING).read_to_end(&mut beginning).with_context(|| image.display().to_string())?;
+    let options = Options::window(context).chunk(CHUNK).heads_at_once(heads_at_once(threads()));
+    let plan = Plan::new(&beginning, options).map_err(|error| anyhow!("a window of {context} tokens: {error:?}"))?;
+    Ok(plan.bytes() as u64)
+}
+
+/// Threads that compute: as many as the machines have cores, if this one has them.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(4)
 }
 
 /// A number of `jamlet bench`.
 fn whole(report: &Value, name: &str) -> Result<u64> {
     report[name].as_u64().with_context(|| format!("jamlet's {name}"))
+}
+
+/// A speed of `jamlet bench`.
+fn speed(report: &Value) -> Result<f64> {
+    report["tokens_per_second"].as_f64().context("jamlet's tokens_per_second")
 }
 
 fn text(path: &Path) -> Result<&str> {
@@ -245,42 +336,4 @@ fn text(path: &Path) -> Result<&str> {
 
 fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-fn print(report: &Report) {
-    println!("Memory bounded by {}; attention window {}.\n", report.bound, report.window);
-    let packing = "packing: seconds | peak | of no file";
-    let running = "running: workspace | peak after | after | tokens/s here after | after | machine: at most";
-    println!("| model | bits | machine | image | {packing} | {running} |");
-    println!("|{}", "---|".repeat(13));
-    for row in &report.rows {
-        println!(
-            "| {} | {} | {}, {} | {} | {:.0} | {} | {} | {} | {}: {} | {}: {} | {}: {:.1} | {}: {:.1} | {:.1} |",
-            row.model,
-            row.bits,
-            row.board,
-            mib(row.memory),
-            mib(row.image),
-            row.packing.seconds,
-            mib(row.packing.peak),
-            mib(row.packing.anonymous),
-            mib(row.workspace),
-            row.shallow.depth,
-            mib(row.shallow.peak),
-            row.deep.depth,
-            mib(row.deep.peak),
-            row.shallow.depth,
-            row.shallow.tokens_per_second,
-            row.deep.depth,
-            row.deep.tokens_per_second,
-            row.board_tokens_per_second_at_most,
-        );
-    }
-    if !report.llama_cpp.is_empty() {
-        println!("\n| model | llama.cpp | context | file | cache and state | peak |");
-        println!("|---|---|---|---|---|---|");
-    }
-    for Theirs { model, format, context, file, cache, peak } in &report.llama_cpp {
-        println!("| {model} | {format} | {context} | {} | {} | {} |", mib(*file), mib(*cache), mib(*peak));
-    }
 }

@@ -27,11 +27,16 @@ pub struct Theirs {
     pub file: u64,
     /// Bytes of the buffers for attention cache and state, as it prints them.
     pub cache: u64,
-    /// The most bytes that it had in memory.
+    /// Bytes of the buffers that it computes in, as it prints them: what it takes of them grows with what is in the context.
+    pub compute: u64,
+    /// The most bytes that it had in memory, the GGUF's included, while it computed a token at the beginning of the context.
     pub peak: u64,
+    /// Of the peak what is of no file.
+    pub anonymous: u64,
 }
 
-const FORMATS: [&str; 2] = ["Q8_0", "Q4_0"];
+/// Beside images of 8 and 4 bits.
+pub const FORMATS: [&str; 2] = ["Q8_0", "Q4_0"];
 
 impl Programs {
     /// Builds what isn't there.
@@ -58,34 +63,46 @@ impl Programs {
         Ok([wide, narrow])
     }
 
-    /// Makes a context as long as the machine's model is asked for, and computes a token in it. Memory isn't bounded, so that the peak
-    /// is what it takes.
+    /// Makes the contexts that the machine has for its model, and computes a token in each. Memory isn't bounded, so that the peak is
+    /// what it takes. Weights stay as they are in the mapped file, since a second copy in another order would only take more.
     ///
     /// # Errors
     /// When it fails.
     pub fn measure(&self, machine: &Machine, ggufs: &[PathBuf; FORMATS.len()]) -> Result<Vec<Theirs>> {
-        let context = machine.context.to_string();
         let unbounded = Bound::Nothing("to see all that it takes".into());
-        let of = |(format, gguf): (&'static str, &PathBuf)| {
-            eprintln!("{}: llama.cpp, {format}, context {context}", machine.size.name());
-            forget(gguf)?;
-            // Buffer sizes are printed from level 4 on.
-            let what = ["-m", text(gguf)?, "-c", &context, "-n", "1", "-p", "a", "-t", "2", "-lv", "4"];
-            let arguments = [what.as_slice(), &["-no-cnv", "--no-warmup"]].concat();
-            let run = unbounded.run(machine.memory, &self.llama.completion, &arguments)?;
-            let cache = buffers(&run.stderr).with_context(|| format!("no buffer sizes:\n{}", run.stderr))?;
-            let file = fs::metadata(gguf)?.len();
-            let model = machine.size.name();
-            Ok(Theirs { model, format, context: machine.context, file, cache, peak: run.peak })
-        };
-        FORMATS.into_iter().zip(ggufs).map(of).collect()
+        let mut all = Vec::new();
+        for (format, gguf) in FORMATS.into_iter().zip(ggufs) {
+            for context in machine.contexts {
+                eprintln!("{}: llama.cpp, {format}, context {context}", machine.size.name());
+                forget(gguf)?;
+                let tokens = context.to_string();
+                // Buffer sizes are printed from level 4 on.
+                let what = ["-m", text(gguf)?, "-c", &tokens, "-n", "1", "-p", "a", "-t", "2", "-lv", "4"];
+                let arguments = [what.as_slice(), &["-no-cnv", "--no-warmup", "--no-repack"]].concat();
+                let run = unbounded.run(machine.memory, &self.llama.completion, &arguments)?;
+                let bytes = |names: &[&str]| {
+                    buffers(&run.stderr, names).with_context(|| format!("no buffer sizes:\n{}", run.stderr))
+                };
+                all.push(Theirs {
+                    model: machine.size.name(),
+                    format,
+                    context,
+                    file: fs::metadata(gguf)?.len(),
+                    cache: bytes(&["KV", "RS"])?,
+                    compute: bytes(&["compute"])?,
+                    peak: run.peak,
+                    anonymous: run.anonymous,
+                });
+            }
+        }
+        Ok(all)
     }
 }
 
-/// Bytes of the buffers of attention cache and state: lines such as `CPU KV buffer size =   6.00 MiB`.
-fn buffers(log: &str) -> Option<u64> {
-    let sizes = log.lines().filter(|line| line.contains("KV buffer size") || line.contains("RS buffer size"));
-    let bytes = sizes.map(|line| {
+/// Bytes of the buffers of these names: lines such as `CPU KV buffer size =   6.00 MiB`.
+fn buffers(log: &str, names: &[&str]) -> Option<u64> {
+    let named = |line: &&str| names.iter().any(|name| line.contains(&format!(" {name} buffer size")));
+    let bytes = log.lines().filter(named).map(|line| {
         let mib: f64 = line.split_once('=')?.1.trim().strip_suffix("MiB")?.trim().parse().ok()?;
         Some((mib * f64::from(1 << 20)) as u64)
     });
@@ -99,8 +116,9 @@ mod tests {
     #[test]
     fn buffers_are_summed() {
         let log = "a: CPU KV buffer size =     6.50 MiB\nb: CPU compute buffer size = 9.00 MiB\nc:  CPU RS buffer size = 1.00 MiB\n";
-        assert_eq!(buffers(log), Some(7_864_320));
-        assert_eq!(buffers("CPU model buffer size = 1.00 MiB"), None);
-        assert_eq!(buffers("CPU KV buffer size = much"), None);
+        assert_eq!(buffers(log, &["KV", "RS"]), Some(7_864_320));
+        assert_eq!(buffers(log, &["compute"]), Some(9 << 20));
+        assert_eq!(buffers("CPU model buffer size = 1.00 MiB", &["KV", "RS"]), None);
+        assert_eq!(buffers("CPU KV buffer size = much", &["KV"]), None);
     }
 }
