@@ -308,6 +308,38 @@ pub(super) fn scan_with<S: StateScalar>(scan: Scan<'_, S>, step: impl Fn(&mut [[
 /// Narrow states are rounded after every token; y uses h before that rounding.
 #[inline(always)]
 pub fn s4d_scan<S: StateScalar>(scan: S4dScan<'_, S>) {
+    s4d_with(scan, |state, step| {
+        let S4dStep { decay, b, c, z, d, u } = step;
+        let mut y = [0.0f32; 8];
+        for (((h, decay), b), c) in state.iter_mut().zip(decay).zip(b).zip(c) {
+            for lane in 0..8 {
+                let next = decay[lane] * h[lane].load() + b[lane] * u[lane];
+                h[lane] = S::store(next);
+                y[lane] += next * c[lane];
+            }
+        }
+        for lane in 0..8 {
+            u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
+        }
+    });
+}
+
+/// What one token does to eight channels whose dt, B and C are constant.
+pub(super) struct S4dStep<'a> {
+    /// `(N, 8)`.
+    pub decay: &'a [[f32; 8]],
+    /// `(N, 8)`.
+    pub b: &'a [[f32; 8]],
+    /// `(N, 8)`.
+    pub c: &'a [[f32; 8]],
+    pub z: &'a [f32; 8],
+    pub d: &'a [f32; 8],
+    pub u: &'a mut [f32; 8],
+}
+
+/// The loops over channels and tokens of [`s4d_scan`]; `step` gets the eight channels' state `(N, 8)`.
+#[inline(always)]
+pub(super) fn s4d_with<S: StateScalar>(scan: S4dScan<'_, S>, step: impl Fn(&mut [[S; 8]], S4dStep<'_>)) {
     let S4dScan { mut u, first, z, stride, decay, b, c, d, state, d_state: n } = scan;
     let width = (8 * n).max(1);
     let (mut decay, mut b, mut c) = (decay.chunks_exact(width), b.chunks_exact(width), c.chunks_exact(width));
@@ -318,17 +350,7 @@ pub fn s4d_scan<S: StateScalar>(scan: S4dScan<'_, S>) {
         for token in 0..u.tokens() {
             let z = z.get(token * stride + first + 8 * block..).and_then(|z| z.first_chunk::<8>());
             let (Some(u), Some(z)) = (u.block::<8>(token, 8 * block), z) else { continue };
-            let mut y = [0.0f32; 8];
-            for (((h, decay), b), c) in as_blocks_mut(state).iter_mut().zip(decay).zip(b).zip(c) {
-                for lane in 0..8 {
-                    let next = decay[lane] * h[lane].load() + b[lane] * u[lane];
-                    h[lane] = S::store(next);
-                    y[lane] += next * c[lane];
-                }
-            }
-            for lane in 0..8 {
-                u[lane] = (y[lane] + d[lane] * u[lane]) * silu(z[lane]);
-            }
+            step(as_blocks_mut(state), S4dStep { decay, b, c, z, d, u });
         }
     }
 }

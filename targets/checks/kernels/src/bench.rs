@@ -2,7 +2,7 @@
 
 use alloc::{format, vec, vec::Vec};
 use core::fmt::{self, Write};
-use jamlet::kernels::{Columns, Kernels, Quantized, Scan, SsdScan};
+use jamlet::kernels::{Columns, Kernels, Quantized, S4dScan, Scan, SsdScan};
 use jamlet::matrix::{Bits, QMatrix, encode, encode_nibbles, groups, padded_cols};
 use jamlet_app::conformance::Marks;
 
@@ -127,6 +127,28 @@ pub fn run(marks: &mut impl Marks, report: &mut impl Write) -> fmt::Result {
         d_state: N,
     };
     b.measure("scan 256 channels of 16 states, 1 token, with its gate", E * N, "state element", || k.scan(scan))?;
+
+    // The scan of S4D, one token and several.
+    for tokens in [1, 8] {
+        let (mut u, z, d) = (n.floats(tokens * E), n.floats(tokens * E), n.floats(E));
+        let decay: Vec<f32> = n.floats(E * N).iter().map(|decay| decay.abs()).collect();
+        let (b_all, c, mut state) = (n.floats(E * N), n.floats(E * N), n.floats(E * N));
+        let u = Columns::new(&mut u, E);
+        let scan = S4dScan {
+            u,
+            first: 0,
+            z: &z,
+            stride: E,
+            decay: &decay,
+            b: &b_all,
+            c: &c,
+            d: &d,
+            state: &mut state,
+            d_state: N,
+        };
+        let name = format!("s4d_scan 256 channels of 16 states, {tokens} token(s), with its gate");
+        b.measure(&name, tokens * E * N, "state element", || k.s4d_scan(scan))?;
+    }
 
     // The scan of Mamba-2, one token and several.
     for tokens in [1, 8] {

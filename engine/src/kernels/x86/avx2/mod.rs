@@ -6,6 +6,7 @@ mod int8_state;
 mod matmul;
 mod matmul_q4;
 mod rows;
+mod s4d;
 mod scan;
 mod ssd;
 mod vector;
@@ -18,9 +19,9 @@ pub(in crate::kernels) use matmul::matmul;
 pub(super) use matmul::{fits, scales};
 pub(in crate::kernels) use matmul_q4::matmul_q4;
 pub(in crate::kernels) use rows::{
-    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, s4d_scan, softplus_bias,
-    swiglu,
+    conv_silu, dot, quantize, quantize_head, quantize_query, rms_norm, rms_norm_in_place, softplus_bias, swiglu,
 };
+pub(in crate::kernels) use s4d::s4d_scan;
 pub(in crate::kernels) use scan::scan;
 pub(super) use ssd::blocks;
 pub(in crate::kernels) use ssd::ssd_scan;

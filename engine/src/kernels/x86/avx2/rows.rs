@@ -2,7 +2,7 @@
 
 use super::vector::{load_f32, silu, softplus, to_array};
 use crate::kernels::operands::Conv;
-use crate::kernels::{S4dScan, math, portable};
+use crate::kernels::{math, portable};
 use core::arch::x86_64::*;
 
 compiled! { "avx2,f16c":
@@ -12,7 +12,6 @@ compiled! { "avx2,f16c":
     fn quantize_query(q: &[f32], out: &mut [i16]) -> f32;
     fn quantize_head(x: &[f32], out: &mut [i8]) -> f32;
     fn dot(a: &[f32], b: &[f32]) -> f32;
-    fn s4d_scan<S>(scan: S4dScan<'_, S>);
 }
 
 #[target_feature(enable = "avx2,f16c")]
