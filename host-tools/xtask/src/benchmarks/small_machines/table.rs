@@ -1,7 +1,7 @@
 //! What was measured, as tables.
 
 use super::theirs::{FORMATS, Theirs};
-use super::{At, Report, Row, mib};
+use super::{At, Estimate, Report, Row, mib};
 
 /// Prints all.
 pub fn print(report: &Report) {
@@ -40,42 +40,30 @@ pub fn print(report: &Report) {
         let reading = reading.collect::<Vec<_>>().join(", ");
         cells(&[named(row), reading, decoding(&row.shallow), decoding(&row.deep)]);
     }
-    println!("\nBeside llama.cpp, whose peak is that of a token at the beginning of a context:\n");
-    header(&[
-        "",
-        "machine",
-        "jamlet: image",
-        "peak after",
-        "workspace",
-        "workspace that holds the longest context",
-        "llama.cpp: file",
-        "context: peak, of no file, cache and state, compute buffers",
-        "estimate of tokens/s at most",
-    ]);
+    println!("\nBeside llama.cpp, measured during a token at the beginning of a context:\n");
+    let of_context = ["llama.cpp: context of", "peak", "of no file", "cache and state"];
+    let ours = ["", "jamlet: peak after", "workspace", "of a whole context"];
+    header(&[&ours[..], &of_context, &of_context, &["estimate of tokens/s at most"]].concat());
     for row in &report.rows {
         // 8 bits stand beside Q8_0, 4 beside Q4_0.
         let format = FORMATS[usize::from(row.bits <= 4)];
-        let theirs: Vec<_> =
-            report.llama_cpp.iter().filter(|theirs| theirs.model == row.model && theirs.format == format).collect();
-        let context = |&&Theirs { context, peak, anonymous, cache, compute, .. }: &&Theirs| {
-            format!("{context}: {}, {}, {}, {}", mib(peak), mib(anonymous), mib(cache), mib(compute))
-        };
-        let estimate = |e: &super::Estimate| format!("{}: {:.1}", e.board, e.tokens_per_second);
-        cells(&[
-            named(row),
-            row.machine.into(),
-            mib(row.image),
-            after(&row.deep),
-            mib(row.workspace),
-            mib(row.workspace_of_context),
-            theirs.first().map_or_else(String::new, |theirs| mib(theirs.file)),
-            theirs.iter().map(context).collect::<Vec<_>>().join("; "),
-            row.boards.iter().map(estimate).collect::<Vec<_>>().join(", "),
-        ]);
+        let mut theirs = report.llama_cpp.iter().filter(|theirs| theirs.model == row.model && theirs.format == format);
+        let mut columns = vec![named(row), after(&row.deep), mib(row.workspace), mib(row.workspace_of_context)];
+        for _ in 0..2 {
+            columns.extend(theirs.next().map(context).unwrap_or_default());
+        }
+        let estimate = |e: &Estimate| format!("{}: {:.1}", e.board, e.tokens_per_second);
+        columns.push(row.boards.iter().map(estimate).collect::<Vec<_>>().join(", "));
+        cells(&columns);
     }
     println!(
         "\nThe estimate is the bandwidth of the board's RAM, by its data sheet, over the weights that a token reads."
     );
+}
+
+/// What llama.cpp takes for a context.
+fn context(theirs: &Theirs) -> [String; 4] {
+    [theirs.context.to_string(), mib(theirs.peak), mib(theirs.anonymous), mib(theirs.cache)]
 }
 
 fn after(at: &At) -> String {
