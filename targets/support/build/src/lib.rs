@@ -131,7 +131,8 @@ impl Settings {
             },
             Err(_) => Ok(None),
         };
-        let number = |name, otherwise| given(name, u32::MAX.into()).map(|number| number.map_or(otherwise, |n| n as u32));
+        let number =
+            |name, otherwise| given(name, u32::MAX.into()).map(|number| number.map_or(otherwise, |n| n as u32));
         let model = match env::var_os("JAMLET_MODEL") {
             Some(path) => from_working_directory(Path::new(&path))?,
             None => {
