@@ -37,7 +37,7 @@ pub struct Args {
     /// Summaries that are written side by side; each needs memory for its state [default: the board's own]
     #[arg(long, value_name = "N", value_parser = one_to::<MAX_BEAMS, u32>)]
     beams: Option<u32>,
-    /// Flash of a part that has less than the board's, such as 512K on an STM32F407VE in place of an STM32F405RG
+    /// Flash of a part that has less than the board's, such as 512K on an STM32F405OE in place of an STM32F405RG
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     flash: Option<u64>,
     /// RAM of a part that has less than the board's

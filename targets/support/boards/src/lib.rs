@@ -291,7 +291,7 @@ pub const BOARDS: [Board; 10] = [
             stack: Region::new(0x2000_0000, 16 * KIB),
             ram: Region::new(0x2000_4000, 504 * KIB),
         },
-        code: 180 * KIB,
+        code: 184 * KIB,
         statics: 34 * KIB,
         image: "pico-4bit",
         window: WINDOW,
