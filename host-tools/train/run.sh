@@ -127,12 +127,16 @@ for model in pico nano; do
 done
 
 # ---- weights of 4 bits
-four_bits() { # MODEL
-    LD_PRELOAD="$tcmalloc" "$python" -u "$here/four_bits.py" "$work/models/$1" "$work/$1-4bit" --data "$work/data" \
-        --minutes $((minutes / 4)) --threads "$threads"
+four_bits() { # MODEL START: the folder that is trained to say what the model says
+    LD_PRELOAD="$tcmalloc" "$python" -u "$here/four_bits.py" "$work/models/$1" "$work/$1-4bit" --start "$2" --data "$work/data" \
+        --minutes $((minutes / 4)) --text-weight 0.03 --threads "$threads"
 }
 
-[ -e "$work/models/nano-4bit.jamlet" ] || both "four_bits pico" "four_bits nano"
+if ! [ -e "$work/models/nano-4bit.jamlet" ]; then
+    # Two thirds of the MLPs' units: with 4 bits that fits into 2 MiB of flash.
+    "$python" "$here/prune.py" "$work/models/pico" "$work/pico-narrow" --data "$work/data" --ffn 256
+    both "four_bits pico $work/pico-narrow" "four_bits nano $work/models/nano"
+fi
 for model in pico nano; do
     [ -e "$work/models/$model-4bit.jamlet" ] && continue
     jamlet pack "$work/$model-4bit" --bits 4 -o "$work/$model-4bit-plain.jamlet"
