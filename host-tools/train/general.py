@@ -81,6 +81,39 @@ def kept(model, teacher, batch: marks.MarkedBatch) -> tuple[torch.Tensor, torch.
     return found, marks.loss(marked, batch)
 
 
+def held_out(data: Path, encoder: Encoder, tokens: int) -> dict[str, list]:
+    """Batches of packages and of general English for validation."""
+    rows = {
+        "packages": load(data / "debian-val.jsonl"),
+        "general": [row for row in load(data / "general-val.jsonl") if row["write"]],
+    }
+    return {name: fixed(random.Random(0).sample(some, VALIDATION_PAIRS), encoder, tokens) for name, some in rows.items()}
+
+
+def train(run: Run, minutes: float, every: int, step, report, save) -> None:
+    """Makes steps until the minutes are over or the process is asked to end. `step()` computes gradients and returns its losses,
+    `report(means)` a line on the means of about the last 50, and `save()` saves and validates."""
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+    budget, before, first = 60 * minutes, run.seconds, run.step
+    clock = saved = time.monotonic()
+    means: list[float] = []
+    while run.seconds < budget and not stop:
+        run.model.train()
+        values = [value.item() for value in step()]
+        run.update(run.seconds / budget)
+        run.seconds = before + time.monotonic() - clock
+        done = run.step - first
+        means = [mean + (value - mean) / min(done, 50) for mean, value in zip(means or values, values)]
+        if done in (2, 10) or run.step % every == 0:
+            print(f"step {run.step} at {100 * run.seconds / budget:.1f} %: {report(means)}; "
+                  f"{(run.seconds - before) / done:.2f} s a step", flush=True)  # fmt: skip
+        if time.monotonic() - saved > SAVE_SECONDS:
+            save()
+            saved = time.monotonic()
+    save()
+
+
 def main() -> None:
     args = parse()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -99,12 +132,7 @@ def main() -> None:
                 caps=caps)
         for rows, rename, tokens, caps in ((general, 0.2, args.tokens, cap), (known, 0.5, args.kept_tokens, None))
     )  # fmt: skip
-    validation = {
-        "packages": load(args.data / "debian-val.jsonl"),
-        "general": [row for row in load(args.data / "general-val.jsonl") if row["write"]],
-    }
-    validation = {name: fixed(random.Random(0).sample(rows, VALIDATION_PAIRS), encoder, args.tokens)
-                  for name, rows in validation.items()}  # fmt: skip
+    validation = held_out(args.data, encoder, args.tokens)
     loss = Loss(run.model, args.device)
     for layer in (*run.model.layers, *teacher.layers):
         layer.compile_parts()
@@ -114,29 +142,17 @@ def main() -> None:
         for name, batches in validation.items():
             print(f"step {run.step} validation of {name}: {loss.validation(batches, run.average)[0]:.3f} nat", flush=True)
 
-    stop = []
-    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-    budget, before = 60 * args.minutes, run.seconds
-    clock = saved = time.monotonic()
-    means = [0.0] * 4
-    first = run.step
-    while run.seconds < budget and not stop:
-        run.model.train()
-        values = [*taught(run.model, next(lessons))]
-        (values[0] + args.mark * values[1]).backward()
-        values += kept(run.model, teacher, next(others))
-        (args.keep * values[2] + args.mark / 4 * values[3]).backward()
-        run.update(run.seconds / budget)
-        run.seconds = before + time.monotonic() - clock
-        means = [mean + (value.item() - mean) / min(run.step - first, 50) for mean, value in zip(means, values)]
-        if (run.step - first) in (2, 10) or run.step % 50 == 0:
-            print(f"step {run.step} at {100 * run.seconds / budget:.1f} %: taught {means[0]:.3f}, marks {means[1]:.3f}, "
-                  f"kept {means[2]:.4f}, marks {means[3]:.3f} nat; {(run.seconds - before) / (run.step - first):.2f} s a step",
-                  flush=True)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            save()
-            saved = time.monotonic()
-    save()
+    def step() -> list[torch.Tensor]:
+        of_lessons = taught(run.model, next(lessons))
+        (of_lessons[0] + args.mark * of_lessons[1]).backward()
+        of_others = kept(run.model, teacher, next(others))
+        (args.keep * of_others[0] + args.mark / 4 * of_others[1]).backward()
+        return [*of_lessons, *of_others]
+
+    def report(means: list[float]) -> str:
+        return f"taught {means[0]:.3f}, marks {means[1]:.3f}, kept {means[2]:.4f}, marks {means[3]:.3f} nat"
+
+    train(run, args.minutes, 50, step, report, save)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,6 @@ work. Saves and resumes as train.py does.
 """
 
 import argparse
-import random
-import signal
-import time
 from pathlib import Path
 
 import torch
@@ -19,11 +16,11 @@ import torch.nn.functional as F
 import export
 import marks
 from augment import Names
-from batches import Encoder, fixed, load
-from general import cap
+from batches import Encoder, load
+from general import cap, held_out, train
 from keep import endless
 from model import Experts, Jamba
-from train import MODELS, SAVE_SECONDS, VALIDATION_PAIRS, Loss, Run
+from train import MODELS, Loss, Run
 
 TEXT_SHARE = 0.25  # of the texts' tokens are predicted
 TEXT_WEIGHT = 0.15  # loss on a token of the text, of a summary being 1
@@ -103,12 +100,7 @@ def main() -> None:
                 tokens_per_batch=args.tokens, caps=caps)
         for rows, rename, caps in ((english, 0.2, cap), (packages, 0.5, None))
     )  # fmt: skip
-    validation = {
-        "packages": load(args.data / "debian-val.jsonl"),
-        "general": [row for row in load(args.data / "general-val.jsonl") if row["write"]],
-    }
-    validation = {name: fixed(random.Random(0).sample(rows, VALIDATION_PAIRS), encoder, args.tokens)
-                  for name, rows in validation.items()}  # fmt: skip
+    validation = held_out(args.data, encoder, args.tokens)
     loss = Loss(run.model, args.device)
     for layer in (*run.model.layers, *teacher.layers):
         layer.compile_parts()
@@ -119,31 +111,18 @@ def main() -> None:
             summary, text = loss.validation(batches, run.average)
             print(f"step {run.step} validation of {name}: summary {summary:.3f}, text {text:.3f} nat", flush=True)
 
-    stop = []
-    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-    budget, before = 60 * args.minutes, run.seconds
-    clock = saved = time.monotonic()
-    means = [0.0] * 4
-    first = run.step
-    while run.seconds < budget and not stop:
-        run.model.train()
+    def step() -> list[torch.Tensor]:
         english_loss, marked = general(run.model, next(english_batches))
         uneven = imbalance(run.model)
         (english_loss + args.mark * marked + BALANCE * uneven).backward()
         divergence, learnt = known(run.model, teacher, next(package_batches), args.keep)
         (learnt + BALANCE * imbalance(run.model)).backward()
-        run.update(run.seconds / budget)
-        run.seconds = before + time.monotonic() - clock
-        values = (english_loss, marked, divergence, uneven)
-        means = [mean + (value.item() - mean) / min(run.step - first, 50) for mean, value in zip(means, values)]
-        if (run.step - first) in (2, 10) or run.step % 25 == 0:
-            print(f"step {run.step} at {100 * run.seconds / budget:.1f} %: general {means[0]:.3f}, marks {means[1]:.3f}, packages "
-                  f"{means[2]:.4f} nat, imbalance {means[3]:.2f}; {(run.seconds - before) / (run.step - first):.2f} s a step",
-                  flush=True)  # fmt: skip
-        if time.monotonic() - saved > SAVE_SECONDS:
-            save()
-            saved = time.monotonic()
-    save()
+        return [english_loss, marked, divergence, uneven]
+
+    def report(means: list[float]) -> str:
+        return f"general {means[0]:.3f}, marks {means[1]:.3f}, packages {means[2]:.4f} nat, imbalance {means[3]:.2f}"
+
+    train(run, args.minutes, 25, step, report, save)
 
 
 if __name__ == "__main__":

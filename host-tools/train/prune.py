@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 import export
-from batches import Encoder, fixed, load
+from batches import Batch, Encoder, fixed, load
 from four_bits import compare
 from model import MLP, Jamba
 
@@ -32,6 +32,24 @@ def parse() -> argparse.Namespace:
     return args.parse_args()
 
 
+def sample(data: Path, tokenizer: Path, count: int) -> list[Batch]:
+    """The same `count` texts of packages, and of general English, for all that looks at states."""
+    rng = random.Random(0)
+    rows = [row for name in ("train", "general-train") for row in rng.sample(load(data / f"{name}.jsonl"), count)]
+    return fixed(rows, Encoder(tokenizer), 4096)
+
+
+@torch.no_grad()
+def inputs(model: Jamba, mlp: MLP, batches: list[Batch]) -> torch.Tensor:
+    """What one of the model's MLPs sees of the texts: states (n, H)."""
+    seen = []
+    hook = mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for batch in batches:
+        model.hidden_states(batch.tokens)
+    hook.remove()
+    return torch.cat([some[batch.tokens != 0] for some, batch in zip(seen, batches)])
+
+
 def worth(mlp: MLP, states: torch.Tensor) -> torch.Tensor:
     """What each unit (F) adds to the residual stream, of states (n, H)."""
     values = F.silu(mlp.gate_proj(states)) * mlp.up_proj(states)
@@ -39,17 +57,11 @@ def worth(mlp: MLP, states: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def narrow(model: Jamba, batches, ffn: int) -> dict[str, torch.Tensor]:
+def narrow(model: Jamba, batches: list[Batch], ffn: int) -> dict[str, torch.Tensor]:
     """The weights of a model whose MLPs have `ffn` units."""
     own = dict(model.state_dict())
     for i, layer in enumerate(model.layers):
-        seen = []
-        hook = layer.feed_forward.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        for batch in batches:
-            model.hidden_states(batch.tokens)
-        hook.remove()
-        states = torch.cat([some[batch.tokens != 0] for some, batch in zip(seen, batches)])
-        value = worth(layer.feed_forward, states)
+        value = worth(layer.feed_forward, inputs(model, layer.feed_forward, batches))
         kept = value.argsort(descending=True)[:ffn].sort().values
         print(f"layer {i}: {100 * value[kept].sum() / value.sum():.1f} % of what the MLP adds stays", flush=True)
         for name in ("gate_proj", "up_proj", "down_proj"):
@@ -62,9 +74,7 @@ def main() -> None:
     args = parse()
     model = export.load(args.folder).requires_grad_(False).eval()
     config, tokenizer = model.config, args.folder / "tokenizer.json"
-    rng = random.Random(0)
-    rows = [row for name in ("train", "general-train") for row in rng.sample(load(args.data / f"{name}.jsonl"), TEXTS)]
-    batches = fixed(rows, Encoder(tokenizer), 4096)
+    batches = sample(args.data, tokenizer, TEXTS)
     ffn = args.ffn or config.ffn
     own = narrow(model, batches, ffn) if args.ffn else dict(model.state_dict())
     kept = [i for i in range(config.layers) if i not in args.drop]

@@ -8,7 +8,6 @@ the copies' last matrices are scaled by what these shares leave of their sum: th
 """
 
 import argparse
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 import export
-from batches import Encoder, fixed, load
 from model import Experts, Jamba
+from prune import inputs, sample
 from train import MODELS
 
 TEXTS = 200  # of each kind of data that states are taken from
@@ -54,9 +53,7 @@ def main() -> None:
     if teacher.config != replace(config, experts=1, active=1):
         raise SystemExit(f"{args.folder}: {teacher.config} is not {args.model} without experts, {config}")
     tokenizer = args.folder / "tokenizer.json"
-    rng = random.Random(0)
-    rows = [row for name in ("train", "general-train") for row in rng.sample(load(args.data / f"{name}.jsonl"), TEXTS)]
-    batches = fixed(rows, Encoder(tokenizer), 4096)
+    batches = sample(args.data, tokenizer, TEXTS)
     model = Jamba(config)
     own = model.state_dict()
     for name, weight in teacher.state_dict().items():
@@ -67,12 +64,7 @@ def main() -> None:
         moe = layer.feed_forward
         if not isinstance(moe, Experts):
             continue
-        seen = []
-        hook = before.feed_forward.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        for batch in batches:
-            teacher.hidden_states(batch.tokens)
-        hook.remove()
-        states = torch.cat([some[batch.tokens != 0] for some, batch in zip(seen, batches)])
+        states = inputs(teacher, before.feed_forward, batches)
         found = middles(states, config.experts)
         moe.router.weight.copy_(found * SPREAD / (states @ found.T).std())
         shares = moe.router(states).softmax(-1)

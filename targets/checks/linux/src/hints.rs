@@ -32,7 +32,6 @@ impl Marks for Hints {
 impl Marks for Hints {}
 
 /// Region 2 is a core's share of a task.
-#[allow(dead_code, reason = "for the program that counts shares")]
 pub fn share_begins() {
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
@@ -42,7 +41,6 @@ pub fn share_begins() {
 }
 
 /// The end of what [`share_begins`] begins.
-#[allow(dead_code, reason = "as above")]
 pub fn share_ends() {
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]

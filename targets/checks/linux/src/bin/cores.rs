@@ -3,18 +3,9 @@
 
 use jamlet::kernels::{Executor, Kernels};
 use jamlet_app::conformance::{Case, Marks, run_with};
+use jamlet_linux::{Hints, Lines, read, share_begins, share_ends};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
-
-#[path = "../hints.rs"]
-mod hints;
-
-use hints::Hints;
-
-/// Bytes on a multiple of 64, as an image and a workspace must lie.
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
 
 /// Cores of which one does everything.
 struct Counting {
@@ -53,11 +44,11 @@ impl Executor for Counting {
         let marked = self.note(shares);
         for share in 0..shares {
             if marked {
-                hints::share_begins();
+                share_begins();
             }
             task(share);
             if marked {
-                hints::share_ends();
+                share_ends();
             }
         }
     }
@@ -96,18 +87,15 @@ fn main() -> ExitCode {
         eprintln!("usage: cores CASE NUMBER");
         return ExitCode::FAILURE;
     };
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
+    let blob = match read(&path) {
+        Ok(blob) => blob,
         Err(error) => {
-            eprintln!("{}: {error}", path.display());
+            eprintln!("{error}");
             return ExitCode::FAILURE;
         }
     };
-    let mut blob = vec![Line([0; 64]); bytes.len().div_ceil(64)];
-    bytemuck::cast_slice_mut(&mut blob)[..bytes.len()].copy_from_slice(&bytes);
-    drop(bytes);
-    let mut workspace = vec![Line([0; 64]); (32 << 20) / 64];
-    let Some(mut case) = Case::parse(bytemuck::cast_slice(&blob)) else {
+    let mut workspace = Lines::zeros(32 << 20);
+    let Some(mut case) = Case::parse(blob.bytes()) else {
         eprintln!("no case in the file");
         return ExitCode::FAILURE;
     };
@@ -117,7 +105,7 @@ fn main() -> ExitCode {
     let kernels = Kernels::detect().on_cores(&counting);
     let mut report = String::new();
     // A String takes everything.
-    let _ = run_with(&case, bytemuck::cast_slice_mut(&mut workspace), kernels, &mut Regions(&counting), &mut report);
+    let _ = run_with(&case, workspace.bytes_mut(), kernels, &mut Regions(&counting), &mut report);
     for (name, shares) in
         ["prefill", "decode"].iter().zip(&counting.sections.lock().unwrap_or_else(PoisonError::into_inner).shares)
     {

@@ -1,10 +1,7 @@
 //! Tests and measures the engine's kernels, as the boards do.
 
-#[path = "../hints.rs"]
-mod hints;
-
-use hints::Hints;
 use jamlet_kernels::{bench, equal};
+use jamlet_linux::Hints;
 
 fn main() {
     let mut report = String::new();
