@@ -312,7 +312,7 @@ impl<'m, 'w> Session<'m, 'w> {
         next: &[u32],
         sink: &mut dyn FnMut(f32),
     ) -> Result<(), SessionError> {
-        let (chunk, at_once, end) = (self.chunk(), self.scored(), self.model.head().rows());
+        let (chunk, at_once, end) = (self.chunk(), self.scored().max(1), self.model.head().rows());
         for (chunk, next) in tokens.chunks(chunk).zip(next.chunks(chunk)) {
             self.feed(chunk)?;
             for (number, next) in next.chunks(at_once).enumerate() {

@@ -227,7 +227,8 @@ fn cores_change_no_bit() {
                 let heavy = short.eviction(Eviction::HeavyHitters { recent: 3 }).state(StateWidth::I8);
                 for image in images(&fixture) {
                     let model = Model::parse(image.get()).expect(&fixture.name);
-                    for options in [whole(&fixture).chunk(13), short, heavy] {
+                    // Cut by rows alone, and by tokens too.
+                    for options in [whole(&fixture).chunk(13), whole(&fixture).chunk(40), short, heavy] {
                         let right = bits(&last_logits(&model, options, &fixture.tokens));
                         for options in [1, 3, 200].map(|heads| options.heads_at_once(heads)) {
                             if bits(&last_logits_on(&model, options, kernels, &fixture.tokens)) != right {

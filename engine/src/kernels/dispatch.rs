@@ -8,7 +8,7 @@ use super::aarch64::{dotprod, neon};
 use super::arm::dsp;
 #[cfg(feature = "cores")]
 use super::cores::Executor;
-use super::cores::{Columns, Cores, Shared};
+use super::cores::{Columns, Cores, Shared, Span};
 #[cfg(feature = "narrow-state")]
 use super::int8_state;
 use super::operands::{Conv, Product, Quantized, S4dScan, Scan, SsdScan, StateScalar, StateWidth, WeightedHead};
@@ -22,6 +22,7 @@ use super::x86::{avx2, avx512};
 use crate::matrix::{Bits, QMatrix, TILE_ROWS};
 use crate::planned::planned;
 use core::fmt;
+use core::num::NonZeroUsize;
 
 /// The instruction sets for which there are kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,8 +168,26 @@ impl<'e> Kernels<'e> {
     }
 }
 
+/// Tiles that kernels take together.
+pub(super) const TILES: usize = 4;
+/// Tokens that they take together, at most.
+pub(super) const STRIP: usize = 8;
+/// Tiles of a matrix beside which it is little what a kernel does once with every token. On x86-64 that takes as long as the products of
+/// one or two tiles.
+pub(super) const STRETCH: usize = 32;
+
+/// Channels that stay together where a kernel may be cut anywhere: a cache line or two.
+const CHANNELS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+
 /// Bytes of weights that are multiplied in the time of one number's SiLU or softplus, with all that is computed beside it.
 const ACTIVATION: usize = 16;
+
+impl Kernels<'_> {
+    /// Whether there is but one core, which firmware for one knows when it is compiled.
+    pub(crate) fn on_one_core(&self) -> bool {
+        self.cores.count() == 1
+    }
+}
 
 /// The kernels themselves: for the engine, its tests and its benchmarks.
 #[doc(hidden)]
@@ -187,33 +206,57 @@ impl Kernels<'_> {
     /// callers, whose frames are large.
     #[inline(never)]
     pub fn products(&self, products: &mut [Product<'_>], x: &Quantized<'_>) {
+        #[cfg(test)]
+        products.iter().for_each(|Product { w, .. }| super::counted::add(w.bytes().len()));
+        if self.on_one_core() {
+            return products.iter_mut().for_each(|Product { w, out }| self.multiply(w, x, out.all()));
+        }
         let products = &*products;
         let (mut tiles, mut bytes) = (0, 0);
         for Product { w, .. } in products {
-            #[cfg(test)]
-            super::counted::add(w.bytes().len());
             tiles += w.rows().div_ceil(TILE_ROWS);
             bytes += w.bytes().len();
         }
-        self.cores.share(tiles, bytes * x.tokens(), &|first, count| {
-            // The tiles of all matrices, one matrix after the other.
-            let (mut first, mut count) = (first, count);
+        let tokens = x.tokens();
+        let shares = self.cores.shares(usize::MAX, tiles, bytes * tokens).get();
+        let grid = self.cores.grid(shares, tiles / (STRETCH * products.len().max(1)), tokens / STRIP);
+        // A core's cells are neighbours: what it computes of a channel, of all matrices, stays in its cache.
+        self.cores.each(grid.cells(), &|cell| {
+            let of_tokens = grid.tokens(cell, tokens, STRIP);
             for Product { w, out } in products {
-                let tiles = w.rows().div_ceil(TILE_ROWS);
-                let here = count.min(tiles.saturating_sub(first));
-                if here > 0 {
-                    let (first, rows) = (first * TILE_ROWS, here * TILE_ROWS);
-                    // SAFETY: no two shares have a row of a matrix, which is a column of its output, in common.
-                    let out = unsafe { out.part(first, rows) };
-                    let w = w.slice_rows(first, rows);
-                    match w.bits() {
-                        Bits::Eight => call!(self.isa, matmul(&w, x, out)),
-                        Bits::Four => call!(self.isa, matmul_q4(&w, x, out)),
-                    }
-                }
-                (first, count) = (first.saturating_sub(tiles), count - here);
+                let rows = grid.rows(cell, w.rows(), TILES * TILE_ROWS);
+                // SAFETY: no two cells have a row of a matrix, which is a column of its output, for the same token.
+                unsafe { self.multiply_block(w, x, out, of_tokens, rows) };
             }
         });
+    }
+
+    /// The product of some rows of a matrix for some tokens, on the core that calls; `out` has the columns of all rows.
+    ///
+    /// # Safety
+    /// No other core has these columns for these tokens.
+    #[inline(never)]
+    pub(super) unsafe fn multiply_block(
+        &self,
+        w: &QMatrix<'_>,
+        x: &Quantized<'_>,
+        out: &Columns<'_>,
+        tokens: Span,
+        rows: Span,
+    ) {
+        if tokens.count > 0 && rows.count > 0 {
+            // SAFETY: the caller's promise.
+            let out = unsafe { out.block_of(tokens, rows) };
+            self.multiply(&w.slice_rows(rows.first, rows.count), &x.slice(tokens.first, tokens.count), out);
+        }
+    }
+
+    /// A product, on the core that calls.
+    fn multiply(&self, w: &QMatrix<'_>, x: &Quantized<'_>, out: Columns<'_>) {
+        match w.bits() {
+            Bits::Eight => call!(self.isa, matmul(w, x, out)),
+            Bits::Four => call!(self.isa, matmul_q4(w, x, out)),
+        }
     }
 
     /// Normalises one row into `out`.
@@ -246,7 +289,10 @@ impl Kernels<'_> {
     pub fn softplus_bias(&self, dt: &mut [f32], bias: &[f32]) {
         let width = bias.len();
         let (tokens, rows) = (dt.len() / width.max(1), TokenRows { x: dt, width, values: &mut [], scales: &mut [] });
-        self.tokens(tokens, ACTIVATION, rows, &|_, row| call!(self.isa, softplus_bias(row.x, bias)));
+        self.columns(tokens, ACTIVATION, rows, CHANNELS, &|_, first, row| {
+            let bias = planned(bias.get(first..first + row.x.len()));
+            call!(self.isa, softplus_bias(row.x, bias));
+        });
     }
 
     /// The selective scan over a chunk.

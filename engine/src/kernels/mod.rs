@@ -52,6 +52,7 @@ mod heads;
 #[cfg(feature = "narrow-state")]
 mod int8_state;
 pub(crate) mod math;
+mod mlps;
 mod operands;
 #[cfg_attr(not(portable), expect(dead_code, reason = "it defines all kernels; here only parts of it run"))]
 mod portable;
@@ -70,6 +71,7 @@ pub use cores::WorkerPool;
 pub use cores::{Executor, OneCore};
 pub use dispatch::Kernels;
 pub(crate) use heads::{HeadRoom, Lane, Units};
+pub(crate) use mlps::{Mlp, Mlps};
 pub use operands::StateWidth;
 #[doc(hidden)]
 pub use operands::{Product, Quantized, S4dScan, Scan, SsdScan, StateScalar, WeightedHead};

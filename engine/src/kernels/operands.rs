@@ -2,7 +2,6 @@
 
 use super::cores::Columns;
 use crate::matrix::QMatrix;
-#[cfg(target_arch = "x86_64")]
 use crate::planned::planned;
 use half::f16;
 
@@ -28,6 +27,19 @@ impl<'a> Quantized<'a> {
     /// Groups of a row, at least one.
     fn groups(&self) -> usize {
         self.cols.div_ceil(self.group.max(1)).max(1)
+    }
+
+    /// The rows of `count` tokens from `first` on, as far as there are any.
+    pub(super) fn slice(&self, first: usize, count: usize) -> Self {
+        let rows = |length: usize, of_row: usize| {
+            let begin = (first * of_row).min(length);
+            begin..(begin + count * of_row).min(length)
+        };
+        Self {
+            values: planned(self.values.get(rows(self.values.len(), self.cols))),
+            scales: planned(self.scales.get(rows(self.scales.len(), self.groups()))),
+            ..*self
+        }
     }
 
     /// Values and scales of token `token`.

@@ -1,7 +1,8 @@
-//! What is computed token by token, on several cores: each has tokens of its own.
+//! What is computed token by token, on several cores: each has tokens of its own, or columns.
 
 use super::cores::Shared;
 use super::dispatch::Kernels;
+use core::num::NonZeroUsize;
 
 /// What [`Kernels::tokens`] writes: a token's row of each buffer.
 pub(crate) struct TokenRows<'a> {
@@ -49,6 +50,46 @@ impl Kernels<'_> {
                     }
                 };
                 one(token, row);
+            }
+        });
+    }
+
+    /// Calls `one(token, first, row)` for parts of every token's row, which begin at number `first`. They are cut where a multiple of
+    /// `group` numbers ends, so that each core has the columns that it also has in products, convolutions and scans; rows of
+    /// too few groups stay whole. A number takes as long as multiplying `bytes` of weights.
+    pub(crate) fn columns(
+        &self,
+        tokens: usize,
+        bytes: usize,
+        rows: TokenRows<'_>,
+        group: NonZeroUsize,
+        one: &(dyn Fn(usize, usize, TokenRow<'_>) + Sync),
+    ) {
+        let of_row = rows.width.div_ceil(group.get());
+        if self.on_one_core() || of_row < self.cores.count() {
+            return self.tokens(tokens, bytes, rows, &|token, row| one(token, 0, row));
+        }
+        let TokenRows { x, width, values, scales } = rows;
+        let (cols, groups) = (values.len() / tokens.max(1), scales.len() / tokens.max(1));
+        let (x, values, scales) = (Shared::new(x), Shared::new(values), Shared::new(scales));
+        self.cores.share(of_row, tokens * width * bytes, &|first, count| {
+            // The last part has the padding.
+            let here = |length: usize| {
+                let begin = (first * group.get()).min(length);
+                let end = if first + count == of_row { length } else { ((first + count) * group.get()).min(length) };
+                (begin, end - begin)
+            };
+            let ((begin, numbers), (values_begin, quantized)) = (here(width), here(cols));
+            for token in 0..tokens {
+                // SAFETY: no two shares have a column in common, and a token's are lent to one call at a time.
+                let row = unsafe {
+                    TokenRow {
+                        x: x.part(token * width + begin, numbers),
+                        values: values.part(token * cols + values_begin, quantized),
+                        scales: scales.part(token * groups + first.min(groups), count.min(groups)),
+                    }
+                };
+                one(token, begin, row);
             }
         });
     }

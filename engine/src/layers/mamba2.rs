@@ -14,8 +14,8 @@
 
 use super::norm::{Norm, normalize};
 use super::pass::Pass;
-use super::rows::{NUMBER, add_bias, add_to, change_and_quantize, sequences, sequences_mut, take_prefix};
-use crate::kernels::{Columns, Product, SsdScan};
+use super::rows::{NUMBER, add_bias, add_to, change_and_quantize, row, sequences, sequences_mut, take_prefix};
+use crate::kernels::{Columns, Product, SsdScan, TokenRows};
 use crate::model::{Header, Mamba2Weights};
 use crate::planned::planned;
 use crate::state::MambaState;
@@ -31,12 +31,12 @@ pub(crate) fn mamba2(
 ) {
     let (k, tokens, each, header) = (pass.kernels, pass.tokens, pass.each, pass.header);
     let group = header.group as usize;
-    let (e, row, heads) = (w.d.len(), w.bc_conv_bias.len(), w.dt_bias.len());
+    let (e, bc_row, heads) = (w.d.len(), w.bc_conv_bias.len(), w.dt_bias.len());
     let shared = header.ssm_group_channels() as usize;
     let b = &mut *pass.buffers;
     let [x, z, wide] = &mut b.wide;
     let (x, z) = (take_prefix(x, tokens * e), take_prefix(z, tokens * e));
-    let (bc, steps) = planned(take_prefix(b.narrow, tokens * (row + heads)).split_at_mut_checked(tokens * row));
+    let (bc, steps) = planned(take_prefix(b.narrow, tokens * (bc_row + heads)).split_at_mut_checked(tokens * bc_row));
     let residual = take_prefix(b.residual, tokens * norm.len());
 
     let norm = Norm { weight: norm, eps: header.eps };
@@ -51,24 +51,24 @@ pub(crate) fn mamba2(
         add_bias(k, bc, w.bc_bias);
     }
 
-    for (sequence, (x, bc)) in sequences_mut(x, each * e).zip(sequences_mut(bc, each * row)).enumerate() {
+    for (sequence, (x, bc)) in sequences_mut(x, each * e).zip(sequences_mut(bc, each * bc_row)).enumerate() {
         let state = states.layer(sequence, layer);
         let (x_history, bc_history) = planned(state.conv.split_at_mut_checked(w.conv.len() - e));
         k.conv_silu(x, w.conv, w.conv_bias, x_history);
-        k.conv_silu(bc, w.bc_conv, w.bc_conv_bias, take_prefix(bc_history, w.bc_conv.len() - row));
+        k.conv_silu(bc, w.bc_conv, w.bc_conv_bias, take_prefix(bc_history, w.bc_conv.len() - bc_row));
     }
 
     k.softplus_bias(steps, w.dt_bias);
-    limit(steps, header);
     let dt = take_prefix(wide, tokens * e);
-    spread(steps, heads, header, dt);
+    let rows = TokenRows { x: &mut *dt, width: e, values: &mut [], scales: &mut [] };
+    k.tokens(tokens, NUMBER, rows, &|token, channels| spread(row(steps, token, heads), header, channels.x));
 
     let (a, d, n) = (w.a, w.d, header.d_state as usize);
-    let others = sequences(dt, each * e).zip(sequences(z, each * e)).zip(sequences(bc, each * row));
+    let others = sequences(dt, each * e).zip(sequences(z, each * e)).zip(sequences(bc, each * bc_row));
     for (sequence, (x, ((dt, z), bc))) in sequences_mut(x, each * e).zip(others).enumerate() {
         let (u, state) = (Columns::new(x, e), states.layer(sequence, layer));
         let (width, state) = (state.width, state.ssm);
-        let scan = SsdScan { u, first: 0, dt, z, stride: e, bc, row, shared, a, d, state, d_state: n };
+        let scan = SsdScan { u, first: 0, dt, z, stride: e, bc, row: bc_row, shared, a, d, state, d_state: n };
         k.ssd_scan_stored(scan, width, pass.position);
     }
 
@@ -82,26 +82,16 @@ pub(crate) fn mamba2(
     add_to(k, residual, out, w.out_bias, norm.weight.len());
 }
 
-/// Keeps step sizes within the header's limits, where there are any.
-fn limit(steps: &mut [f32], header: &Header) {
-    let [least, largest] = header.step_limit;
-    if least > 0.0 || largest < f32::INFINITY {
-        for step in steps {
-            *step = if *step < least { least } else { *step };
-            *step = if *step > largest { largest } else { *step };
-        }
-    }
-}
-
-/// Gives each head's step `(tokens, heads)` to its channels `(tokens, E)`; padding gets none.
-fn spread(steps: &[f32], heads: usize, header: &Header, channels: &mut [f32]) {
+/// Gives each head's step, kept within the header's limits, to its channels; padding gets none.
+fn spread(steps: &[f32], header: &Header, channels: &mut [f32]) {
     let (dim, shared) = (header.ssm_head_dim as usize, header.ssm_group_channels() as usize);
-    let in_group = heads / (header.ssm_groups as usize).max(1);
-    // The groups of all tokens, one after another.
+    let in_group = steps.len() / (header.ssm_groups as usize).max(1);
+    let [least, largest] = header.step_limit;
     for (steps, channels) in steps.chunks_exact(in_group.max(1)).zip(channels.chunks_exact_mut(shared.max(1))) {
         channels.fill(0.0);
         for (step, channels) in steps.iter().zip(channels.chunks_exact_mut(dim.max(1))) {
-            channels.fill(*step);
+            let step = if *step < least { least } else { *step };
+            channels.fill(if step > largest { largest } else { step });
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::kernels::{Kernels, Quantized, TokenRows};
 use crate::matrix::{groups, padded_cols};
 use crate::planned::planned;
 use crate::state::QuantBuffer;
+use core::num::NonZeroUsize;
 
 /// The first `count` elements of a buffer that the plan made large enough.
 pub(crate) fn take_prefix<T>(buffer: &mut [T], count: usize) -> &mut [T] {
@@ -68,8 +69,6 @@ impl<'q> Rows<'q> {
 
 /// Bytes of weights that a core multiplies while it rounds or adds a number.
 pub(super) const NUMBER: usize = 4;
-/// The same for a number's exponential, with what is computed beside it.
-pub(super) const EXPONENTIAL: usize = 16;
 
 /// Rows of `x (tokens, width)` that the cores change, `before(token, row)`, and of which they then quantize the first `cols` numbers
 /// into `buffer`. A number takes them as long as multiplying `bytes` of weights.
@@ -101,7 +100,16 @@ pub(super) fn quantize_rows<'q>(
     group: usize,
     buffer: &'q mut QuantBuffer<'_>,
 ) -> Quantized<'q> {
-    change_and_quantize(kernels, (x, width, width), group, buffer, NUMBER, &|_, _| ())
+    if kernels.on_one_core() {
+        return change_and_quantize(kernels, (x, width, width), group, buffer, NUMBER, &|_, _| ());
+    }
+    let tokens = x.len() / width.max(1);
+    let mut rows = Rows::new(tokens, width, group, buffer);
+    let columns = NonZeroUsize::new(group).unwrap_or(NonZeroUsize::MAX);
+    kernels.columns(tokens, NUMBER, rows.beside(x, width), columns, &|_, _, row| {
+        kernels.quantize(row.x, group, row.values, row.scales);
+    });
+    rows.into_all()
 }
 
 /// `x += y + bias`, added in this order, for rows of `x` and `y (tokens, width)`; there may be no bias.

@@ -1,5 +1,6 @@
 //! Memory that several cores write at once, each its own part.
 
+use super::shares::Span;
 use crate::matrix::TILE_ROWS;
 use core::marker::PhantomData;
 
@@ -66,6 +67,18 @@ impl<'a> Columns<'a> {
         Columns { start: self.start.wrapping_add(first), count, ..*self }
     }
 
+    /// Some columns of some tokens, as far as there are any.
+    ///
+    /// # Safety
+    /// As long as the block lives, no other part has any of its columns of these tokens, and nothing is done with `self`.
+    pub(in crate::kernels) unsafe fn block_of(&self, tokens: Span, columns: Span) -> Columns<'_> {
+        let first = tokens.first.min(self.tokens);
+        let tokens = tokens.count.min(self.tokens - first);
+        // SAFETY: the caller's promise.
+        let columns = unsafe { self.part(columns.first, columns.count) };
+        Columns { start: columns.start.wrapping_add(first * self.stride), tokens, ..columns }
+    }
+
     /// Eight columns from `first` on of one token, as far as there are any.
     #[cfg(feature = "narrow-state")]
     pub(in crate::kernels) fn eight(&mut self, token: usize, first: usize) -> Columns<'_> {
@@ -104,6 +117,25 @@ impl<'a> Columns<'a> {
             unsafe { y.as_mut_ptr().copy_from_nonoverlapping(self.start.add(token * self.stride + first), count) };
         }
         y
+    }
+
+    /// All of these columns, as long as nothing else is done with them.
+    pub(in crate::kernels) fn all(&mut self) -> Columns<'_> {
+        Columns { lifetime: PhantomData, ..*self }
+    }
+
+    /// Some columns of one token, as far as there are any.
+    ///
+    /// # Safety
+    /// As long as they live, nobody else has any of them.
+    #[expect(clippy::mut_from_ref, reason = "that is what the caller promises")]
+    pub(in crate::kernels) unsafe fn row_of(&self, token: usize, columns: Span) -> &mut [f32] {
+        if token >= self.tokens || columns.first >= self.count {
+            return &mut [];
+        }
+        let count = columns.count.min(self.count - columns.first);
+        // SAFETY: token and columns are inside the matrix that was borrowed, and by the caller's promise nobody else's.
+        unsafe { core::slice::from_raw_parts_mut(self.start.add(token * self.stride + columns.first), count) }
     }
 
     /// The columns `first .. first + count` of one token, as far as there are any.

@@ -11,6 +11,6 @@ pub use columns::Columns;
 pub(super) use columns::Shared;
 #[cfg(feature = "cores")]
 pub use executor::{Executor, OneCore};
-pub(super) use shares::Cores;
+pub(super) use shares::{Cores, Span};
 #[cfg(all(feature = "cores", target_has_atomic = "ptr"))]
 pub use worker_pool::WorkerPool;

@@ -60,7 +60,7 @@ impl Cores<'_> {
 }
 
 /// The most shares of a core.
-const SHARES_OF_A_CORE: usize = 4;
+const SHARES_OF_A_CORE: usize = 8;
 
 impl Cores<'_> {
     /// Calls `part(first, count)` on all cores for shares of `0..items`, or once for all where that isn't worth it. `bytes` is
@@ -91,6 +91,18 @@ impl Cores<'_> {
         NonZeroUsize::new((each * cores).min(most)).unwrap_or(NonZeroUsize::MIN)
     }
 
+    /// How so many shares of products are cut. There are as few stretches of rows as cores where more would be shorter than
+    /// `stretches`, and no more strips of tokens than `strips`.
+    #[inline]
+    pub(in crate::kernels) fn grid(&self, shares: usize, stretches: usize, strips: usize) -> Grid {
+        if strips <= 1 {
+            return Grid { by_rows: shares, by_tokens: NonZeroUsize::MIN };
+        }
+        let by_rows = stretches.max(self.count()).min(shares);
+        let by_tokens = (shares / by_rows.max(1)).min(strips);
+        Grid { by_rows, by_tokens: NonZeroUsize::new(by_tokens).unwrap_or(NonZeroUsize::MIN) }
+    }
+
     /// Calls `one(share)` once for each of `0..shares`, at most as many as a usize has bits.
     #[inline]
     pub(in crate::kernels) fn each(&self, shares: usize, one: &(dyn Fn(usize) + Sync)) {
@@ -105,6 +117,44 @@ impl Cores<'_> {
             }
         });
     }
+}
+
+/// How products are cut: into stretches of rows, and these into strips of tokens. Cells with the same rows are neighbours.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Grid {
+    by_rows: usize,
+    by_tokens: NonZeroUsize,
+}
+
+impl Grid {
+    /// How many cells it has.
+    pub(in crate::kernels) fn cells(self) -> usize {
+        self.by_rows * self.by_tokens.get()
+    }
+
+    /// Which of so many rows cell number `cell` has, cut between units of `unit`.
+    pub(in crate::kernels) fn rows(self, cell: usize, rows: usize, unit: usize) -> Span {
+        cut(rows, unit, cell / self.by_tokens, self.by_rows)
+    }
+
+    /// Which of so many tokens it has.
+    pub(in crate::kernels) fn tokens(self, cell: usize, tokens: usize, unit: usize) -> Span {
+        cut(tokens, unit, cell % self.by_tokens, self.by_tokens.get())
+    }
+}
+
+/// First and count of part number `part` of `parts` into which so many items are cut, between units of `unit`.
+fn cut(items: usize, unit: usize, part: usize, parts: usize) -> Span {
+    let units = items.div_ceil(unit.max(1));
+    let end = |part: usize| (unit * (units * part / parts.max(1))).min(items);
+    Span { first: end(part), count: end(part + 1) - end(part) }
+}
+
+/// Rows, tokens or columns that follow each other.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Span {
+    pub first: usize,
+    pub count: usize,
 }
 
 /// Which shares of a task were taken, a bit each. Without atomic instructions there is one core only.

@@ -7,9 +7,10 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// A task without its lifetime.
 type Task = *const (dyn Fn(usize) + Sync);
 
-/// One core runs the session, and the others run [`WorkerPool::work`]. Whoever is awake takes the next share of a task, so that a
-/// core which isn't there, or which an operating system lets wait, holds nobody up. Handing out a task takes one store, and
-/// each share two more; nothing is locked or allocated.
+/// One core runs the session, and the others run [`WorkerPool::work`]. Each begins with its own part of a task's shares, which are
+/// the same channels from kernel to kernel and from token to token, so that what it wrote and read is in its own cache. Who has
+/// done these takes others', so that a core which isn't there, or which an operating system lets wait, holds nobody up. Handing out
+/// a task takes a few stores, and each share two more; nothing is locked or allocated.
 ///
 /// ```
 /// use jamlet::kernels::{WorkerPool, Executor};
@@ -27,13 +28,17 @@ pub struct WorkerPool {
     wake: fn(),
     min_parallel_bytes: usize,
     task: UnsafeCell<Option<Task>>,
-    /// The number of the task times 256, and how many of its shares nobody took.
-    next: AtomicUsize,
+    /// Shares of the task that nobody took, a bit each.
+    free: AtomicUsize,
+    /// Shares of the task.
+    shares: AtomicUsize,
     /// Shares that aren't done.
     left: AtomicUsize,
     /// Whether a task is under way.
     running: AtomicBool,
     dismissed: AtomicBool,
+    /// Cores that called [`WorkerPool::work`].
+    workers: AtomicUsize,
 }
 
 // SAFETY: `task` is written only by the one caller of `run` that set `running`, and only while no share is left; it is read
@@ -41,20 +46,21 @@ pub struct WorkerPool {
 unsafe impl Sync for WorkerPool {}
 
 impl WorkerPool {
-    /// A pool of `cores`, at most 255, itself included. A core that waits calls `idle` with how often it did so since it last had work;
+    /// A pool of `cores`, the session's included. A core that waits calls `idle` with how often it did so since it last had work;
     /// [`core::hint::spin_loop`] will do, and an operating system's yield after a while is kinder to others.
     pub const fn new(cores: usize, idle: fn(u32)) -> Self {
-        assert!(cores < TASK, "a pool has at most 255 cores");
         Self {
             cores,
             idle,
             wake: || {},
             min_parallel_bytes: 16 << 10,
             task: UnsafeCell::new(None),
-            next: AtomicUsize::new(0),
+            free: AtomicUsize::new(0),
+            shares: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
             running: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
+            workers: AtomicUsize::new(0),
         }
     }
 
@@ -70,9 +76,11 @@ impl WorkerPool {
 
     /// Works until the pool is dismissed. Every core but the session's calls this once.
     pub fn work(&self) {
+        // The session's core is number 0.
+        let core = self.workers.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let mut waits = 0;
         while !self.dismissed.load(Ordering::Relaxed) {
-            match self.take() {
+            match self.take(core) {
                 Some(share) => {
                     self.work_on(share);
                     waits = 0;
@@ -85,13 +93,18 @@ impl WorkerPool {
         }
     }
 
-    /// The next share of the task under way: the last one first.
-    fn take(&self) -> Option<usize> {
-        let mut next = self.next.load(Ordering::Acquire);
-        while !next.is_multiple_of(TASK) {
-            match self.next.compare_exchange_weak(next, next - 1, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(next % TASK - 1),
-                Err(changed) => next = changed,
+    /// A share of the task under way: the first one of core number `core`'s own, or the last one of all.
+    fn take(&self, core: usize) -> Option<usize> {
+        let mut free = self.free.load(Ordering::Acquire);
+        while free != 0 {
+            // Those of another task, where it changes just now, are no worse but for the cache.
+            let shares = self.shares.load(Ordering::Relaxed);
+            let below = |core: usize| ones(core.saturating_mul(shares) / self.cores.max(1));
+            let own = free & below(core + 1) & !below(core);
+            let share = if own == 0 { free.ilog2() } else { own.trailing_zeros() };
+            match self.free.compare_exchange_weak(free, free & !(1 << share), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(share as usize),
+                Err(changed) => free = changed,
             }
         }
         None
@@ -130,7 +143,7 @@ struct Wait<'a>(&'a WorkerPool);
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        while let Some(share) = self.0.take() {
+        while let Some(share) = self.0.take(0) {
             self.0.work_on(share);
         }
         let mut waits = 0;
@@ -151,10 +164,10 @@ impl Executor for WorkerPool {
         self.min_parallel_bytes
     }
 
-    /// More than 255 shares are done by the core that calls.
+    /// More shares than a `usize` has bits are done by the core that calls.
     fn run(&self, shares: usize, task: &(dyn Fn(usize) + Sync)) {
         // A second session on the same pool, or a task within a task, does all shares itself.
-        if self.cores <= 1 || shares <= 1 || shares >= TASK || self.running.swap(true, Ordering::Acquire) {
+        if self.cores <= 1 || shares <= 1 || shares > MOST || self.running.swap(true, Ordering::Acquire) {
             (0..shares).for_each(task);
             return;
         }
@@ -163,12 +176,41 @@ impl Executor for WorkerPool {
         // SAFETY: `running` was ours to set and no share is left, so nobody else looks at it.
         unsafe { *self.task.get() = Some(erased) };
         self.left.store(shares, Ordering::Relaxed);
-        let task = self.next.load(Ordering::Relaxed) / TASK;
-        self.next.store(task.wrapping_add(1).wrapping_mul(TASK) + shares, Ordering::Release);
+        self.shares.store(shares, Ordering::Relaxed);
+        self.free.store(ones(shares), Ordering::Release);
         (self.wake)();
         drop(Wait(self));
     }
 }
 
-/// Shares that a task can have, and one more.
-const TASK: usize = 256;
+/// Shares that a task can have.
+const MOST: usize = usize::BITS as usize;
+
+/// The lowest `count` bits.
+const fn ones(count: usize) -> usize {
+    match 1usize.checked_shl(count as u32) {
+        Some(bit) => bit - 1,
+        None => usize::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_takes_its_own_shares_in_order_and_then_the_last_ones() {
+        let pool = WorkerPool::new(3, |_| ());
+        let start = |shares| {
+            pool.shares.store(shares, Ordering::Relaxed);
+            pool.free.store(ones(shares), Ordering::Relaxed);
+        };
+        start(9);
+        let took = [1, 1, 0, 1, 1, 2, 2, 0, 0, 1].map(|core| pool.take(core));
+        assert_eq!(took, [Some(3), Some(4), Some(0), Some(5), Some(8), Some(6), Some(7), Some(1), Some(2), None]);
+        // As many as there are bits, and a worker that the pool wasn't told of.
+        start(MOST);
+        let took = [2, 3, 0].map(|core| pool.take(core));
+        assert_eq!(took, [Some(2 * MOST / 3), Some(MOST - 1), Some(0)]);
+    }
+}

@@ -3,7 +3,8 @@
 //! Four weights of a row are one word: bytes u₀, q₁, u₂, q₃ with u = q + 128, see [`crate::image`]. VPMADDWD of the words,
 //! taken as 16-bit numbers, with x₁ and x₃ gives `256·q₁x₁ + u₀x₁ + 256·q₃x₃ + u₂x₃`; of their low bytes with `256·x₀ − x₁` and
 //! `256·x₂ − x₃` it makes of both together `256·(u₀x₀ + q₁x₁ + u₂x₂ + q₃x₃)`. What u has more than q is taken off at the
-//! start: `256·128·(x₀ + x₂)`. So 32 products take six instructions, and the sum of a group of up to 512 columns is exact:
+//! start: `256·128·(x₀ + x₂)`. So 32 products take six instructions, two of which repeat words as they load them.
+//! The sum of a group of up to 512 columns is exact:
 //! 256·512·128·127 < 2³¹; what overflows on the way wraps around and comes back.
 
 use super::vector::{load_f32, to_array};
@@ -35,8 +36,8 @@ pub(in crate::kernels) fn fits(w: &QMatrix<'_>, x: &Quantized<'_>) -> bool {
 
 /// The widest group of int8 whose sum is exact.
 const WIDEST: usize = 512;
-/// Blocks of columns, of all tokens together, for whose expanded activations there is room: they stay in the first-level cache.
-const ROOM: usize = 512;
+/// Blocks of columns, of all tokens together, for whose expanded activations there is room: half of the smallest first-level cache.
+const ROOM: usize = 2048;
 
 /// Some whole groups of some tokens, expanded: `(groups, blocks, tokens)` and `(groups, tokens)`.
 struct Expanded {
@@ -44,8 +45,20 @@ struct Expanded {
     factors: [MaybeUninit<Factor>; ROOM / 2],
 }
 
-/// What multiplies a block of columns: two words, each eight times, for a tile's rows.
-pub(super) type Block = [__m256i; 2];
+/// What multiplies a block of columns: two words, each for all of a tile's rows.
+pub(super) type Block = [i32; 2];
+
+/// A block's words, each eight times. Loads do that: together they would be one load, and the rest arithmetic.
+///
+/// # Safety
+/// There is a block.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) unsafe fn repeat(block: *const Block) -> [__m256i; 2] {
+    let word: *const f32 = block.cast();
+    // SAFETY: the caller's promise; any bits are an f32.
+    unsafe { [_mm256_broadcast_ss(&*word), _mm256_broadcast_ss(&*word.add(1))].map(|words| _mm256_castps_si256(words)) }
+}
 
 #[derive(Clone, Copy)]
 struct Factor {
@@ -79,6 +92,12 @@ pub(super) trait Weights {
     /// # Safety
     /// There must be a vector of weights and `T` expanded blocks.
     unsafe fn multiply<const T: usize>(weights: *const __m256i, x: *const Block, sums: &mut [__m256i; T]);
+
+    /// Sums of a group's blocks together.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn add(sums: __m256i, others: __m256i) -> __m256i;
 
     /// A group's sums as integers.
     ///
@@ -221,12 +240,18 @@ unsafe fn add_groups<W: Weights, const T: usize>(
             for (token, sum) in sums.iter_mut().enumerate() {
                 *sum = W::begin((*factors.add(token)).offset);
             }
-            if width == 32 {
-                for at in 0..32 / W::BLOCK {
-                    W::multiply(weights.add(at), x.add(at * T), &mut sums);
+            let blocks = width / W::BLOCK;
+            if T == 1 && width == 32 {
+                // Two sums, for which additions wait half as often for the one before. Of more tokens, compilers would keep more numbers
+                // than there are registers if this were unrolled.
+                let mut others = [_mm256_setzero_si256(); T];
+                for at in (0..32 / W::BLOCK).step_by(2) {
+                    W::multiply(weights.add(at), x.add(at), &mut sums);
+                    W::multiply(weights.add(at + 1), x.add(at + 1), &mut others);
                 }
+                sums = [W::add(sums[0], others[0]); T];
             } else {
-                for at in 0..width / W::BLOCK {
+                for at in 0..blocks {
                     W::multiply(weights.add(at), x.add(at * T), &mut sums);
                 }
             }
@@ -258,11 +283,11 @@ impl Weights for Q8 {
         let words = unsafe { _mm_loadl_epi64(eight.as_ptr().cast()) };
         let (odd, even) = (_mm_srai_epi16::<8>(words), _mm_slli_epi16::<8>(words));
         let low = _mm_sub_epi16(even, odd);
-        let (next_odd, next_low) = (_mm_shuffle_epi32::<1>(odd), _mm_shuffle_epi32::<1>(low));
+        let pairs = _mm_unpacklo_epi32(odd, low);
         // SAFETY: the caller's promise.
         unsafe {
-            to.write([_mm256_broadcastd_epi32(odd), _mm256_broadcastd_epi32(low)]);
-            to.add(step).write([_mm256_broadcastd_epi32(next_odd), _mm256_broadcastd_epi32(next_low)]);
+            _mm_storel_epi64(to.cast(), pairs);
+            _mm_storel_epi64(to.add(step).cast(), _mm_unpackhi_epi64(pairs, pairs));
         }
         _mm_madd_epi16(even, _mm_set1_epi16(-128))
     }
@@ -283,10 +308,17 @@ impl Weights for Q8 {
         let low = _mm256_and_si256(words, _mm256_set1_epi32(0x00FF_00FF));
         for (token, sum) in sums.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            let [for_words, for_low] = unsafe { *x.add(token) };
+            let [for_words, for_low] = unsafe { repeat(x.add(token)) };
             let products = _mm256_add_epi32(_mm256_madd_epi16(words, for_words), _mm256_madd_epi16(low, for_low));
             *sum = _mm256_add_epi32(*sum, products);
         }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    // SAFETY: as above.
+    unsafe fn add(sums: __m256i, others: __m256i) -> __m256i {
+        _mm256_add_epi32(sums, others)
     }
 
     #[target_feature(enable = "avx2")]

@@ -4,7 +4,7 @@
 //! stored by an activation. The sums of a group's 32 columns fit 16 bits: 2·8·15·128 < 2¹⁵. So 64 products take eight instructions,
 //! three of which cut bytes in halves, once for all tokens; `8·Σx` is taken off at a group's end. Otherwise as with 8 bits.
 
-use super::matmul::{Block, Weights, product};
+use super::matmul::{Block, Weights, product, repeat};
 use crate::kernels::{Columns, Quantized};
 use crate::matrix::{Bits, QMatrix};
 use core::arch::x86_64::*;
@@ -27,7 +27,7 @@ impl Weights for Q4 {
         // SAFETY: 8 bytes are there, and this load asks for no more.
         let eight = unsafe { _mm_loadl_epi64(eight.as_ptr().cast()) };
         // SAFETY: the caller's promise.
-        unsafe { to.write([_mm256_broadcastd_epi32(eight), _mm256_broadcastd_epi32(_mm_shuffle_epi32::<1>(eight))]) };
+        unsafe { _mm_storel_epi64(to.cast(), eight) };
         _mm_madd_epi16(_mm_cvtepi8_epi16(eight), _mm_set1_epi16(-8))
     }
 
@@ -49,10 +49,17 @@ impl Weights for Q4 {
         let high = _mm256_and_si256(_mm256_srli_epi16::<4>(stored), half);
         for (token, sum) in sums.iter_mut().enumerate() {
             // SAFETY: as above.
-            let [for_low, for_high] = unsafe { *x.add(token) };
+            let [for_low, for_high] = unsafe { repeat(x.add(token)) };
             let products = _mm256_add_epi16(_mm256_maddubs_epi16(low, for_low), _mm256_maddubs_epi16(high, for_high));
             *sum = _mm256_add_epi16(*sum, products);
         }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    // SAFETY: as above.
+    unsafe fn add(sums: __m256i, others: __m256i) -> __m256i {
+        _mm256_add_epi16(sums, others)
     }
 
     #[target_feature(enable = "avx2")]
