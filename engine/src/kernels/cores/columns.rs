@@ -141,13 +141,8 @@ impl<'a> Columns<'a> {
     /// The columns `first .. first + count` of one token, as far as there are any.
     #[cfg(dsp)]
     pub(in crate::kernels) fn row(&mut self, token: usize, first: usize, count: usize) -> &mut [f32] {
-        if token >= self.tokens || first >= self.count {
-            return &mut [];
-        }
-        // SAFETY: token and columns are inside the matrix that was borrowed, and by the promise to `part` ours alone.
-        unsafe {
-            core::slice::from_raw_parts_mut(self.start.add(token * self.stride + first), count.min(self.count - first))
-        }
+        // SAFETY: by the promise to `part` these columns are ours alone, and they are borrowed as long as the row lives.
+        unsafe { self.row_of(token, Span { first, count }) }
     }
 
     /// Where the columns `first .. first + count` of some tokens begin, the next token's lying [`Columns::stride`] further;
