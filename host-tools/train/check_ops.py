@@ -1,10 +1,13 @@
-"""Checks the fast operations against their definitions, values and gradients: prints relative differences."""
+"""Checks the fast operations against their definitions, values and gradients, and Muon against PyTorch's: prints relative differences."""
 
 import torch
 
 import ops
+from muon import Muon
 
 LIMIT = 2e-5
+# PyTorch's Muon computes in bfloat16, which has 8 bits.
+MUON_LIMIT = 2e-2
 
 
 def scan_in_parts(u, dt, A, B, C, skip):
@@ -38,6 +41,26 @@ def compare(name: str, fast, slow, shapes: dict[str, tuple], positive: str = "")
     return worst
 
 
+def muon() -> float:
+    """How far the lengths of three steps are from those of PyTorch's: matrices of two shapes, one of them upright."""
+    torch.manual_seed(0)
+    start = [torch.randn(shape) for shape in ((24, 48), (24, 48), (64, 16))]
+    options = {"adjust_lr_fn": "match_rms_adamw", "weight_decay": 0.1, "momentum": 0.95}
+    found = []
+    for optimizer, more in ((Muon, {}), (torch.optim.Muon, options)):
+        torch.manual_seed(1)
+        weights = [x.clone().requires_grad_() for x in start]
+        steps = optimizer(weights, lr=0.1, **more)
+        for _ in range(3):
+            for weight in weights:
+                weight.grad = torch.randn_like(weight)
+            steps.step()
+        found.append([(weight - x).detach() for weight, x in zip(weights, start)])
+    differences = [((a - b).norm() / b.norm()).item() for a, b in zip(*found)]
+    print("muon:", " ".join(f"{difference:.1e}" for difference in differences))
+    return max(differences)
+
+
 def main() -> None:
     worst = 0.0
     for B, T, D in ((3, 50, 48), (2, 2, 32), (1, 1, 16)):
@@ -49,6 +72,8 @@ def main() -> None:
         worst = max(worst, compare("conv", ops.conv_silu, ops.conv_silu_reference, sizes))
     if not worst <= LIMIT:
         raise SystemExit(f"an operation differs from its definition by {worst:.1e}, at most {LIMIT} is rounding")
+    if not (difference := muon()) <= MUON_LIMIT:
+        raise SystemExit(f"Muon's steps differ from PyTorch's by {difference:.1e}, at most {MUON_LIMIT} is rounding")
 
 
 if __name__ == "__main__":

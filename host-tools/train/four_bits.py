@@ -23,6 +23,7 @@ from batches import Batch, Encoder, Epoch, fixed, load
 from general import cap
 from keep import endless
 from model import Jamba
+from precision import fast
 from quantize import nibble_scales, nibbles
 
 WIDE = ("x_proj", "dt_proj", "A_log", "conv1d")  # stay as they are in an image of 4 bits
@@ -86,7 +87,7 @@ class Rounding:
 
 def outputs(model: Jamba, batch: Batch, chosen) -> tuple[torch.Tensor, torch.Tensor]:
     """Hidden states of each chosen (bool, (B, T)) token, in order, and the log-probabilities of what follows."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with fast():
         states = model.hidden_states(batch.tokens[:, :-1])[chosen[:, 1:]]
         return states.float(), model.head(states).float().log_softmax(-1)
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from batches import Batch, Encoder, Epoch
 from model import Jamba
+from precision import fast
 from train import yield_core
 
 TEXT_SHARE = 0.1  # of the texts' tokens are asked about
@@ -29,7 +30,7 @@ def endless(rows: list[dict], encoder: Encoder, names, *, seed: int, epochs=Epoc
 
 def predictions(model: Jamba, batch: Batch, chosen) -> torch.Tensor:
     """Logits for each chosen (bool, (B, T)) token, in order."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with fast():
         return model.head(model.hidden_states(batch.tokens[:, :-1])[chosen[:, 1:]]).float()
 
 

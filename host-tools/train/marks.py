@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from augment import lay_out
 from batches import END, MAX_TEXT_TOKENS, PAD, START, SUMMARY, Batch, Encoder, Epoch, collate
 from model import Jamba
+from precision import fast
 from sentences import quotable, spans, unsupported, worth
 
 MARKER = PAD
@@ -127,7 +128,7 @@ class Marked(Epoch):
 def predictions(model: Jamba, batch: MarkedBatch, chosen) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits for each chosen (bool, (B, T)) token, in order, and of each marked sentence. Among a text's own tokens the marker
     is none: its logit is free there."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with fast():
         states = model.hidden_states(batch.tokens[:, :-1])
         logits = model.head(states[chosen[:, 1:]]).float()
     free = batch.text[:, 1:][chosen[:, 1:]]

@@ -6,7 +6,8 @@ Cross-entropy trains a model to continue references; what people see is what it 
 summaries of each text, reward each by ROUGE minus penalties for repetition and for invented names, and make those above
 the mean of the others more probable (Ahmadian et al. 2024, RLOO). Cross-entropy on the reference stays in the mix, so
 that the language does not drift. A text is read once, and its states are shared by all that is drawn and learnt of it.
-With `--only`, the kinds that widen.py taught are refined, and of all others the model learns what a teacher says (see `keep`).
+With `--only`, the kinds that widen.py taught are refined, and of all others the model learns what a teacher says (see `keep`). With
+`--english`, a model that knows general English keeps to what it says of it.
 Writes a Hugging Face folder (moving average of the weights) every few minutes.
 """
 
@@ -23,8 +24,11 @@ import export
 import quantize
 import scores
 from augment import lay_out
-from batches import END, PAD, PER_SOURCE, capped
+from batches import END, PAD, PER_SOURCE, capped, load
+from general import cap
 from keep import Keep, endless
+from marks import Marked
+from precision import fast
 from tuning import Tuning, options
 
 WARMUP_STEPS = 20
@@ -52,6 +56,7 @@ def parse() -> argparse.Namespace:
     args.add_argument("--invention", type=float, default=0.1, help="what invented names cost; decoding is grounded, too")
     args.add_argument("--only", action="store_true", help=f"refine {' and '.join(ONLY_SHARES)} alone ..")
     args.add_argument("--teacher", type=Path, help=".. and keep what this Hugging Face folder says of all other kinds")
+    args.add_argument("--english", action="store_true", help="keep what the model says of the general English that mix.py wrote")
     args.add_argument("--int8", action="store_true", help="with int8 simulated, groups of 32")
     args.add_argument("--eager", action="store_true", help="do not compile")
     parser, args = args, args.parse_args()
@@ -97,7 +102,7 @@ def continuation_losses(model, hidden, states, rows: list[tuple[int, tuple[int, 
     tokens = torch.tensor([[*ids, *[PAD] * (width - len(ids))] for _, ids, _ in rows])
     real = torch.arange(width) < torch.tensor([[len(ids)] for _, ids, _ in rows])
     weights = torch.tensor([[weight] for *_, weight in rows]).expand(real.shape)
-    with torch.autocast("cpu", torch.bfloat16):
+    with fast():
         later, _ = decode.advance(model, tokens[:, :-1], real[:, :-1], decode.rows(states, index), not args.eager)
         logits = model.head(torch.cat([hidden[index, None], later], 1)[real])
     return (F.cross_entropy(logits / args.temperature, tokens[real], reduction="none") * weights[real]).sum()
@@ -113,13 +118,14 @@ def main() -> None:
     rng.shuffle(rows)
     rows = capped(rows, PER_SOURCE)
     by_kind = {kind: [row for row in rows if row["kind"] == kind] for kind in shares}
-    keep = None
+    keeps = []
+    drawn_as = dict(seed=args.seed, tokens_per_batch=KEPT_TOKENS, rename=args.rename, bpe_dropout=0.0)
     if args.teacher:
         others = [row for row in rows if row["kind"] not in shares]
-        kept_batches = endless(
-            others, encoder, names, seed=args.seed, tokens_per_batch=KEPT_TOKENS, rename=args.rename, bpe_dropout=0.0
-        )
-        keep = Keep(export.load(args.teacher))
+        keeps.append((Keep(export.load(args.teacher)), endless(others, encoder, names, **drawn_as)))
+    if args.english:
+        others = load(args.data / "general-train.jsonl")
+        keeps.append((Keep(model), endless(others, encoder, names, epochs=Marked, caps=cap, **drawn_as)))
     quantize.group_size = 32 if args.int8 else None
     if not args.eager:
         for layer in model.layers:
@@ -143,7 +149,7 @@ def main() -> None:
     tuning.start()
     while (progress := tuning.progress) < 1:
         drawn = sorted((draw() for _ in range(args.texts)), key=lambda one: len(one[0]))
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast():
             model.train()
             hidden, states = read(model, [head for head, *_ in drawn], compiled=not args.eager)
             samples = decode.continue_from(
@@ -167,12 +173,14 @@ def main() -> None:
         parts = [telling[i : i + size] for i in range(0, len(telling), size)]
         losses = sum(continuation_losses(model, hidden, states, part, args) for part in parts)
         (losses / (args.texts * args.samples)).backward()
-        if keep:
-            kept = keep.loss(model, next(kept_batches))
-            (args.keep * kept).backward()
+        kept = 0.0
+        for keep, batches in keeps:
+            loss = keep.loss(model, next(batches))
+            (args.keep * loss).backward()
+            kept += loss.item()
         tuning.update()
         mean_reward = tuning.mean(mean_reward, rewards.mean().item())
-        mean_kept = tuning.mean(mean_kept, kept.item()) if keep else 0.0
+        mean_kept = tuning.mean(mean_kept, kept)
         if tuning.steps % 10 == 0:
             print(f"step {tuning.steps} at {100 * progress:.1f} %: reward {mean_reward:.4f}, kept {mean_kept:.4f}, "
                   f"{tuning.seconds_a_step:.2f} s a step", flush=True)

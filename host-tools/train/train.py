@@ -23,6 +23,8 @@ import quantize
 from augment import Names
 from batches import Batch, Encoder, Epoch, fixed, load
 from model import Config, Jamba
+from muon import Muon
+from precision import fast
 
 MODELS = {
     "nano": Config(vocab=2048, hidden=96, ffn=128, layers=5, heads=3),
@@ -67,7 +69,7 @@ class Loss:
     def at(self, tokens, chosen, model=None):
         """Loss of each chosen (bool, (B, T)) token, in order."""
         model = model or self.model
-        with torch.autocast(self.device, torch.bfloat16):
+        with fast(self.device):
             states = model.hidden_states(tokens[:, :-1])
             logits = model.head(states[chosen[:, 1:]])
         return F.cross_entropy(logits, tokens[:, 1:][chosen[:, 1:]], reduction="none")
@@ -112,7 +114,7 @@ def optimizers(model: Jamba, lr: float) -> list[torch.optim.Optimizer]:
     groups = [dict(params=embedding, weight_decay=0.1), dict(params=small, weight_decay=0.0)]
     return [
         torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95)),
-        torch.optim.Muon(matrices, lr=lr, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=lr),
     ]
 
 
