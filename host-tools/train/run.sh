@@ -116,14 +116,19 @@ if ! [ -e "$work/ranking.json" ]; then
     done
     "$python" "$here/rank.py" "$texts" "$work/ranking.json"
 fi
-for model in pico nano; do
-    [ -e "$work/models/$model.jamlet" ] && continue
-    jamlet pack "$work/models/$model" -o "$work/$model-plain.jamlet"
+
+tuned() { # NAME FOLDER BITS: packs a model, and fits to it when it rewrites
+    [ -e "$work/models/$1.jamlet" ] && return
+    jamlet pack "$2" --bits "$3" -o "$work/$1-plain.jamlet"
     for name in gate-train gate-val; do
-        jamlet score "$work/$model-plain.jamlet" --pairs "$texts/$name.jsonl" --signals "$texts/$name.signals"
+        jamlet score "$work/$1-plain.jamlet" --pairs "$texts/$name.jsonl" --signals "$texts/$name.signals"
     done
-    "$python" "$here/quote_fit.py" "$texts" "$work/$model.json" --ranking "$work/ranking.json"
-    jamlet tune "$work/$model-plain.jamlet" -p "$work/$model.json" -o "$work/models/$model.jamlet"
+    "$python" "$here/quote_fit.py" "$texts" "$work/$1.json" --ranking "$work/ranking.json"
+    jamlet tune "$work/$1-plain.jamlet" -p "$work/$1.json" -o "$work/models/$1.jamlet"
+}
+
+for model in pico nano; do
+    tuned "$model" "$work/models/$model" 8
 done
 
 # ---- weights of 4 bits
@@ -138,7 +143,5 @@ if ! [ -e "$work/models/nano-4bit.jamlet" ]; then
     both "four_bits pico $work/pico-narrow" "four_bits nano $work/models/nano"
 fi
 for model in pico nano; do
-    [ -e "$work/models/$model-4bit.jamlet" ] && continue
-    jamlet pack "$work/$model-4bit" --bits 4 -o "$work/$model-4bit-plain.jamlet"
-    jamlet tune "$work/$model-4bit-plain.jamlet" -p "$work/$model.json" -o "$work/models/$model-4bit.jamlet"
+    tuned "$model-4bit" "$work/$model-4bit" 4
 done

@@ -210,6 +210,25 @@ fn macros_end_no_sentence_and_notices_of_licences_are_not_quoted() {
 }
 
 #[test]
+fn what_a_document_says_of_its_upkeep_is_not_quoted() {
+    let file = nano();
+    let model = file.model().expect("a model");
+    let tagline = "Data structures that need no dynamic memory allocation";
+    for notice in [
+        "This project is developed and maintained by the libs team.",
+        "Contribution to this crate is organized under the terms of the Rust Code of Conduct, the maintainer of this crate, the \
+         libs team, promises to intervene to uphold that code of conduct.",
+        "This crate is guaranteed to compile on stable Rust 1.81.0 and up.",
+        "Dual-licensed to be compatible with the Rust project.",
+        "This file may not be copied, modified, or distributed except according to those terms.",
+        "License: MIT or Apache-2.0, at your option, as the whole of it.",
+    ] {
+        let text = format!("ledger\n\n{tagline}\n\n{notice}\n");
+        assert_eq!(of(&model, SummaryOptions::new(), &text).0.text, tagline, "{notice}");
+    }
+}
+
+#[test]
 fn a_text_without_words_has_no_summary_and_a_short_one_is_its_own() {
     let file = nano();
     let model = file.model().expect("a model");

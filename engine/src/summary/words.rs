@@ -299,6 +299,8 @@ pub(super) const META: &[&[u8]] = &[
     b"sent",
     b"place",
     b"serves",
+    b"license",
+    b"licence",
 ];
 
 /// Words of politeness.
@@ -436,14 +438,12 @@ pub(super) fn label(text: &[u8]) -> Option<&[u8]> {
     words(head).next()
 }
 
-/// Beginnings of what documents say of their own licence.
-const TERMS: &[&[u8]] = &[
-    b"copyright ",
-    b"licensed under ",
-    b"this project is licensed under ",
-    b"this crate is licensed under ",
-    b"unless you explicitly state otherwise, any contribution ",
-];
+/// Beginnings of what documents say of their own licence, of who keeps them, and how to contribute.
+const TERMS: &str = "copyright |licensed under |dual-licensed |dual licensed |mit license |apache license|\
+                     this project is licensed under |this crate is licensed under |unless you explicitly state otherwise, any contribution |\
+                     this project is developed and maintained by |this project is maintained by |this crate is maintained by |\
+                     contribution to this |the minimum supported rust version |this crate is guaranteed to compile |\
+                     this crate is guaranteed to build |this file may not be copied";
 
 /// Words at the beginning of a sentence that mean something of the one before it,
 const REFERRING: &str = "this these those that it its they their he his she her such both however but so thus therefore hence \
@@ -470,11 +470,11 @@ pub(super) fn refers_back(text: &[u8]) -> bool {
     listed(first, REFERRING) && !of_itself || listed(first, BEFORE_ABOVE) && listed(second, ABOVE)
 }
 
-/// Whether a line greets, says who wrote and who was there, or under which licence this is.
+/// Whether a line greets, says who wrote and who was there, or is about the document's own licence and upkeep.
 pub(super) fn is_formal(text: &[u8]) -> bool {
     let first = words(text).next().unwrap_or(&[]);
-    let begins = |terms: &&[u8]| text.get(..terms.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(terms));
-    TERMS.iter().any(begins)
+    let begins = |terms: &[u8]| text.get(..terms.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(terms));
+    TERMS.as_bytes().split(|&byte| byte == b'|').any(begins)
         || (among(first, GREETINGS) && words(text).nth(7).is_none())
         || (label(text).is_some() && among(first, META))
 }
