@@ -30,6 +30,14 @@ pub struct Plan {
     pub options: Options,
 }
 
+impl Plan {
+    /// Tokens that are read and decoded in all.
+    pub fn tokens(&self) -> usize {
+        let decodes: usize = self.depths.iter().map(|depth| depth.max(&1) + self.tokens).sum();
+        self.repeat.max(1) * self.threads.len() * (self.chunks.len() * self.prompt + decodes)
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -102,11 +110,12 @@ pub struct Piece {
 /// Tokens that are read in one piece.
 pub const PIECE: usize = 1000;
 
-/// Measures everything, `repeat` times in turns.
+/// Measures everything, `repeat` times in turns. `done` gets how many tokens more there are, between what is measured; all together
+/// are [`Plan::tokens`].
 ///
 /// # Errors
 /// When the model can't run with these options.
-pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
+pub fn measure(model: &Model<'_>, plan: &Plan, done: impl Fn(usize)) -> Result<Report> {
     let kernels = Kernels::detect();
     let mut report = Report {
         kernels: kernels.name(),
@@ -148,6 +157,7 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
                 anyhow::Ok(plan.prompt as f64 / start.elapsed().as_secs_f64())
             })?;
             prefill.tokens_per_second = prefill.tokens_per_second.max(rate);
+            done(plan.prompt);
         }
         for decode in &mut report.decodes {
             let mut workspace =
@@ -162,6 +172,7 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
                     if let Some(piece) = decode.reading.iter_mut().find(|piece| piece.begin == begin) {
                         piece.tokens_per_second = piece.tokens_per_second.max(rate);
                     }
+                    done(tokens.len());
                 }
                 let mut sampler = Sampler::greedy();
                 session.next(&mut sampler)?;
@@ -172,6 +183,7 @@ pub fn measure(model: &Model<'_>, plan: &Plan) -> Result<Report> {
                 anyhow::Ok(plan.tokens as f64 / start.elapsed().as_secs_f64())
             })?;
             decode.tokens_per_second = decode.tokens_per_second.max(rate);
+            done(plan.tokens);
         }
     }
     report.workspace_bytes = jamlet::Plan::new(model.image().bytes(), plan.options.chunk(widest))?.bytes();
@@ -278,7 +290,29 @@ fn weight_bytes(model: &Model<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::pieces;
+    use super::{Plan, measure, pieces};
+    use crate::image_file::ImageFile;
+    use jamlet::Options;
+    use std::cell::Cell;
+    use std::path::Path;
+
+    #[test]
+    fn all_tokens_are_told() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/nano.jamlet");
+        let file = ImageFile::open(Some(&path)).expect("nano");
+        let plan = Plan {
+            threads: vec![1, 2],
+            chunks: vec![1, 8],
+            depths: vec![0, 1001],
+            prompt: 5,
+            tokens: 3,
+            repeat: 1,
+            options: Options::window(16),
+        };
+        let told = Cell::new(0);
+        measure(&file.model().expect("a model"), &plan, |tokens| told.set(told.get() + tokens)).expect("figures");
+        assert_eq!(told.get(), plan.tokens());
+    }
 
     #[test]
     fn pieces_are_whole_and_each_counts_once() {

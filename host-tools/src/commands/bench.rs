@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use jamlet_tools::bench::{PIECE, Plan, Report, measure};
 use jamlet_tools::numbers::whole;
+use jamlet_tools::progress;
 use serde::Serialize;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -56,7 +57,10 @@ impl Bench {
             options: self.plan.options()?,
         };
         let first_token = model.tokenizer().and_then(|_| self.first_token()).map(|time| time.as_secs_f64());
-        let report = Figures { first_token_seconds: first_token, report: measure(&model, &plan)? };
+        let bar = progress::count("measuring", plan.tokens() as u64);
+        let report = measure(&model, &plan, |tokens| bar.inc(tokens as u64))?;
+        bar.finish_and_clear();
+        let report = Figures { first_token_seconds: first_token, report };
         if self.json { print_json(&report) } else { print(&report) }
     }
 
